@@ -1,0 +1,1 @@
+"""Pure values: msgspec Structs and the standard library, no I/O."""

@@ -1,0 +1,66 @@
+"""Identity and time: UUIDv7 ids, event positions, the clock."""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from retinue.domain.errors import InvalidRequest
+
+MAX_ATTEMPT = 10_000
+MAX_SEQ = 2**31 - 1
+
+
+def new_id() -> UUID:
+    """A UUIDv7: unique, and later ids sort after earlier ones of the same process (RFC 9562)."""
+    return uuid7()
+
+
+def now() -> datetime:
+    """The time in UTC, with its zone."""
+    return datetime.now(UTC)
+
+
+class Position(NamedTuple):
+    """Where an event stands in its run. Orders first by attempt, then by sequence number.
+
+    `seq` starts at 1 in every attempt and has no holes. `Position(0, 0)` stands before every event.
+    """
+
+    attempt: int
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.attempt}-{self.seq}"
+
+
+START = Position(0, 0)
+
+
+def event_id(run_id: UUID, position: Position) -> str:
+    """The id of an event on the wire: `<run>:<attempt>-<seq>`."""
+    return f"{run_id}:{position.attempt}-{position.seq}"
+
+
+def parse_event_id(text: str) -> tuple[UUID, Position]:
+    """Split a wire id again.
+
+    Raises:
+        InvalidRequest: the text is not `<run>:<attempt>-<seq>`.
+    """
+    try:
+        run, _, place = text.partition(":")
+        attempt, _, seq = place.partition("-")
+        run_id, position = UUID(run), Position(_number(attempt, MAX_ATTEMPT), _number(seq, MAX_SEQ))
+        if event_id(run_id, position) != text:
+            raise ValueError(text)  # another spelling: upper case, braces, leading zeros, foreign digits
+        return run_id, position
+    except ValueError:
+        raise InvalidRequest("An event id has the form <run id>:<attempt>-<seq>.", code="invalid_event_id") from None
+
+
+def _number(text: str, ceiling: int) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) > ceiling:
+        raise ValueError(text)
+    return int(text)

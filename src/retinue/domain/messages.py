@@ -1,0 +1,58 @@
+"""What people and employees say to each other."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from retinue.domain.usage import Cost, Usage
+
+
+class Role(StrEnum):
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class MessageStatus(StrEnum):
+    """`streaming` only while a run writes the answer; every run ends it as one of the last three."""
+
+    STREAMING = "streaming"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ToolLogEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One tool call, in the order of the calls. Either `result` or `error` is null."""
+
+    tool_call_id: str
+    name: str
+    args: Any
+    result: Any
+    error: str | None
+    duration_ms: int
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored message. The order inside a conversation is `position`, which has no ties."""
+
+    id: UUID
+    tenant_id: UUID
+    conversation_id: UUID
+    run_id: UUID | None = None
+    position: int
+    role: Role
+    content: str
+    reasoning: str | None = None
+    status: MessageStatus = MessageStatus.COMPLETED
+    finish_reason: str | None = None
+    error_code: str | None = None
+    tool_log: tuple[ToolLogEntry, ...] = ()
+    usage: Usage | None = None
+    cost: Cost | None = None
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Which provider and model spoke; `{"scripted": true}` marks an answer of the offline provider."""
+    created_at: datetime
+    updated_at: datetime

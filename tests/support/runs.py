@@ -1,0 +1,191 @@
+"""Run events for tests: one of each kind, arbitrary ones, and whole runs that could have happened."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from hypothesis import strategies as st
+
+from retinue.domain import events as e
+from retinue.domain.events import RecordedEvent, RunEvent, TerminalEvent
+from retinue.domain.ids import Position
+from retinue.domain.messages import ToolLogEntry
+from retinue.domain.usage import Cost, GenerationStats, Provenance, Usage
+
+RUN_ID = UUID("01928f6e-0000-7000-8000-000000000001")
+CONVERSATION_ID = UUID("01928f6e-0000-7000-8000-000000000002")
+EMPLOYEE_ID = UUID("01928f6e-0000-7000-8000-000000000003")
+QUESTION_ID = UUID("01928f6e-0000-7000-8000-000000000004")
+ANSWER_ID = UUID("01928f6e-0000-7000-8000-000000000005")
+AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
+
+USAGE = Usage(input_tokens=12, cached_input_tokens=4, output_tokens=7, reasoning_tokens=2)
+COST = Cost(micros=81)
+STATS = GenerationStats(
+    min_tokens_per_second=8.0, avg_tokens_per_second=10.5, max_tokens_per_second=12.25, time_to_first_token_ms=340
+)
+FAILURE: dict[str, Any] = {
+    "code": "provider_timeout",
+    "title": "The model provider did not answer in time",
+    "status": 504,
+    "detail": "Nothing came for 30 s.",
+    "retryable": True,
+}
+
+
+def run_started(attempt: int = 1) -> e.RunStarted:
+    return e.RunStarted(
+        conversation_id=CONVERSATION_ID,
+        employee_id=EMPLOYEE_ID,
+        user_message_id=QUESTION_ID,
+        message_id=ANSWER_ID,
+        attempt=attempt,
+    )
+
+
+def end_fields(text: str = "", *, event_count: int = 1, **changes: Any) -> dict[str, Any]:
+    """Everything that terminal events have in common."""
+    return {
+        "conversation_id": CONVERSATION_ID,
+        "message_id": ANSWER_ID,
+        "finish_reason": "stop",
+        "usage": None,
+        "cost": None,
+        "generation_stats": GenerationStats(),
+        "tool_log": (),
+        "event_count": event_count,
+        "text_sha256": sha256(text.encode()).hexdigest(),
+        "metadata": {},
+        **changes,
+    }
+
+
+def every_event() -> tuple[RunEvent, ...]:
+    """One of each kind."""
+    call: dict[str, Any] = {"tool_call_id": "call_1", "tool": "search"}
+    entry = ToolLogEntry(
+        tool_call_id="call_1", name="search", args={"q": 1}, result={"hits": []}, error=None, duration_ms=5
+    )
+    end = end_fields("Hi", event_count=13, usage=USAGE, cost=COST, generation_stats=STATS, tool_log=(entry,))
+    return (
+        run_started(),
+        e.StepStarted(step=1),
+        e.StatusChanged(stage="planning"),
+        e.ReasoningDelta(delta="Hm"),
+        e.TextDelta(delta="Hi"),
+        e.ToolCallStarted(**call),
+        e.ToolCallDelta(tool_call_id="call_1", delta='{"q":'),
+        e.ToolCallRequested(**call, args={"q": 1}),
+        e.ToolCallFinished(**call, args={"q": 1}, result={"hits": []}, duration_ms=5),
+        e.UsageRecorded(step=1, provider="openai", model="gpt", usage=USAGE, cost=COST),
+        e.RunCompleted(**end),
+        e.RunFailed(**{**end, "finish_reason": "error"}, **FAILURE),
+        e.RunCancelled(**{**end, "finish_reason": "cancelled"}),
+        e.AttemptStarted(attempt=2, discard_after=f"{RUN_ID}:1-9"),
+    )
+
+
+def recorded(events: Iterable[RunEvent], *, attempt: int = 1, run_id: UUID = RUN_ID) -> list[RecordedEvent]:
+    """Events at their places, from the first place of an attempt on."""
+    return [RecordedEvent(run_id, Position(attempt, seq), AT, event) for seq, event in enumerate(events, 1)]
+
+
+texts = st.text(max_size=12) | st.sampled_from(
+    ["\n", "\r\n\r\n", "data: x\n\n", "\u2028\u2029\x85", "Привет", "😀👩‍🚀", '"\\']
+)
+pieces = texts.filter(bool)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+_counts = st.none() | st.integers(0, 10**6)
+usages = st.builds(
+    Usage,
+    input_tokens=_counts,
+    cached_input_tokens=_counts,
+    cache_write_tokens=_counts,
+    output_tokens=_counts,
+    reasoning_tokens=_counts,
+    provenance=st.sampled_from(Provenance),
+)
+
+
+def any_event() -> st.SearchStrategy[RunEvent]:
+    """An event of any kind with arbitrary texts, arguments and counts."""
+    call = {"tool_call_id": texts, "tool": texts}
+    return st.one_of(
+        st.sampled_from(every_event()),
+        st.builds(e.StepStarted, step=st.integers(1, 99)),
+        st.builds(e.StatusChanged, stage=texts),
+        st.builds(e.ReasoningDelta, delta=texts),
+        st.builds(e.TextDelta, delta=texts),
+        st.builds(e.ToolCallStarted, **call),
+        st.builds(e.ToolCallDelta, tool_call_id=texts, delta=texts),
+        st.builds(e.ToolCallRequested, **call, args=json_values),
+        st.builds(e.ToolCallFinished, **call, args=json_values, result=json_values, duration_ms=st.integers(0, 10**6)),
+        st.builds(e.UsageRecorded, step=st.integers(1, 9), provider=texts, model=texts, usage=usages, cost=st.none()),
+        _terminal("text", (), 1),
+    )
+
+
+@st.composite
+def whole_runs(draw: st.DrawFn) -> list[RecordedEvent]:
+    """A run from its start to its end: the end is true to what came before it."""
+    events: list[RunEvent] = [run_started()]
+    for step in range(1, draw(st.integers(1, 3)) + 1):
+        events += [e.StepStarted(step=step), e.StatusChanged(stage="planning")]
+        events += [event for part in draw(st.lists(_parts(), max_size=5)) for event in part]
+    text = "".join(event.delta for event in events if isinstance(event, e.TextDelta))
+    tool_log = tuple(
+        ToolLogEntry(
+            tool_call_id=event.tool_call_id,
+            name=event.tool,
+            args=event.args,
+            result=event.result,
+            error=event.error,
+            duration_ms=event.duration_ms,
+        )
+        for event in events
+        if isinstance(event, e.ToolCallFinished)
+    )
+    return recorded([*events, draw(_terminal(text, tool_log, len(events) + 1))])
+
+
+def _parts() -> st.SearchStrategy[Sequence[RunEvent]]:
+    """What happens in a step: a piece of text or of reasoning, or a whole tool call."""
+    return st.one_of(
+        pieces.map(lambda text: (e.TextDelta(delta=text),)),
+        pieces.map(lambda text: (e.ReasoningDelta(delta=text),)),
+        st.builds(_tool_call, texts, texts, json_values, json_values, st.none() | pieces),
+        st.builds(
+            lambda usage: (e.UsageRecorded(step=1, provider="openai", model="gpt", usage=usage),),
+            usages,
+        ),
+    )
+
+
+def _tool_call(call_id: str, tool: str, args: Any, result: Any, error: str | None) -> Sequence[RunEvent]:
+    return (
+        e.ToolCallStarted(tool_call_id=call_id, tool=tool),
+        e.ToolCallDelta(tool_call_id=call_id, delta="{"),
+        e.ToolCallRequested(tool_call_id=call_id, tool=tool, args=args),
+        e.ToolCallFinished(
+            tool_call_id=call_id,
+            tool=tool,
+            args=args,
+            result=None if error else result,
+            error=error,
+            duration_ms=3,
+        ),
+    )
+
+
+def _terminal(text: str, tool_log: tuple[ToolLogEntry, ...], event_count: int) -> st.SearchStrategy[TerminalEvent]:
+    def end(kind: type[TerminalEvent], usage: Usage | None) -> TerminalEvent:
+        fields = end_fields(text, event_count=event_count, usage=usage, tool_log=tool_log)
+        return kind(**fields, **(FAILURE if kind is e.RunFailed else {}))
+
+    return st.builds(end, st.sampled_from(e.TERMINAL_EVENTS), st.none() | usages)

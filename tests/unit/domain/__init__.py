@@ -1,0 +1,1 @@
+"""Values, and what they refuse to be."""
