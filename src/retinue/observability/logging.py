@@ -1,0 +1,126 @@
+"""Log lines: structured, one per event, from structlog and the standard library alike, without secrets.
+
+Use `structlog.get_logger(__name__)` anywhere; what is bound with `structlog.contextvars` (`request_id`, `tenant_id`,
+`run_id`) appears on every line of the task that bound it and of those it started.
+"""
+
+import json
+import logging
+import re
+import sys
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+from retinue.observability.redaction import Redactor, masked
+
+QUIET = (
+    "aiosqlite",
+    "alembic",
+    "anthropic",
+    "asyncio",
+    "asyncpg",
+    "hpack",
+    "httpcore",
+    "httpcore2",
+    "httpx",
+    "httpx2",
+    "hypercorn",
+    "openai",
+    "sqlalchemy",
+    "sse_starlette",
+)
+"""Libraries that write bodies, headers, URLs, SQL or frames below WARNING."""
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def configure(
+    *,
+    format: Literal["console", "json"],  # noqa: A002  the setting's own name
+    level: str,
+    redactor: Redactor,
+    stream: TextIO | None = None,
+) -> None:
+    """Send every log line of this process to `stream` (standard error unless given). May be called again."""
+    output = stream or sys.stderr
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(_Formatter(redactor, _renderer(format, colors=output.isatty())))
+    handler.addFilter(_speaks_up)
+    root = logging.getLogger()
+    for old in [each for each in root.handlers if isinstance(each.formatter, _Formatter)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *_shared(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        _harmless,
+    ]
+
+
+def _renderer(form: str, *, colors: bool) -> list[Processor]:
+    if form == "json":
+        # Plain text for tracebacks: structlog's structured ones carry the local variables of every frame.
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
+    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
+
+
+def _json(event: EventDict, **_: Any) -> str:
+    return json.dumps(event, ensure_ascii=False, default=str)
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Redacts the finished line, so that a secret in a message, a value or a traceback has no other way out."""
+
+    def __init__(self, redactor: Redactor, renderer: list[Processor]) -> None:
+        remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+        super().__init__(processors=[remove, *renderer], foreign_pre_chain=_shared())
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redactor.redact(super().format(record))
+
+
+def _harmless(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Mask by name, and escape what could forge a line or steer a terminal."""
+    del logger, method
+    exempt = ("exc_info", "stack", "_record", "_from_structlog")
+    return {key: value if key in exempt else _printable(masked({key: value})[key]) for key, value in event.items()}
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return value if isinstance(value, int | float | bool | None) else _printable(str(value))
+
+
+def _speaks_up(record: logging.LogRecord) -> bool:
+    """A library may lower its own level after us (the SDKs do when `OPENAI_LOG` is set): decide again at the exit."""
+    if record.levelno >= logging.WARNING:
+        return True
+    return not any(record.name == name or record.name.startswith(f"{name}.") for name in QUIET)

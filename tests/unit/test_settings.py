@@ -1,0 +1,218 @@
+"""Settings: where they come from, what is refused, and that their documentation is true."""
+
+import base64
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from retinue.domain.policy import ByteCaps, Deadlines, RetryPolicy, RunLimits
+from retinue.settings import Settings, SettingsError, check, load
+from retinue.settings.documentation import document
+from retinue.settings.loading import variables
+from retinue.settings.values import is_loopback
+
+ROOT = Path(__file__).parents[2]
+OPERATOR_KEY = "operator-key-of-the-test"
+MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
+CLOSED = {"RETINUE_OPERATOR_KEY": OPERATOR_KEY, "RETINUE_MASTER_KEYS": f"k1:{MASTER_KEY}"}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory without config/default.toml."""
+    monkeypatch.chdir(tmp_path)
+
+
+def refusal(environ: dict[str, str] | None = None, config: Path | None = None) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(config, environ or {})
+    return caught.value.reasons
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "some.toml"
+    file.write_text(text)
+    return file
+
+
+def test_default_toml_is_what_the_classes_say() -> None:
+    text = (ROOT / "config/default.toml").read_text()
+    assert text == document(), "run: python -m retinue.settings.documentation > config/default.toml"
+
+
+def test_default_toml_lists_exactly_the_settings_with_their_defaults() -> None:
+    listed = tomllib.loads((ROOT / "config/default.toml").read_text())
+    assert listed == Settings().model_dump(mode="json") | {"operator_key": "", "master_keys": ""}
+
+
+def test_default_toml_changes_nothing() -> None:
+    assert load(ROOT / "config/default.toml", {}).model_dump() == load(environ={}).model_dump()
+
+
+def test_every_setting_is_documented() -> None:
+    for path in variables().values():
+        owner = Settings if len(path) == 1 else type(Settings.model_fields[path[0]].default)
+        description = owner.model_fields[path[-1]].description
+        assert description, path
+        assert description.endswith("."), path
+
+
+def test_production_example_is_accepted() -> None:
+    environ = CLOSED | {"RETINUE_DATABASE_URL": "postgresql+asyncpg://retinue:secret@db.internal/retinue"}
+    assert check(load(ROOT / "config/production.toml", environ)) == []
+
+
+def test_names_that_outsiders_rely_on() -> None:
+    settings = load(
+        environ={
+            "RETINUE_HOST": "::1",
+            "RETINUE_PORT": "0",
+            "RETINUE_DATABASE_URL": "postgresql+asyncpg://u:p@h:5432/d",
+            "RETINUE_COORDINATION_URL": "memory://",
+            "RETINUE_EGRESS_ALLOW": "Model.Internal:11434, [::1]:80,10.0.0.1:8080",
+            "RETINUE_LOG_FORMAT": "json",
+            "RETINUE_PROVIDER_FIRST_TOKEN_SECONDS": "1.5",
+            **CLOSED,
+        }
+    )
+    assert (settings.host, settings.port) == ("::1", 0)
+    assert settings.database.url == "postgresql+asyncpg://u:p@h:5432/d"
+    assert settings.egress.allow == ("model.internal:11434", "[::1]:80", "10.0.0.1:8080")
+    assert settings.log.format == "json"
+    assert settings.provider.first_token_seconds == 1.5
+    assert settings.operator_key.get_secret_value() == OPERATOR_KEY
+    assert settings.master_keys.get_secret_value() == f"k1:{MASTER_KEY}"
+
+
+def test_environment_overrules_file_key_by_key(tmp_path: Path) -> None:
+    file = written(tmp_path, 'port = 1\n[database]\npool_size = 2\ncommand_timeout = 3\n[log]\nformat = "json"\n')
+    settings = load(environ={"RETINUE_CONFIG": str(file), "RETINUE_DATABASE_POOL_SIZE": "7"})
+    assert (settings.port, settings.database.pool_size, settings.database.command_timeout) == (1, 7, 3)
+    assert settings.log.format == "json"
+
+
+def test_named_file_overrules_the_variable(tmp_path: Path) -> None:
+    assert load(written(tmp_path, "port = 5\n"), {"RETINUE_CONFIG": "/nowhere.toml"}).port == 5
+
+
+def test_file_of_the_working_directory_is_read(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/default.toml").write_text("port = 4\n")
+    assert load(environ={}).port == 4
+
+
+def test_unknown_variable_is_refused_by_name() -> None:
+    assert refusal({"RETINUE_DATABSE_URL": "x"}) == [
+        "RETINUE_DATABSE_URL is not a setting; did you mean RETINUE_DATABASE_URL?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("prot = 1\n", "prot"), ("[log]\nformta = 1\n", "log.formta"), ("[database.pool]\nsize = 1\n", "database.pool")],
+)
+def test_unknown_key_in_the_file_is_refused_with_its_path(tmp_path: Path, text: str, path: str) -> None:
+    file = written(tmp_path, text)
+    (reason,) = refusal(config=file)
+    assert reason.startswith(f"{path} in {file} is not a setting")
+
+
+def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
+    reasons = refusal({"RETINUE_PORT": "99999", "RETINUE_X": "1"}, written(tmp_path, "[runs]\nevent_batch = -1\n"))
+    assert len(reasons) == 3
+    assert [reason.split()[0].rstrip(":") for reason in reasons] == ["RETINUE_X", "RETINUE_PORT", "runs.event_batch"]
+
+
+def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
+    assert "does not exist" in refusal({"RETINUE_CONFIG": str(tmp_path / "none.toml")})[0]
+    assert "cannot be read" in refusal(config=written(tmp_path, "port = = 1"))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RETINUE_PORT", "-1"),
+        ("RETINUE_HOST", ""),
+        ("RETINUE_DATABASE_POOL_SIZE", "0"),
+        ("RETINUE_DATABASE_COMMAND_TIMEOUT", "-2"),
+        ("RETINUE_DATABASE_COMMAND_TIMEOUT", "inf"),
+        ("RETINUE_DATABASE_URL", "postgres://h/d"),
+        ("RETINUE_DATABASE_URL", "postgresql+asyncpg:///d"),
+        ("RETINUE_DATABASE_URL", "postgresql+asyncpg://h:port/d"),
+        ("RETINUE_DATABASE_URL", "sqlite+aiosqlite://"),
+        ("RETINUE_DATABASE_URL", "sqlite+aiosqlite:///:memory:"),
+        ("RETINUE_COORDINATION_URL", "memory://there"),
+        ("RETINUE_COORDINATION_URL", "redis://"),
+        ("RETINUE_EGRESS_ALLOW", "host"),
+        ("RETINUE_EGRESS_ALLOW", "http://host:80"),
+        ("RETINUE_EGRESS_ALLOW", "*.internal:80"),
+        ("RETINUE_EGRESS_ALLOW", "host:0"),
+        ("RETINUE_EGRESS_ALLOW", "host:80/path"),
+        ("RETINUE_EGRESS_ALLOW", "::1:80"),
+        ("RETINUE_LOG_FORMAT", "xml"),
+        ("RETINUE_MASTER_KEYS", "no-colon"),
+        ("RETINUE_MASTER_KEYS", "k1:AAAA"),
+        ("RETINUE_MASTER_KEYS", "k1:%%%%"),
+        ("RETINUE_MASTER_KEYS", f"k1:{MASTER_KEY},k1:{MASTER_KEY}"),
+        ("RETINUE_OPERATOR_KEY", ""),
+    ],
+)
+def test_malformed_values_are_refused_under_their_own_name(name: str, value: str) -> None:
+    (reason,) = refusal({name: value})
+    assert reason.startswith(name)
+
+
+def test_refusals_and_representations_show_no_secret() -> None:
+    environ = {"RETINUE_MASTER_KEYS": "k1:c2VjcmV0LXNlY3JldA==", "RETINUE_DATABASE_URL": "mysql://u:hunter22@h/d"}
+    refused = " ".join(refusal(environ))
+    assert "c2VjcmV0" not in refused
+    assert "hunter22" not in refused
+    settings = load(environ=CLOSED | {"RETINUE_DATABASE_URL": "postgresql+asyncpg://u:hunter%202@h/d"})
+    for shown in (repr(settings), str(settings), str(settings.public())):
+        assert not any(secret in shown for secret in (OPERATOR_KEY, MASTER_KEY, "hunter"))
+    assert settings.public()["database"]["url"] == "postgresql+asyncpg://u:***@h/d"
+    assert set(settings.secrets()) == {OPERATOR_KEY, MASTER_KEY, "hunter%202", "hunter 2"}
+
+
+def test_sections_convert_to_the_values_of_the_domain() -> None:
+    settings = Settings()
+    assert settings.provider.deadlines() == Deadlines()
+    assert settings.provider.retry_policy() == RetryPolicy()
+    assert settings.provider.byte_caps() == ByteCaps()
+    assert settings.limits.run_limits() == RunLimits()
+
+
+@pytest.mark.parametrize(
+    ("environ", "reason"),
+    [
+        ({"RETINUE_HOST": "0.0.0.0"}, "open mode"),
+        ({"RETINUE_DATABASE_URL": "postgresql+asyncpg://h/d"}, "open mode"),
+        ({"RETINUE_OPERATOR_KEY": OPERATOR_KEY}, "master keys are missing"),
+        ({**CLOSED, "RETINUE_OPERATOR_KEY": "short"}, "at least 16"),
+        ({**CLOSED, "RETINUE_OPERATOR_KEY": "sixteen chars and blanks"}, "visible ASCII"),
+        ({"RETINUE_COORDINATION_URL": "redis://r:6379/0"}, "Redis"),
+        ({"RETINUE_LIMITS_CONTEXT_TOKENS": "4096"}, "limits.max_output_tokens"),
+        ({"RETINUE_PROVIDER_TOTAL_SECONDS": "1"}, "provider.total_seconds"),
+        ({"RETINUE_PROVIDER_MAX_DELAY_SECONDS": "0.1"}, "provider.max_delay_seconds"),
+        ({"RETINUE_PROVIDER_MAX_TURN_BYTES": "10"}, "provider.max_turn_bytes"),
+    ],
+)
+def test_combinations_that_may_not_start(environ: dict[str, str], reason: str) -> None:
+    (told,) = check(load(environ=environ))
+    assert reason in told
+
+
+def test_combinations_that_may_start() -> None:
+    assert check(Settings()) == []
+    assert check(load(environ={**CLOSED, "RETINUE_HOST": "0.0.0.0"})) == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
+def test_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost.example", "10.0.0.1", "example.com", ""])
+def test_not_loopback(host: str) -> None:
+    assert not is_loopback(host)
