@@ -1,0 +1,68 @@
+"""What a database must be able to do, where databases differ."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from retinue.db.tables import Base
+
+Insert = sqlite.Insert | postgresql.Insert
+"""An insert with `on_conflict_do_nothing` and `on_conflict_do_update`, which look alike on both."""
+
+
+class Dialect(ABC):
+    """One database. An instance belongs to one engine."""
+
+    scheme: ClassVar[str]
+    """Of the URLs it serves."""
+
+    @abstractmethod
+    def create_engine(
+        self, url: sa.URL, *, pool_size: int, command_timeout: float, migrates: bool = False
+    ) -> AsyncEngine:
+        """An engine that opens no connection yet."""
+
+    @abstractmethod
+    def transaction(self, engine: AsyncEngine, *, read_only: bool) -> AbstractAsyncContextManager[AsyncConnection]:
+        """One transaction: committed on a clean exit, else rolled back."""
+
+    @abstractmethod
+    def clock(self) -> sa.ColumnElement[datetime]:
+        """The database's present time, not the transaction's begin."""
+
+    @abstractmethod
+    def clock_after(self, seconds: float) -> sa.ColumnElement[datetime]:
+        """The database's present time and some seconds more."""
+
+    @abstractmethod
+    def insert(self, table: type[Base]) -> Insert:
+        """An insert that can be told what to do about a row that is already there."""
+
+    @abstractmethod
+    def is_outage(self, error: BaseException) -> bool:
+        """Whether the same call may succeed later."""
+
+    @abstractmethod
+    def is_missing_reference(self, error: sa.exc.IntegrityError) -> bool:
+        """Whether a foreign key found no row."""
+
+    @abstractmethod
+    def violated_key(self, error: sa.exc.IntegrityError) -> str | None:
+        """The name of the violated unique constraint or index."""
+
+    def prepare_migration(self, connection: sa.Connection) -> None:  # noqa: B027
+        """Keep other processes from migrating until the transaction ends, where beginning it does not do so."""
+
+    def check_migration(self, connection: sa.Connection) -> None:  # noqa: B027
+        """Look at what a migration did before it is committed."""
+
+    @property
+    def migration_options(self) -> Mapping[str, Any]:
+        """What alembic must know."""
+        return {}

@@ -1,0 +1,149 @@
+"""SQLite in a file, through aiosqlite."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from retinue.db.dialects.base import Dialect, Insert
+from retinue.db.encoding import decode, encode_text
+from retinue.db.tables import Base
+from retinue.db.types import Instant
+from retinue.domain.errors import StorageFailed
+
+_READS = "retinue_reads"
+_OUTAGES = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+_UNIQUE = "UNIQUE constraint failed: "
+
+
+class SQLite(Dialect):
+    """Writers are serial. Inside the process they queue for a lock in the order they came; SQLite's own waiting, which
+    polls and is unfair, is left for other processes.
+    """
+
+    scheme: ClassVar[str] = "sqlite"
+
+    def __init__(self) -> None:
+        self._writer = asyncio.Lock()
+        self._patience = 0.0
+
+    def create_engine(
+        self, url: sa.URL, *, pool_size: int, command_timeout: float, migrates: bool = False
+    ) -> AsyncEngine:
+        if url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory":
+            raise ValueError("SQLite needs a file: every connection to a database in memory has one of its own")
+        self._patience = command_timeout
+        if migrates:
+            with suppress(OSError):  # connecting says it better
+                Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(
+            url,
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=command_timeout,
+            json_serializer=encode_text,
+            json_deserializer=decode,
+            hide_parameters=True,
+        )
+        # A migration that rebuilds a table drops the old one, which would cascade.
+        _prepare_connections(engine, patience=command_timeout, foreign_keys=not migrates)
+        return engine
+
+    @asynccontextmanager
+    async def transaction(self, engine: AsyncEngine, *, read_only: bool) -> AsyncIterator[AsyncConnection]:
+        if read_only:
+            async with engine.connect() as connection:
+                await connection.execution_options(**{_READS: True})
+                async with connection.begin():
+                    yield connection
+            return
+        async with asyncio.timeout(self._patience):
+            await self._writer.acquire()
+        try:
+            async with engine.begin() as connection:
+                yield connection
+        finally:
+            self._writer.release()
+
+    def clock(self) -> sa.ColumnElement[datetime]:
+        return self.clock_after(0.0)
+
+    def clock_after(self, seconds: float) -> sa.ColumnElement[datetime]:
+        # SQLite knows milliseconds; the zeros keep the text as long as every other moment, so that it sorts.
+        moment = sa.func.strftime("%Y-%m-%d %H:%M:%f", "now", f"{seconds:+.3f} seconds")
+        return sa.type_coerce(moment.op("||")("000"), Instant())
+
+    def insert(self, table: type[Base]) -> Insert:
+        return insert(Base.metadata.tables[table.__tablename__])
+
+    def is_outage(self, error: BaseException) -> bool:
+        if isinstance(error, sa.exc.DBAPIError):
+            code = getattr(error.driver_exception, "sqlite_errorcode", None)
+            return error.connection_invalidated or (code is not None and code & 0xFF in _OUTAGES)
+        return isinstance(error, OSError | sa.exc.TimeoutError)
+
+    def is_missing_reference(self, error: sa.exc.IntegrityError) -> bool:
+        return "FOREIGN KEY" in str(error.orig)
+
+    def violated_key(self, error: sa.exc.IntegrityError) -> str | None:
+        """SQLite names the columns, not the constraint; the tables' metadata knows which constraint has them."""
+        message = str(error.orig)
+        if _UNIQUE not in message:
+            return None
+        places = [place.split(".") for place in message.partition(_UNIQUE)[2].split(", ")]
+        return _key_over(places[0][0], [column for _, column in places])
+
+    def check_migration(self, connection: sa.Connection) -> None:
+        """Raises: StorageFailed, if a reference points nowhere."""
+        if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+            raise StorageFailed("The migration would leave references that point nowhere.")
+
+    @property
+    def migration_options(self) -> Mapping[str, Any]:
+        return {"render_as_batch": True}
+
+
+def _prepare_connections(engine: AsyncEngine, *, patience: float, foreign_keys: bool) -> None:
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin below, not wherever the driver thinks fit
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout = {int(patience * 1000)}",  # first, since the next one may have to wait
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        reads = connection.get_execution_options().get(_READS, False)
+        # A transaction that begins by reading cannot always be made a writing one later: SQLite fails it at once.
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _key_over(table: str, columns: list[str]) -> str | None:
+    described = Base.metadata.tables[table]
+    keys = [item for item in described.constraints if isinstance(item, sa.UniqueConstraint)]
+    keys += [item for item in described.indexes if item.unique]  # type: ignore[misc]
+    for key in keys:
+        if {column.name for column in key.columns} == set(columns):
+            return str(key.name)
+    return None

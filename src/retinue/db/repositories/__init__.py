@@ -1,0 +1,1 @@
+"""Queries, bound to a tenant by construction."""

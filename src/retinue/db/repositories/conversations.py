@@ -1,0 +1,123 @@
+"""Conversations."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from retinue.db import tables as t
+from retinue.db.repositories.base import TenantRepository, found
+from retinue.domain.conversations import Conversation, ConversationStatus
+from retinue.domain.ids import now
+
+_FIELDS = Conversation.__struct_fields__
+
+
+class ConversationRepository(TenantRepository):
+    async def add(self, conversation: Conversation) -> None:
+        """Store a new conversation.
+
+        Raises:
+            Conflict: code `external_id_taken`.
+            NotFound: the employee is not there, or is another tenant's.
+        """
+        columns = {name: getattr(conversation, name) for name in _FIELDS}
+        await self._add(t.Conversation, columns, missing="There is no such employee.")
+
+    async def find(self, conversation_id: UUID) -> Conversation | None:
+        return await self._one(t.Conversation.id == conversation_id)
+
+    async def get(self, conversation_id: UUID) -> Conversation:
+        """Raises: NotFound."""
+        return found(await self.find(conversation_id), "conversation")
+
+    async def get_for_update(self, conversation_id: UUID) -> Conversation:
+        """Read what this transaction is about to change; another one that wants the same waits.
+
+        Raises:
+            NotFound.
+        """
+        statement = self._select(t.Conversation).where(t.Conversation.id == conversation_id)
+        row = await self._executor.row(statement.with_for_update(key_share=True))
+        return _conversation(found(row, "conversation"))
+
+    async def find_by_external_id(self, external_id: str) -> Conversation | None:
+        return await self._one(t.Conversation.external_id == external_id)
+
+    async def list(
+        self,
+        *,
+        limit: int,
+        after: UUID | None = None,
+        employee_id: UUID | None = None,
+        user_id: str | None = None,
+        status: ConversationStatus | None = None,
+        external_id: str | None = None,
+    ) -> Sequence[Conversation]:
+        """Newest first, those that are older than the one with the id `after`, which need not exist any more."""
+        statement = self._select(t.Conversation).order_by(t.Conversation.id.desc()).limit(limit)
+        if after is not None:
+            statement = statement.where(t.Conversation.id < after)
+        for column, wanted in (
+            (t.Conversation.employee_id, employee_id),
+            (t.Conversation.user_id, user_id),
+            (t.Conversation.status, status),
+            (t.Conversation.external_id, external_id),
+        ):
+            if wanted is not None:
+                statement = statement.where(column == wanted)
+        return [_conversation(row) for row in await self._executor.rows(statement)]
+
+    async def update(self, conversation: Conversation) -> None:
+        """Write title, external id, status and `updated_at`; the rest belongs to `advance` or never changes.
+
+        Raises:
+            Conflict: code `external_id_taken`.
+            NotFound: the conversation is not there any more.
+        """
+        statement = self._update(t.Conversation).where(t.Conversation.id == conversation.id)
+        changed = await self._executor.change(
+            statement.values(
+                title=conversation.title,
+                external_id=conversation.external_id,
+                status=conversation.status,
+                updated_at=conversation.updated_at,
+            )
+        )
+        found(changed or None, "conversation")
+
+    async def delete(self, conversation_id: UUID) -> None:
+        """Remove it with its messages, runs, run events and tool calls. The ledger stays.
+
+        Raises:
+            NotFound: it is not there, or not any more.
+        """
+        statement = self._delete(t.Conversation).where(t.Conversation.id == conversation_id)
+        found(await self._executor.change(statement) or None, "conversation")
+
+    async def advance(self, conversation_id: UUID, count: int, *, at: datetime | None = None) -> int:
+        """Reserve the next positions and return the first, which counts from 1. No two callers get the same ones: the
+        row stays locked until the transaction ends.
+
+        Raises:
+            NotFound: the conversation is not there any more.
+        """
+        moment = at or now()
+        statement = (
+            self._update(t.Conversation)
+            .where(t.Conversation.id == conversation_id)
+            .values(message_count=t.Conversation.message_count + count, last_message_at=moment, updated_at=moment)
+            .returning(t.Conversation.message_count)
+        )
+        last: int = found(await self._executor.scalar(statement), "conversation")
+        return last - count + 1
+
+    async def _one(self, condition: sa.ColumnElement[bool]) -> Conversation | None:
+        row = await self._executor.row(self._select(t.Conversation).where(condition))
+        return None if row is None else _conversation(row)
+
+
+def _conversation(row: sa.Row[Any]) -> Conversation:
+    return Conversation(**{name: getattr(row, name) for name in _FIELDS})

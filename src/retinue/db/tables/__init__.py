@@ -1,0 +1,22 @@
+"""The tables. Imported as `t`, so that `t.Run` is a row's class and `Run` the domain's value."""
+
+from retinue.db.tables.base import Base, Owned
+from retinue.db.tables.conversations import Conversation, Message
+from retinue.db.tables.employees import Employee
+from retinue.db.tables.ledger import LedgerEntry
+from retinue.db.tables.runs import Run, RunEvents, ToolCall
+from retinue.db.tables.tenants import Tenant, TenantConfig
+
+__all__ = [
+    "Base",
+    "Conversation",
+    "Employee",
+    "LedgerEntry",
+    "Message",
+    "Owned",
+    "Run",
+    "RunEvents",
+    "Tenant",
+    "TenantConfig",
+    "ToolCall",
+]

@@ -1,0 +1,94 @@
+"""Runs, their event log and their tool calls."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from retinue.db.tables.base import Base, Owned, parent
+from retinue.db.types import Json, Word
+from retinue.domain.runs import RunStatus
+from retinue.domain.usage import GenerationStats, Usage
+
+_ACTIVE = sa.text("status IN ('queued', 'running', 'waiting')")
+
+
+class Run(Owned, Base, kw_only=True):
+    """`user_message_id` and `message_id` have no foreign key; see `Message`."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        parent("conversation_id", "conversations"),
+        sa.ForeignKeyConstraint(["tenant_id", "employee_id"], ["employees.tenant_id", "employees.id"]),
+        sa.Index(
+            "uq_runs_active",
+            "tenant_id",
+            "conversation_id",
+            unique=True,
+            sqlite_where=_ACTIVE,
+            postgresql_where=_ACTIVE,
+        ),
+        sa.Index("uq_runs_id", "id", unique=True),
+        sa.Index("ix_runs_conversation", "tenant_id", "conversation_id", "id"),
+        sa.Index("ix_runs_employee_active", "tenant_id", "employee_id", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
+        # The only index that does not begin with the tenant: leases are renewed and taken over for all tenants at once.
+        sa.Index("ix_runs_lease", "lease_expires_at", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-1)
+    conversation_id: Mapped[UUID]
+    employee_id: Mapped[UUID]
+    user_message_id: Mapped[UUID]
+    message_id: Mapped[UUID]
+    status: Mapped[RunStatus] = mapped_column(Word(RunStatus))
+    attempt: Mapped[int]
+    owner: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    """On the database's clock."""
+    finish_reason: Mapped[str | None]
+    error_code: Mapped[str | None]
+    usage: Mapped[Usage | None] = mapped_column(Json(Usage))
+    cost_micros: Mapped[int | None] = mapped_column(sa.BigInteger)
+    currency: Mapped[str | None]
+    generation_stats: Mapped[GenerationStats | None] = mapped_column(Json(GenerationStats))
+    event_count: Mapped[int | None]
+    text_sha256: Mapped[str | None]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class RunEvents(Owned, Base, kw_only=True):
+    """A contiguous range of a run's events, as JSON `[[milliseconds since 1970, event], …]`."""
+
+    __tablename__ = "run_events"
+    __table_args__ = (parent("run_id", "runs"),)
+
+    run_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-1)
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    first_seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    last_seq: Mapped[int]
+    payload: Mapped[bytes] = mapped_column(repr=False)
+
+
+class ToolCall(Owned, Base, kw_only=True):
+    __tablename__ = "tool_calls"
+    __table_args__ = (parent("run_id", "runs"),)
+
+    run_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-1)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Counts the run's calls from 1."""
+    step: Mapped[int | None]
+    """Null where the calls of a whole run were stored at its end."""
+    call_id: Mapped[str]
+    name: Mapped[str]
+    arguments: Mapped[str] = mapped_column(repr=False)
+    """The JSON text, or whatever the model sent instead."""
+    result: Mapped[Any] = mapped_column(Json(), nullable=True, repr=False)
+    error: Mapped[str | None]
+    status: Mapped[str]
+    """`succeeded` or `failed`."""
+    duration_ms: Mapped[int]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]

@@ -1,0 +1,63 @@
+"""Units of work: one transaction and the repositories that see it."""
+
+from functools import cached_property
+from uuid import UUID
+
+from retinue.db.executor import Executor
+from retinue.db.repositories.config import ConfigRepository
+from retinue.db.repositories.conversations import ConversationRepository
+from retinue.db.repositories.employees import EmployeeRepository
+from retinue.db.repositories.ledger import LedgerRepository
+from retinue.db.repositories.messages import MessageRepository
+from retinue.db.repositories.operator import Locators, TenantsRepository
+from retinue.db.repositories.run_events import RunEventRepository
+from retinue.db.repositories.runs import RunRepository
+from retinue.db.repositories.tool_calls import ToolCallRepository
+
+
+class Unit:
+    """What one tenant's code can reach. Another tenant's rows cannot be named here."""
+
+    def __init__(self, tenant_id: UUID, executor: Executor) -> None:
+        self.tenant_id = tenant_id
+        self._executor = executor
+
+    @cached_property
+    def config(self) -> ConfigRepository:
+        return ConfigRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def employees(self) -> EmployeeRepository:
+        return EmployeeRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def conversations(self) -> ConversationRepository:
+        return ConversationRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def messages(self) -> MessageRepository:
+        return MessageRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def runs(self) -> RunRepository:
+        return RunRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def run_events(self) -> RunEventRepository:
+        return RunEventRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def tool_calls(self) -> ToolCallRepository:
+        return ToolCallRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def ledger(self) -> LedgerRepository:
+        return LedgerRepository(self.tenant_id, self._executor)
+
+
+class OperatorUnit(Locators):
+    """What the operator, and Retinue's own housekeeping, can reach."""
+
+    @cached_property
+    def tenants(self) -> TenantsRepository:
+        return TenantsRepository(self._executor)

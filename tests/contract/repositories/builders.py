@@ -1,0 +1,160 @@
+"""Values with every field set to something that a careless mapping would lose."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from retinue.domain.conversations import Conversation, ConversationStatus
+from retinue.domain.employees import Employee, ModelSettings, Persona
+from retinue.domain.events import RecordedEvent, TextDelta
+from retinue.domain.ids import Position, new_id
+from retinue.domain.messages import Message, MessageStatus, Role, ToolLogEntry
+from retinue.domain.policy import ChatListen, Permission, TaskListen
+from retinue.domain.runs import CallOutcome, LedgerEntry, Run, RunStatus
+from retinue.domain.tenants import SecretState, StoredConfig, Tenant, TenantConfig
+from retinue.domain.usage import Cost, GenerationStats, Provenance, Usage
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+LATER = datetime(2026, 3, 1, 13, 0, 0, 1, tzinfo=UTC)
+USAGE = Usage(
+    input_tokens=5_000_000_000,
+    cached_input_tokens=0,
+    cache_write_tokens=None,
+    output_tokens=7,
+    reasoning_tokens=3,
+    provenance=Provenance.ESTIMATED,
+)
+COST = Cost(micros=9_000_000_000_000, currency="EUR")
+STATS = GenerationStats(avg_tokens_per_second=12.5, time_to_first_token_ms=321)
+TOOL_LOG = (
+    ToolLogEntry(
+        tool_call_id="c1", name="search", args={"q": "ü"}, result={"hits": [1, None]}, error=None, duration_ms=12
+    ),
+    ToolLogEntry(tool_call_id="c2", name="search", args="{broken", result=None, error="not JSON", duration_ms=0),
+)
+
+
+def a_tenant(**changes: Any) -> Tenant:
+    tenant = Tenant(id=new_id(), name="Acme & Söhne", slug="acme", created_at=NOON, updated_at=NOON)
+    return msgspec.structs.replace(tenant, **changes)
+
+
+def a_config(tenant: Tenant, *, sealed: bytes | None = b"\x00sealed\xff", **changes: Any) -> StoredConfig:
+    config = TenantConfig(
+        tenant_id=tenant.id,
+        llm_provider="openai",
+        llm_model="gpt-4",
+        llm_api_key=SecretState(set=sealed is not None, last4="abcd" if sealed else None),
+        llm_base_url="https://models.example/v1",
+        context_tokens=128_000,
+        max_output_tokens=4096,
+        temperature=0.7,
+        reasoning="low",
+        options={"include_usage": False},
+        created_at=NOON,
+        updated_at=NOON,
+    )
+    return StoredConfig(config=msgspec.structs.replace(config, **changes), sealed_api_key=sealed)
+
+
+def an_employee(tenant: Tenant, **changes: Any) -> Employee:
+    employee = Employee(
+        id=new_id(),
+        tenant_id=tenant.id,
+        slug="ada",
+        name="Ada",
+        role="assistant",
+        system_prompt="You help.",
+        persona=Persona(tone="dry", greeting=None, escalation_message="A human comes."),
+        permission=Permission.WRITE,
+        tools=("search", "shell"),
+        model_settings=ModelSettings(model="gpt-4o", temperature=0.0),
+        reasoning="high",
+        capabilities=("billing",),
+        labels=(),
+        chat_listen=ChatListen.MENTIONS,
+        task_listen=TaskListen.ASSIGNED,
+        max_concurrent_tasks=2,
+        created_at=NOON,
+        updated_at=NOON,
+    )
+    return msgspec.structs.replace(employee, **changes)
+
+
+def a_conversation(employee: Employee, **changes: Any) -> Conversation:
+    conversation = Conversation(
+        id=new_id(),
+        tenant_id=employee.tenant_id,
+        employee_id=employee.id,
+        user_id="user-1",
+        title="Invoices",
+        external_id=None,
+        status=ConversationStatus.ACTIVE,
+        message_count=0,
+        created_at=NOON,
+        updated_at=NOON,
+        last_message_at=None,
+    )
+    return msgspec.structs.replace(conversation, **changes)
+
+
+def a_message(conversation: Conversation, position: int, **changes: Any) -> Message:
+    message = Message(
+        id=new_id(),
+        tenant_id=conversation.tenant_id,
+        conversation_id=conversation.id,
+        position=position,
+        role=Role.USER,
+        content=f"message {position}",
+        created_at=NOON,
+        updated_at=NOON,
+    )
+    return msgspec.structs.replace(message, **changes)
+
+
+def an_answer(conversation: Conversation, position: int, **changes: Any) -> Message:
+    return a_message(conversation, position, role=Role.ASSISTANT, content="", status=MessageStatus.STREAMING, **changes)
+
+
+def a_run(conversation: Conversation, **changes: Any) -> Run:
+    run = Run(
+        id=new_id(),
+        tenant_id=conversation.tenant_id,
+        conversation_id=conversation.id,
+        employee_id=conversation.employee_id,
+        user_message_id=new_id(),
+        message_id=new_id(),
+        status=RunStatus.RUNNING,
+        attempt=1,
+        created_at=NOON,
+    )
+    return msgspec.structs.replace(run, **changes)
+
+
+def an_entry(run: Run, **changes: Any) -> LedgerEntry:
+    entry = LedgerEntry(
+        id=new_id(),
+        tenant_id=run.tenant_id,
+        run_id=run.id,
+        conversation_id=run.conversation_id,
+        employee_id=run.employee_id,
+        step=1,
+        attempt=1,
+        tries=1,
+        provider="openai",
+        model="gpt-4",
+        outcome=CallOutcome.OPEN,
+        opened_at=NOON,
+    )
+    return msgspec.structs.replace(entry, **changes)
+
+
+def deltas(run_id: UUID, attempt: int, first: int, count: int) -> list[RecordedEvent]:
+    """Text deltas at consecutive positions; their text names the position."""
+    at = datetime(2026, 3, 1, 12, 0, 0, 123000, tzinfo=UTC)
+    return [
+        RecordedEvent(run_id, Position(attempt, seq), at, TextDelta(delta=f"{attempt}-{seq} "))
+        for seq in range(first, first + count)
+    ]

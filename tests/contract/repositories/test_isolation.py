@@ -1,0 +1,199 @@
+"""Tenants do not exist for each other: whatever one unit is asked about another tenant's rows, it finds nothing."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+
+from retinue.db.session import Database, Unit
+from retinue.domain.conversations import Conversation
+from retinue.domain.employees import Employee
+from retinue.domain.errors import InternalError, NotFound
+from retinue.domain.ids import new_id
+from retinue.domain.messages import Message, MessageStatus
+from retinue.domain.runs import CallOutcome, LedgerEntry, Run, RunStatus
+from retinue.domain.tenants import Tenant
+from tests.contract.repositories.builders import (
+    LATER,
+    NOON,
+    TOOL_LOG,
+    a_config,
+    a_message,
+    a_run,
+    an_answer,
+    an_employee,
+    an_entry,
+    deltas,
+)
+
+
+class Property(msgspec.Struct, frozen=True):
+    """What one tenant owns, one row in every table."""
+
+    employee: Employee
+    conversation: Conversation
+    answer: Message
+    run: Run
+    entry: LedgerEntry
+
+
+@pytest.fixture
+async def theirs(database: Database, employee: Employee, conversation: Conversation) -> Property:
+    answer, run = an_answer(conversation, 1), a_run(conversation)
+    owned = Property(employee, conversation, answer, run, an_entry(run))
+    async with database.unit(conversation.tenant_id) as unit:
+        await unit.config.put(_config(owned))
+        await unit.messages.add(answer)
+        await unit.runs.add(run, owner="me", lease_seconds=-5)
+        await unit.run_events.add(run.id, 1, deltas(run.id, 1, 1, 2))
+        await unit.tool_calls.add_all(run, TOOL_LOG, at=NOON)
+        await unit.ledger.open(owned.entry)
+    return owned
+
+
+READS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
+    "config.get": lambda unit, _: unit.config.get(),
+    "employees.find": lambda unit, their: unit.employees.find(their.employee.id),
+    "employees.list": lambda unit, _: unit.employees.list(limit=9),
+    "employees.count_active_runs": lambda unit, their: unit.employees.count_active_runs(their.employee.id),
+    "conversations.find": lambda unit, their: unit.conversations.find(their.conversation.id),
+    "conversations.find_by_external_id": lambda unit, _: unit.conversations.find_by_external_id("x"),
+    "conversations.list": lambda unit, their: unit.conversations.list(limit=9, employee_id=their.employee.id),
+    "messages.find": lambda unit, their: unit.messages.find(their.answer.id),
+    "messages.find_position": lambda unit, their: unit.messages.find_position(their.conversation.id, their.answer.id),
+    "messages.list": lambda unit, their: unit.messages.list(their.conversation.id, limit=9),
+    "messages.history": lambda unit, their: unit.messages.history(
+        their.conversation.id, before_position=9, max_messages=9
+    ),
+    "runs.find": lambda unit, their: unit.runs.find(their.run.id),
+    "runs.list": lambda unit, their: unit.runs.list(their.conversation.id, limit=9),
+    "runs.active": lambda unit, their: unit.runs.active(their.conversation.id),
+    "run_events.read": lambda unit, their: unit.run_events.read(their.run.id),
+    "tool_calls.list": lambda unit, their: unit.tool_calls.list(their.run.id),
+    "ledger.list": lambda unit, their: unit.ledger.list(their.run.id),
+}
+
+WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
+    "config.get_for_update": lambda unit, _: unit.config.get_for_update(),
+    "employees.get_for_update": lambda unit, their: unit.employees.get_for_update(their.employee.id),
+    "conversations.get_for_update": lambda unit, their: unit.conversations.get_for_update(their.conversation.id),
+    "employees.update": lambda unit, their: unit.employees.update(their.employee),
+    "employees.delete": lambda unit, their: unit.employees.delete(their.employee.id),
+    "conversations.update": lambda unit, their: unit.conversations.update(their.conversation),
+    "conversations.delete": lambda unit, their: unit.conversations.delete(their.conversation.id),
+    "conversations.advance": lambda unit, their: unit.conversations.advance(their.conversation.id, 1),
+    "messages.finish": lambda unit, their: unit.messages.finish(
+        their.answer.id,
+        content="stolen",
+        reasoning=None,
+        status=MessageStatus.COMPLETED,
+        finish_reason=None,
+        error_code=None,
+        tool_log=(),
+        usage=None,
+        cost=None,
+        metadata={},
+        at=LATER,
+    ),
+    "runs.claim": lambda unit, their: unit.runs.claim(their.run.id, 1, owner="thief", lease_seconds=30),
+    "runs.change_status": lambda unit, their: unit.runs.change_status(their.run.id, 1, status=RunStatus.WAITING),
+    "runs.finish": lambda unit, their: unit.runs.finish(
+        their.run.id,
+        1,
+        status=RunStatus.FAILED,
+        finish_reason=None,
+        error_code=None,
+        usage=None,
+        cost=None,
+        generation_stats=None,
+        event_count=None,
+        text_sha256=None,
+        at=LATER,
+    ),
+    "run_events.add": lambda unit, their: unit.run_events.add(their.run.id, 1, deltas(their.run.id, 1, 3, 1)),
+    "ledger.close": lambda unit, their: unit.ledger.close(
+        their.entry.id, outcome=CallOutcome.FAILED, usage=None, cost=None, error_code=None, at=LATER
+    ),
+    "ledger.close_open": lambda unit, their: unit.ledger.close_open(
+        their.run.id, outcome=CallOutcome.FAILED, error_code=None, at=LATER
+    ),
+}
+
+
+async def test_reads_find_nothing(database: Database, theirs: Property, neighbour: Tenant) -> None:
+    async with database.unit(neighbour.id, read_only=True) as unit:
+        seen = {name: await read(unit, theirs) for name, read in READS.items()}
+    assert {name: value for name, value in seen.items() if value} == {}
+
+
+async def test_the_same_reads_find_something_for_the_owner(database: Database, theirs: Property) -> None:
+    async with database.unit(theirs.run.tenant_id, read_only=True) as unit:
+        seen = {name: await read(unit, theirs) for name, read in READS.items()}
+    assert [name for name, value in seen.items() if not value] == ["conversations.find_by_external_id"]
+
+
+async def test_writes_change_nothing(database: Database, theirs: Property, neighbour: Tenant) -> None:
+    async def everything() -> dict[str, Any]:
+        async with database.unit(theirs.run.tenant_id, read_only=True) as unit:
+            return {name: repr(await read(unit, theirs)) for name, read in READS.items()}
+
+    before = await everything()
+    for name, write in WRITES.items():
+        async with database.unit(neighbour.id) as unit:
+            with suppress(NotFound):
+                assert not await write(unit, theirs), name
+    assert await everything() == before
+
+
+HANGINGS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
+    "message": lambda unit, their: unit.messages.add(a_message(_taken(unit, their), 7)),
+    "run": lambda unit, their: unit.runs.add(a_run(_taken(unit, their)), owner="me", lease_seconds=30),
+    "tool call": lambda unit, their: unit.tool_calls.add_all(their.run, TOOL_LOG, at=NOON),
+    "conversation": lambda unit, their: unit.conversations.add(
+        msgspec.structs.replace(_taken(unit, their), id=new_id())
+    ),
+}
+
+
+@pytest.mark.parametrize("hang", HANGINGS.values(), ids=HANGINGS)
+async def test_a_row_cannot_be_hung_on_another_tenants(
+    database: Database,
+    theirs: Property,
+    neighbour: Tenant,
+    hang: Callable[[Unit, Property], Awaitable[Any]],
+) -> None:
+    """Not even with the right ids: the keys between tables contain the tenant."""
+    with pytest.raises(NotFound):
+        async with database.unit(neighbour.id) as unit:
+            await hang(unit, theirs)
+
+
+async def test_a_row_that_says_it_is_anothers_is_refused(database: Database, tenant: Tenant, neighbour: Tenant) -> None:
+    with pytest.raises(InternalError):
+        async with database.unit(neighbour.id) as unit:
+            await unit.employees.add(an_employee(tenant))
+
+
+async def test_every_method_of_a_unit_is_in_this_suite() -> None:
+    """Adding rows is above; the rest of a repository's methods read or write, and are in one of the tables."""
+    repositories = {name for name, kind in vars(Unit).items() if hasattr(kind, "func")}
+    known = {*READS, *WRITES}
+    elsewhere = {"add", "add_all", "put", "open", "get", "get_by_slug", "lock_for_start", "last_position"}
+    unknown = [
+        f"{name}.{method}"
+        for name in repositories
+        for method in vars(vars(Unit)[name].func.__annotations__["return"])
+        if not method.startswith("_") and method not in elsewhere and f"{name}.{method}" not in known
+    ]
+    assert unknown == []
+
+
+def _taken(unit: Unit, their: Property) -> Conversation:
+    """Their conversation as if it were ours."""
+    return msgspec.structs.replace(their.conversation, tenant_id=unit.tenant_id)
+
+
+def _config(owned: Property) -> Any:
+    return a_config(Tenant(id=owned.employee.tenant_id, name="", slug="", created_at=NOON, updated_at=NOON))

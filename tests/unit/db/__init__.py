@@ -1,0 +1,1 @@
+"""What storage is made of."""

@@ -1,0 +1,122 @@
+"""Connecting: what is refused, and what the connections are like."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
+
+from retinue.db.dialects.postgresql import PostgreSQL
+from retinue.db.dialects.sqlite import SQLite
+from retinue.db.encoding import encode
+from retinue.db.session import Database
+from retinue.db.types import Instant
+
+SQLITE, POSTGRESQL = SQLiteDialect_aiosqlite(), PGDialect_asyncpg()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database.connect(f"sqlite+aiosqlite:///{tmp_path / 'a.db'}", command_timeout=7.0)
+    yield database
+    await database.aclose()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite+aiosqlite://",
+        "sqlite+aiosqlite:///:memory:",
+        "sqlite+aiosqlite:///file:x?mode=memory&uri=true",
+        "sqlite:///a.db",
+        "postgresql://u:hunter2@h/d",
+        "mysql+aiomysql://u:hunter2@h/d",
+        "hunter2",
+    ],
+)
+def test_other_databases_are_refused_without_repeating_the_url(url: str) -> None:
+    with pytest.raises(ValueError, match=r"database|SQLite") as caught:
+        Database.connect(url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_database_says_which_it_is(database: Database) -> None:
+    assert database.is_sqlite
+    assert not Database.connect("postgresql+asyncpg://u@h/d").is_sqlite
+
+
+async def test_sqlite_connections_are_set_up(database: Database) -> None:
+    async with database.operator(read_only=True) as unit:
+        found = {}
+        for pragma in ("journal_mode", "foreign_keys", "busy_timeout", "synchronous"):
+            result = await unit._executor._connection.exec_driver_sql(f"PRAGMA {pragma}")
+            found[pragma] = result.scalar()
+    assert found == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 7000, "synchronous": 1}
+
+
+async def test_a_writing_unit_has_the_write_lock_from_its_beginning(database: Database, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "a.db", timeout=0, isolation_level=None)
+    try:
+        async with database.operator():
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+        async with database.operator(read_only=True):
+            other.execute("BEGIN IMMEDIATE")
+    finally:
+        other.close()
+
+
+def test_postgresql_connections_have_every_timeout() -> None:
+    url = sa.make_url("postgresql+asyncpg://u@h/d")
+    engine = PostgreSQL().create_engine(url, pool_size=3, command_timeout=4.0)
+    given: dict[str, object] = {}
+
+    @sa.event.listens_for(engine.sync_engine, "do_connect")
+    def look(_dialect: object, _record: object, _args: object, arguments: dict[str, object]) -> None:
+        given.update(arguments)
+        raise ConnectionRefusedError
+
+    with pytest.raises(ConnectionRefusedError):
+        engine.sync_engine.connect()
+    assert (given["timeout"], given["command_timeout"]) == (4.0, 4.0)
+    assert given["server_settings"] == {
+        "application_name": "retinue",
+        "timezone": "UTC",
+        "jit": "off",
+        "statement_timeout": "4000",
+        "lock_timeout": "4000",
+        "idle_in_transaction_session_timeout": "8000",
+    }
+
+
+async def test_sqlite_gives_moments_of_its_clock_that_sort(database: Database) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    dialect = SQLite()
+    async with database.operator(read_only=True) as unit:
+        row: Any = await unit._executor.row(
+            sa.select(dialect.clock(), dialect.clock_after(-60.5), sa.cast(dialect.clock(), sa.Text))
+        )
+    assert len(row[2]) == len("2026-03-01 12:00:00.123456")
+    assert before < row[0] < before + timedelta(minutes=1)
+    assert timedelta(seconds=60) < row[0] - row[1] < timedelta(seconds=62)
+
+
+def test_moments_are_utc_on_both_databases() -> None:
+    moment = datetime(2026, 1, 1, 1, 0, tzinfo=timezone(timedelta(hours=2)))
+    kept = Instant().process_bind_param(moment, SQLITE)
+    assert kept == datetime(2025, 12, 31, 23, 0)  # noqa: DTZ001
+    assert Instant().process_result_value(kept, SQLITE) == moment
+    assert Instant().process_bind_param(moment, POSTGRESQL) == moment
+    with pytest.raises(ValueError, match="zone"):
+        Instant().process_bind_param(datetime(2026, 1, 1), SQLITE)  # noqa: DTZ001
+
+
+def test_json_is_valid_utf8_whatever_the_text() -> None:
+    assert encode({"a": "ü"}) == '{"a":"ü"}'.encode()
+    assert encode([(1, {"a": "\ud800"})]) == '[[1,{"a":"\ufffd"}]]'.encode()
+    assert encode({"\ud800": ["\udfff", 1, None, {"x": 1.5}]}) == '{"\ufffd":["\ufffd",1,null,{"x":1.5}]}'.encode()

@@ -1,0 +1,55 @@
+"""Rules that every table keeps."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import class_mapper
+
+from retinue.db import tables as t
+
+OWNED = [table for table in t.Base.metadata.sorted_tables if table.name != "tenants"]
+LEADING_EXCEPTIONS = {"uq_employees_id", "uq_conversations_id", "uq_runs_id", "ix_runs_lease", "ix_ledger_open"}
+"""How the operator finds an object's tenant, and how leases and orphaned calls of all tenants are swept."""
+
+
+@pytest.mark.parametrize("table", OWNED, ids=lambda table: table.name)
+def test_the_tenant_leads_keys_and_indexes(table: sa.Table) -> None:
+    keys = [table.primary_key, *(item for item in table.constraints if isinstance(item, sa.UniqueConstraint))]
+    assert {next(iter(key.columns)).name for key in keys} == {"tenant_id"}
+    strays = {str(index.name) for index in table.indexes if next(iter(index.columns)).name != "tenant_id"}
+    assert strays <= LEADING_EXCEPTIONS
+
+
+@pytest.mark.parametrize("table", OWNED, ids=lambda table: table.name)
+def test_foreign_keys_contain_the_tenant(table: sa.Table) -> None:
+    assert table.foreign_key_constraints
+    assert {next(iter(key.column_keys)) for key in table.foreign_key_constraints} == {"tenant_id"}
+
+
+def test_the_ledger_refers_to_the_tenant_only() -> None:
+    keys = t.Base.metadata.tables["ledger"].foreign_key_constraints
+    assert [key.referred_table.name for key in keys] == ["tenants"]
+
+
+def test_nothing_is_loaded_behind_the_readers_back() -> None:
+    relationships = [
+        (mapper.class_.__name__, relationship.key)
+        for mapper in t.Base.registry.mappers
+        for relationship in class_mapper(mapper.class_).relationships
+    ]
+    assert relationships == []
+
+
+def test_rows_do_not_show_secrets_or_contents() -> None:
+    hidden: dict[Any, list[str]] = {
+        t.TenantConfig: ["sealed_api_key"],
+        t.Message: ["content", "reasoning", "tool_log"],
+        t.RunEvents: ["payload"],
+        t.ToolCall: ["arguments", "result"],
+    }
+    for table, names in hidden.items():
+        shown = {field.name for field in fields(table) if field.repr}
+        assert shown.isdisjoint(names)
+        assert "tenant_id" in shown
