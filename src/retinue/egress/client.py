@@ -1,0 +1,113 @@
+"""The HTTP client behind the guard."""
+
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpcore2
+import httpx2
+
+from retinue.egress.network import GuardedBackend, Resolver, resolve_by_system
+from retinue.egress.policy import EgressPolicy
+
+MAX_ERROR_BODY = 65_536
+"""Bytes that are read of an answer that is not a success. SDKs read such bodies whole, so the bound sits here."""
+
+
+class GuardedTransport(httpx2.AsyncHTTPTransport):
+    """The standard transport with its connections behind `GuardedBackend` and bounded error bodies."""
+
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        *,
+        limits: httpx2.Limits,
+        resolve: Resolver,
+        ssl_context: ssl.SSLContext,
+        network: httpcore2.AsyncNetworkBackend,
+    ) -> None:
+        super().__init__(verify=ssl_context, trust_env=False, limits=limits)
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=ssl_context,
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            network_backend=GuardedBackend(policy, resolve, network),
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await super().handle_async_request(request)
+        if response.is_success or not isinstance(response.stream, httpx2.AsyncByteStream):
+            return response
+        headers = httpx2.Headers(response.headers)
+        # A compressed body of 64 KiB can hold gigabytes: without its header it is only text nobody can read.
+        headers.pop("content-encoding", None)
+        headers.pop("content-length", None)
+        return httpx2.Response(
+            response.status_code,
+            headers=headers,
+            stream=_Head(response.stream, MAX_ERROR_BODY),
+            extensions=response.extensions,
+        )
+
+
+class _Head(httpx2.AsyncByteStream):
+    """The first bytes of a stream."""
+
+    def __init__(self, stream: AsyncIterable[bytes], limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = self._limit
+        async for chunk in self._stream:
+            yield chunk[:left]
+            left -= len(chunk)
+            if left <= 0:
+                return
+
+    async def aclose(self) -> None:
+        if isinstance(self._stream, httpx2.AsyncByteStream):
+            await self._stream.aclose()
+
+
+def make_client(
+    policy: EgressPolicy,
+    *,
+    connect_timeout: float = 10.0,
+    write_timeout: float = 30.0,
+    max_connections: int | None = None,
+    max_idle_connections: int = 100,
+    idle_seconds: float = 30.0,
+    resolve: Resolver = resolve_by_system,
+    ssl_context: ssl.SSLContext | None = None,
+) -> httpx2.AsyncClient:
+    """The client for URLs that somebody else chose. Make one per process and close it at the end.
+
+    It takes no proxy, no credentials and no other setting from the environment, keeps no cookies (they would travel
+    from one tenant to the next), and follows no redirect. Reading has no timeout: the caller owns the deadlines.
+
+    Args:
+        connect_timeout: seconds for resolving and connecting, and again for the TLS handshake.
+        max_connections: null for no bound: runs are bounded before they reach the network.
+        ssl_context: null for the system's trust store, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    """
+    limits = httpx2.Limits(
+        max_connections=max_connections,
+        max_keepalive_connections=max_idle_connections,
+        keepalive_expiry=idle_seconds,
+    )
+    transport = GuardedTransport(
+        policy,
+        limits=limits,
+        resolve=resolve,
+        ssl_context=ssl_context or httpx2.create_ssl_context(),
+        network=httpcore2.AnyIOBackend(),
+    )
+    return httpx2.AsyncClient(
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        timeout=httpx2.Timeout(None, connect=connect_timeout, write=write_timeout, pool=connect_timeout),
+    )

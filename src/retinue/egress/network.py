@@ -1,0 +1,112 @@
+"""Connecting: one resolution, every answer checked, the checked address and no other."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+
+import httpcore2
+
+from retinue.domain.errors import EgressRefused
+from retinue.egress.addresses import is_public, parse_address
+from retinue.egress.policy import EgressPolicy, check_target
+
+Resolver = Callable[[str, int], Awaitable[list[str]]]
+"""Turns a host name into addresses. Raises `socket.gaierror`, or `OSError` for trouble that may pass."""
+
+SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
+
+_MAX_ANSWERS = 32
+_UNKNOWN_NAME = frozenset(
+    code for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if (code := getattr(socket, name, None)) is not None
+)
+_NOT_PUBLIC = "The host does not resolve to public addresses only."
+"""Says the same for a name that does not exist, so that nobody can probe for names of the internal network."""
+
+
+async def resolve_by_system(host: str, port: int) -> list[str]:
+    """Ask the operating system's resolver, off the event loop."""
+    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(answer[4][0]) for answer in answers]
+
+
+class GuardedBackend(httpcore2.AsyncNetworkBackend):
+    """The network as httpcore2 sees it. The host name stays what TLS verifies and what the Host header says."""
+
+    def __init__(self, policy: EgressPolicy, resolve: Resolver, network: httpcore2.AsyncNetworkBackend) -> None:
+        self._policy = policy
+        self._resolve = resolve
+        self._network = network
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore2's
+        local_address: str | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Open a connection to the first checked address that answers; `timeout` covers resolution and all tries.
+
+        Raises:
+            EgressRefused: the target, or one of the addresses behind it, is neither public nor allowed.
+            httpcore2.ConnectError: no resolver or no address answered.
+            httpcore2.ConnectTimeout: not within `timeout`.
+        """
+        check_target(host, port, self._policy)
+        try:
+            async with asyncio.timeout(timeout) as whole:
+                addresses = await self._addresses(host, port)
+                return await self._connect(addresses, port, whole.when(), local_address, socket_options)
+        except TimeoutError:
+            raise httpcore2.ConnectTimeout("connecting took too long") from None
+
+    async def connect_unix_socket(
+        self,
+        path: str,  # noqa: ARG002
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109
+        socket_options: Iterable[SocketOption] | None = None,  # noqa: ARG002
+    ) -> httpcore2.AsyncNetworkStream:
+        raise EgressRefused("Only TCP leads out.")
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def _addresses(self, host: str, port: int) -> list[str]:
+        if parse_address(host) is not None:
+            return [host]
+        try:
+            answers = (await self._resolve(host, port))[:_MAX_ANSWERS]
+        except socket.gaierror as error:
+            if error.errno in _UNKNOWN_NAME:
+                raise EgressRefused(_NOT_PUBLIC) from None
+            raise httpcore2.ConnectError("the name could not be resolved") from None
+        except (OSError, UnicodeError):
+            raise httpcore2.ConnectError("the name could not be resolved") from None
+        if not answers or not (self._policy.allows(host, port) or all(map(_is_public_text, answers))):
+            raise EgressRefused(_NOT_PUBLIC)
+        return list(dict.fromkeys(answers))
+
+    async def _connect(
+        self,
+        addresses: list[str],
+        port: int,
+        until: float | None,
+        local_address: str | None,
+        socket_options: Iterable[SocketOption] | None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Try one address after the other. Each gets its share of the time, so a dead first one cannot use it all."""
+        failure: Exception = httpcore2.ConnectError("no address")
+        for place, address in enumerate(addresses):
+            share = None
+            if until is not None:
+                share = max(until - asyncio.get_running_loop().time(), 0.0) / (len(addresses) - place)
+            try:
+                return await self._network.connect_tcp(address, port, share, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+
+def _is_public_text(answer: str) -> bool:
+    address = parse_address(answer)
+    return address is not None and is_public(address)

@@ -1,0 +1,1 @@
+"""Model vendors. One file (or folder) each, one contract: `base.Provider`."""

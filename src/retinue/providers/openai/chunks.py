@@ -1,0 +1,86 @@
+"""The chunks of a Chat Completions stream, as loosely as the servers out there fill them in.
+
+Only what the adapter reads is declared; unknown fields are skipped without being built. A field is `Any` where some
+server is known to send another type than OpenAI does.
+"""
+
+from typing import Any
+
+import msgspec
+
+from retinue.domain.usage import Usage
+from retinue.providers.counts import count
+
+
+class FunctionDelta(msgspec.Struct):
+    name: Any = None
+    arguments: Any = None
+    """A fragment of JSON text, or, from some servers, the object itself."""
+
+
+class ToolCallDelta(msgspec.Struct):
+    index: Any = None
+    id: Any = None
+    function: FunctionDelta | None = None
+    extra_content: Any = None
+    """Gemini: carries the thought signature, which must be sent back with the call."""
+
+
+class Delta(msgspec.Struct):
+    content: Any = None
+    """Text, or, from Mistral's reasoning models, a list of parts."""
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    tool_calls: list[ToolCallDelta] | None = None
+
+
+class Choice(msgspec.Struct):
+    delta: Delta | None = None
+    finish_reason: Any = None
+
+
+class Chunk(msgspec.Struct):
+    choices: list[Choice] | None = None
+    usage: Any = None
+    error: Any = None
+    object: Any = None
+    message: Any = None
+    detail: Any = None
+    code: Any = None
+    type: Any = None
+
+    @property
+    def is_bare_error(self) -> bool:
+        """An error that is the chunk itself, as vLLM sends it and no SDK notices."""
+        if self.choices:
+            return False
+        return self.object == "error" or self.type == "error" or self.message is not None or self.detail is not None
+
+
+CHUNKS = msgspec.json.Decoder(Chunk)
+
+
+def usage_of(raw: object) -> Usage | None:
+    """The usage in a vendor's object; null if it holds no count at all."""
+    if not isinstance(raw, dict):
+        return None
+    prompt = _details(raw, "prompt_tokens_details")
+    completion = _details(raw, "completion_tokens_details")
+    usage = Usage(
+        input_tokens=count(raw.get("prompt_tokens")),
+        cached_input_tokens=_first(prompt.get("cached_tokens"), raw.get("prompt_cache_hit_tokens")),
+        cache_write_tokens=count(prompt.get("cache_write_tokens")),
+        output_tokens=count(raw.get("completion_tokens")),
+        reasoning_tokens=count(completion.get("reasoning_tokens")),
+    )
+    return None if usage == Usage() else usage
+
+
+def _first(*values: object) -> int | None:
+    return next((number for value in values if (number := count(value)) is not None), None)
+
+
+def _details(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,197 @@
+"""Asking again, while nobody has seen anything yet.
+
+A model call may be repeated only before its first delta: what a client has read cannot be taken back. Every try is
+reported to an observer, because every try may cost money.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Protocol
+
+import tenacity
+
+from retinue.domain.errors import ProviderError, ProviderTruncated
+from retinue.domain.model_io import Finished, ModelRequest, ProviderEvent, UsageReported
+from retinue.domain.policy import RetryPolicy
+from retinue.domain.runs import CallOutcome
+from retinue.domain.usage import Usage
+from retinue.providers.base import Provider
+
+Sleep = Callable[[float], Awaitable[None]]
+Draw = Callable[[], float]
+"""A random number from 0 to 1."""
+
+
+class CallObserver(Protocol):
+    """Keeps the account of one step's tries. `tries` counts from 1."""
+
+    async def opened(self, tries: int) -> None:
+        """Awaited before the provider is called. If it raises, the provider is not called."""
+
+    async def closed(
+        self, tries: int, *, outcome: CallOutcome, usage: Usage | None, error: ProviderError | None
+    ) -> None:
+        """Awaited exactly once for every try that was opened, also when the run is cancelled.
+
+        The connection to the provider is closed by then. On success it comes before `Finished` is passed on.
+        """
+
+
+async def stream_with_retry(
+    provider: Provider,
+    request: ModelRequest,
+    *,
+    policy: RetryPolicy,
+    observer: CallObserver,
+    deadline: float | None = None,
+    sleep: Sleep = asyncio.sleep,
+    draw: Draw = random.random,
+) -> AsyncGenerator[ProviderEvent, None]:
+    """`provider.stream`, repeated by the policy as long as no delta came.
+
+    A retryable error is answered with another try after a random part of a doubling pause, or after the pause that the
+    provider asked for. There is no other try when the provider asks for more than `policy.max_retry_after`, or when
+    the pause would reach `deadline`, which is in the time of the event loop.
+
+    Raises:
+        ProviderError: of the last try.
+    """
+    tries = 0
+
+    async def begin() -> tuple["_Try", list[ProviderEvent]]:
+        nonlocal tries
+        tries += 1
+        current = _Try(tries, provider, request, observer)
+        return current, await current.begin()
+
+    retrying = tenacity.AsyncRetrying(
+        sleep=sleep,
+        retry=tenacity.retry_if_exception(lambda error: _is_worth_it(error, policy)),
+        wait=_Pause(policy, draw),
+        stop=tenacity.stop_after_attempt(policy.max_tries) | _Deadline(deadline),
+        reraise=True,
+    )
+    begun: tuple[_Try, list[ProviderEvent]] = await retrying(begin)
+    call, first = begun
+    async with contextlib.aclosing(call.rest(first)) as events:
+        async for event in events:
+            yield event
+
+
+def _is_worth_it(error: BaseException, policy: RetryPolicy) -> bool:
+    return isinstance(error, ProviderError) and error.retryable and (error.retry_after or 0.0) <= policy.max_retry_after
+
+
+class _Pause(tenacity.wait.wait_base):
+    """Full jitter below a doubling bound; a pause that the provider asked for is kept, with a little jitter on top."""
+
+    def __init__(self, policy: RetryPolicy, draw: Draw) -> None:
+        self._policy = policy
+        self._draw = draw
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+        error = retry_state.outcome.exception() if retry_state.outcome is not None else None
+        asked = error.retry_after if isinstance(error, ProviderError) else None
+        if asked is not None:
+            return asked + self._draw() * self._policy.base_delay
+        doubled: float = self._policy.base_delay * 2.0 ** min(retry_state.attempt_number - 1, 30)
+        return self._draw() * min(doubled, self._policy.max_delay)
+
+
+class _Deadline(tenacity.stop.stop_base):
+    def __init__(self, deadline: float | None) -> None:
+        self._deadline = deadline
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        if self._deadline is None:
+            return False
+        return asyncio.get_running_loop().time() + retry_state.upcoming_sleep >= self._deadline
+
+
+class _Try:
+    """One call of the provider, and its account."""
+
+    def __init__(self, number: int, provider: Provider, request: ModelRequest, observer: CallObserver) -> None:
+        self._number = number
+        self._events = provider.stream(request)
+        self._observer = observer
+        self._usage: Usage | None = None
+        self._is_closed = False
+
+    async def begin(self) -> list[ProviderEvent]:
+        """Call the provider and wait for its first delta. What came with it comes back."""
+        await self._observer.opened(self._number)
+        try:
+            return await self._first_delta()
+        except BaseException as error:
+            await self._abandon(error)
+            raise
+
+    async def rest(self, first: list[ProviderEvent]) -> AsyncGenerator[ProviderEvent, None]:
+        """Everything, beginning with what `begin` gave."""
+        try:
+            for event in first:
+                await self._note(event)
+                yield event
+            async for event in self._events:
+                await self._note(event)
+                yield event
+        except BaseException as error:
+            await self._abandon(error)
+            raise
+
+    async def _first_delta(self) -> list[ProviderEvent]:
+        came: list[ProviderEvent] = []
+        async for event in self._events:
+            came.append(event)
+            if not isinstance(event, UsageReported):
+                return came
+            self._usage = event.usage
+        raise ProviderTruncated
+
+    async def _note(self, event: ProviderEvent) -> None:
+        if isinstance(event, UsageReported):
+            self._usage = event.usage
+        elif isinstance(event, Finished):
+            await self._close(CallOutcome.COMPLETED, None)
+
+    async def _abandon(self, error: BaseException) -> None:
+        if isinstance(error, ProviderError):
+            await self._close(CallOutcome.FAILED, error)
+        else:
+            await self._close(CallOutcome.FAILED if isinstance(error, Exception) else CallOutcome.ABORTED, None)
+
+    async def _close(self, outcome: CallOutcome, failure: ProviderError | None) -> None:
+        """Close the connection, then the account.
+
+        A cancelled task may be cancelled again while it waits here (a server that stops does that). Therefore the
+        account is closed by a task of its own: the wait can be cut short, the closing cannot.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            await self._events.aclose()
+        finally:
+            report = self._observer.closed(self._number, outcome=outcome, usage=self._usage, error=failure)
+            task = asyncio.get_running_loop().create_task(_run(report))
+            _CLOSING.add(task)
+            task.add_done_callback(_CLOSING.discard)
+            await asyncio.shield(task)
+
+
+_CLOSING: set[asyncio.Task[None]] = set()
+
+
+async def _run(work: Awaitable[None]) -> None:
+    await work
+
+
+async def settle() -> None:
+    """Wait until the account of every try of this event loop is closed. For the end of a process."""
+    loop = asyncio.get_running_loop()
+    waiting = [task for task in _CLOSING if task.get_loop() is loop]
+    if waiting:
+        await asyncio.wait(waiting)

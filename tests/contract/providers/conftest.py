@@ -1,0 +1,53 @@
+"""A provider of each kind, pointed at a fake vendor on a real socket."""
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+
+import httpx2
+import pytest
+
+from retinue.domain.policy import ByteCaps, Deadlines
+from retinue.egress import EgressPolicy, make_client
+from retinue.providers.base import Provider
+from retinue.providers.upstream import CallLimits
+from tests.contract.providers.subjects import SUBJECTS, Subject
+from tests.support.upstream import FakeUpstream
+
+Open = Callable[..., Provider]
+
+
+@pytest.fixture(params=SUBJECTS, ids=str)
+def subject(request: pytest.FixtureRequest) -> Subject:
+    found = request.param
+    assert isinstance(found, Subject)
+    return found
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    async with FakeUpstream() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def http(upstream: FakeUpstream) -> AsyncIterator[httpx2.AsyncClient]:
+    # An empty context: the system's trust store takes longer to load than most of these tests to run.
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    async with make_client(EgressPolicy(frozenset({upstream.address})), ssl_context=tls) as client:
+        yield client
+
+
+@pytest.fixture
+def open_provider(subject: Subject, upstream: FakeUpstream, http: httpx2.AsyncClient) -> Open:
+    """Opens the provider with other deadlines or caps."""
+
+    def open_with(deadlines: Deadlines | None = None, caps: ByteCaps | None = None) -> Provider:
+        limits = CallLimits(deadlines=deadlines or Deadlines(), caps=caps or ByteCaps())
+        return subject.provider(http, upstream.address, limits)
+
+    return open_with
+
+
+@pytest.fixture
+def provider(open_provider: Open) -> Provider:
+    return open_provider()
