@@ -1,0 +1,1 @@
+"""What replicas share while a run is alive."""

@@ -1,0 +1,1 @@
+"""Wire protocols: run events in, frames out. Pure functions, no I/O."""

@@ -1,0 +1,30 @@
+"""The contract of a wire protocol."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import msgspec
+
+from retinue.domain.events import RecordedEvent
+
+Encode = Callable[[RecordedEvent], bytes]
+
+
+class Protocol(ABC):
+    """Turns run events into bytes of a stream.
+
+    Guarantees of an encoder: it does no I/O and reads no clock, so that the same events give the same bytes on every
+    connection and replica; it returns whole frames, or nothing for an event that its protocol does not show; the frame
+    of a terminal event is the last one.
+    """
+
+    name: ClassVar[str]
+    """The word that clients write as `?protocol=`."""
+    frames: ClassVar[tuple[type[msgspec.Struct], ...]]
+    """Every object that can stand in a `data:` line; the API description is made from these."""
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    @abstractmethod
+    def encoder(self) -> Encode:
+        """An encoder for one stream. Encoders may keep state; streams never share one."""

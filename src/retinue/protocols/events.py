@@ -1,0 +1,58 @@
+"""`events`: the canonical run events as they are."""
+
+from datetime import datetime
+from typing import get_args
+from uuid import UUID
+
+import msgspec
+
+from retinue.domain import events as e
+from retinue.domain.events import RecordedEvent
+from retinue.protocols.base import Encode, Protocol
+from retinue.protocols.frames import frame
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What the stream adds to every event."""
+
+    id: str
+    """`<run>:<attempt>-<seq>`: from here a client can resume."""
+    run_id: UUID
+    at: datetime
+
+
+def _on_the_wire(event: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The event with its envelope as one type, for the API description."""
+    return msgspec.defstruct(
+        f"{event.__name__}Event",
+        [(field.name, field.type) for field in msgspec.structs.fields(Envelope)],
+        bases=(event,),
+        frozen=True,
+        kw_only=True,
+        tag=event.__struct_config__.tag,
+    )
+
+
+class EventsProtocol(Protocol):
+    """One frame per run event. `data` is the event with `id`, `run_id` and `at` added."""
+
+    name = "events"
+    frames = tuple(_on_the_wire(event) for event in get_args(e.RunEvent))
+
+    def encoder(self) -> Encode:
+        return encode
+
+
+def canonical_json(recorded: RecordedEvent) -> bytes:
+    """The event as one flat JSON object: its own fields first, then the envelope's."""
+    body = _encode(recorded.event)
+    envelope = _encode(Envelope(recorded.id, recorded.run_id, recorded.at))
+    return body[:-1] + b"," + envelope[1:]
+
+
+def encode(recorded: RecordedEvent) -> bytes:
+    tag = recorded.event.__struct_config__.tag
+    assert isinstance(tag, str)
+    return frame(event=tag, data=canonical_json(recorded), event_id=recorded.id)
