@@ -1,0 +1,1 @@
+"""The engine: runs, steps, outcomes. Imports no web framework and no SQL."""

@@ -1,0 +1,79 @@
+"""Puts one model step together from its pieces."""
+
+from typing import Any
+
+from retinue.domain.model_io import (
+    AssistantTurn,
+    ReasoningBlock,
+    ReasoningEnded,
+    ToolCall,
+    ToolCallEnded,
+    ToolCallPiece,
+    ToolCallStarted,
+)
+
+
+class StepAssembler:
+    """Collects text, reasoning blocks and tool calls; calls stay in the order in which they began."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._blocks: list[ReasoningBlock] = []
+        self._calls: dict[str, _Call] = {}
+
+    def add_text(self, piece: str) -> None:
+        self._text.append(piece)
+
+    def add_reasoning(self, piece: str) -> None:
+        self._reasoning.append(piece)
+
+    def end_reasoning(self, end: ReasoningEnded) -> None:
+        block = ReasoningBlock(text="".join(self._reasoning), signature=end.signature, redacted=end.redacted)
+        self._reasoning.clear()
+        self._blocks.append(block)
+
+    def start_call(self, start: ToolCallStarted) -> None:
+        self._calls[start.id] = _Call(start.name)
+
+    def add_arguments(self, piece: ToolCallPiece) -> None:
+        self._calls[piece.id].fragments.append(piece.fragment)
+
+    def end_call(self, end: ToolCallEnded) -> ToolCall:
+        """Close a call and return it complete."""
+        call = self._calls[end.id]
+        call.extra = end.extra
+        return call.complete(end.id)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._text)
+
+    @property
+    def reasoning(self) -> str:
+        return "".join([*(block.text for block in self._blocks), *self._reasoning])
+
+    @property
+    def arguments(self) -> str:
+        """The arguments of all calls, as far as they came."""
+        return "".join(fragment for call in self._calls.values() for fragment in call.fragments)
+
+    def turn(self) -> AssistantTurn:
+        """The step as it goes back to the model."""
+        if self._reasoning:
+            self.end_reasoning(ReasoningEnded())
+        return AssistantTurn(
+            text=self.text,
+            reasoning=tuple(self._blocks),
+            tool_calls=tuple(call.complete(call_id) for call_id, call in self._calls.items()),
+        )
+
+
+class _Call:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.fragments: list[str] = []
+        self.extra: dict[str, Any] = {}
+
+    def complete(self, call_id: str) -> ToolCall:
+        return ToolCall(id=call_id, name=self.name, arguments="".join(self.fragments), extra=self.extra)

@@ -1,0 +1,151 @@
+"""Everything a run needs to know before its first model call, read in the transaction that starts it."""
+
+import msgspec
+
+from retinue.crypto import Keyring, Place
+from retinue.db.session import Unit
+from retinue.domain.conversations import Conversation
+from retinue.domain.employees import Employee
+from retinue.domain.errors import Conflict, NotFound
+from retinue.domain.model_io import ModelRequest, Turn, UserTurn
+from retinue.domain.policy import ReasoningEffort, RunLimits
+from retinue.domain.tenants import StoredConfig, TenantConfig
+from retinue.providers.base import ProviderConfig, ProviderOptions
+from retinue.providers.estimate import estimate_tokens
+from retinue.providers.pricing import context_window
+from retinue.runs.prompt import HISTORY_MARGIN, fit_history, system_prompt
+
+
+class RunCreate(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's message that asks for an answer."""
+
+    content: str
+    reasoning: ReasoningEffort | None = None
+
+
+class RunContext(msgspec.Struct, frozen=True, kw_only=True):
+    """The run's input. Holds the provider's key in clear; lives in memory only."""
+
+    conversation: Conversation
+    employee: Employee
+    provider: ProviderConfig
+    system: str
+    turns: tuple[Turn, ...]
+    model: str
+    max_output_tokens: int
+    temperature: float | None
+    reasoning: ReasoningEffort | None
+    limits: RunLimits
+
+    def __repr__(self) -> str:
+        return f"RunContext(conversation={self.conversation.id}, employee={self.employee.id})"
+
+    __str__ = __repr__
+
+
+def api_key_place(config: TenantConfig) -> Place:
+    """Where a tenant's provider key is stored; the key decrypts nowhere else."""
+    return Place(tenant=config.tenant_id, table="tenant_configs", column="sealed_api_key", row=config.tenant_id)
+
+
+async def load_provider(unit: Unit, keyring: Keyring) -> tuple[TenantConfig, ProviderConfig]:
+    """The tenant's provider with its key opened.
+
+    Raises:
+        Conflict: `provider_not_configured`.
+    """
+    stored = await unit.config.get()
+    if stored is None:
+        raise Conflict("This tenant has no model provider yet.", code="provider_not_configured")
+    return stored.config, open_provider(stored, keyring)
+
+
+def open_provider(stored: StoredConfig, keyring: Keyring) -> ProviderConfig:
+    """The configuration in the form that providers take, with the key in clear."""
+    config = stored.config
+    key = keyring.open(stored.sealed_api_key, api_key_place(config)) if stored.sealed_api_key else None
+    return ProviderConfig(
+        provider=config.llm_provider,
+        model=config.llm_model,
+        api_key=key,
+        base_url=config.llm_base_url,
+        options=msgspec.convert(config.options, ProviderOptions),
+    )
+
+
+async def load_context(
+    unit: Unit, conversation: Conversation, request: RunCreate, *, keyring: Keyring, limits: RunLimits, position: int
+) -> RunContext:
+    """Read employee, provider and history, and settle every choice that has defaults.
+
+    The request's choice beats the employee's, which beats the tenant's, which beats the server's.
+
+    Args:
+        position: the new message's place in the conversation; the history ends before it.
+
+    Raises:
+        Conflict: `provider_not_configured` or `employee_deleted`.
+        InvalidRequest: `message_exceeds_context`.
+    """
+    config, provider = await load_provider(unit, keyring)
+    employee = await _employee(unit, conversation)
+    own = employee.model_settings
+    model = own.model or config.llm_model
+    window = config.context_tokens or _known_window(provider, model) or limits.context_tokens
+    answer_room = _answer_room(own.max_output_tokens or config.max_output_tokens, window, limits)
+    system = system_prompt(employee)
+    history = await unit.messages.history(
+        conversation.id, before_position=position, max_messages=limits.history_messages
+    )
+    return RunContext(
+        conversation=conversation,
+        employee=employee,
+        provider=provider,
+        system=system,
+        turns=fit_history(
+            history,
+            system=system,
+            message=request.content,
+            window=window,
+            answer_room=answer_room,
+            estimate=estimate_tokens,
+            margin=HISTORY_MARGIN,
+            echo_reasoning=bool(provider.options.echo_reasoning),
+        ),
+        model=model,
+        max_output_tokens=answer_room,
+        temperature=own.temperature if own.temperature is not None else config.temperature,
+        reasoning=request.reasoning or employee.reasoning or config.reasoning,
+        limits=limits,
+    )
+
+
+def trial_request(config: TenantConfig, limits: RunLimits) -> ModelRequest:
+    """A small question with the settings that a run has where neither request nor employee chooses others."""
+    return ModelRequest(
+        model=config.llm_model,
+        system="This is a test of the connection.",
+        turns=(UserTurn("Answer with the word ok."),),
+        max_output_tokens=_answer_room(
+            config.max_output_tokens, config.context_tokens or limits.context_tokens, limits
+        ),
+        temperature=config.temperature,
+        reasoning=config.reasoning,
+    )
+
+
+def _known_window(provider: ProviderConfig, model: str) -> int | None:
+    return context_window(provider=provider.provider, model=model, base_url=provider.base_url)
+
+
+def _answer_room(chosen: int | None, window: int, limits: RunLimits) -> int:
+    """Tokens that an answer may have. Where nobody chose, a small window is shared evenly with the prompt."""
+    return min(chosen or max(window // 2, 1), limits.max_output_tokens)
+
+
+async def _employee(unit: Unit, conversation: Conversation) -> Employee:
+    try:
+        return await unit.employees.get(conversation.employee_id)
+    except NotFound:
+        detail = "The employee of this conversation no longer works here."
+        raise Conflict(detail, code="employee_deleted") from None

@@ -1,0 +1,96 @@
+"""What the model is told: system prompt, earlier turns, the new message, in this order.
+
+The history is cut to the model's window by one rule. A turn is a user's message with everything up to the next user's
+message. The newest turns are kept whole, as many as fit into
+
+    context window - room for the answer - system prompt - new message
+
+and the rest is left out, oldest first; a turn is never cut in the middle. Lengths are estimates, see
+`providers.estimate`; turns are taken for a quarter longer than that.
+"""
+
+from collections.abc import Callable, Sequence
+
+from retinue.domain.employees import Employee
+from retinue.domain.errors import FieldError, InvalidRequest
+from retinue.domain.messages import Message, Role
+from retinue.domain.model_io import AssistantTurn, ReasoningBlock, Turn, UserTurn
+
+Estimate = Callable[[str], int]
+
+HISTORY_MARGIN = 1.25
+"""Estimates err by up to a third, and a prompt that is too long fails for good: the history is taken for longer."""
+
+
+def system_prompt(employee: Employee) -> str:
+    """The employee's own prompt, then one line for each part of the persona that is set."""
+    persona = employee.persona
+    lines = [employee.system_prompt]
+    if persona.tone:
+        lines.append(f"Tone: {persona.tone}")
+    if persona.greeting:
+        lines.append(f"Greeting, for the first answer of a conversation: {persona.greeting}")
+    if persona.escalation_message:
+        lines.append(f"When you cannot help and a person has to take over, say: {persona.escalation_message}")
+    return "\n\n".join(line for line in lines if line)
+
+
+def fit_history(
+    history: Sequence[Message],
+    *,
+    system: str,
+    message: str,
+    window: int,
+    answer_room: int,
+    estimate: Estimate,
+    margin: float = 1.0,
+    echo_reasoning: bool = False,
+) -> tuple[Turn, ...]:
+    """The turns that go to the model, ending with the new message.
+
+    Args:
+        margin: how much longer than estimated a turn of the history is taken for.
+        echo_reasoning: whether the server wants the reasoning of earlier answers back.
+
+    Raises:
+        InvalidRequest: `message_exceeds_context`; system prompt, new message and answer alone do not fit.
+    """
+    budget: float = window - answer_room - estimate(system) - estimate(message)
+    if budget < 0:
+        detail = "The message does not fit into the model's context window."
+        raise InvalidRequest(
+            detail, code="message_exceeds_context", errors=(FieldError(pointer="/content", detail=detail),)
+        )
+    kept: list[Sequence[Message]] = []
+    for turn in reversed(_whole_turns(history)):
+        budget -= margin * sum(_length(part, estimate, echo_reasoning=echo_reasoning) for part in turn)
+        if budget < 0:
+            break
+        kept.append(turn)
+    earlier = [
+        _as_turn(part, echo_reasoning=echo_reasoning) for turn in reversed(kept) for part in turn if part.content
+    ]
+    return (*earlier, UserTurn(message))
+
+
+def _whole_turns(history: Sequence[Message]) -> list[list[Message]]:
+    turns: list[list[Message]] = []
+    for message in history:
+        if message.role is Role.USER or not turns:
+            turns.append([])
+        turns[-1].append(message)
+    # Without its user's message the oldest turn is not whole: the rest of it was not even read.
+    if turns and turns[0][0].role is not Role.USER:
+        turns.pop(0)
+    return turns
+
+
+def _length(message: Message, estimate: Estimate, *, echo_reasoning: bool) -> int:
+    return estimate(message.content) + (estimate(message.reasoning or "") if echo_reasoning else 0)
+
+
+def _as_turn(message: Message, *, echo_reasoning: bool) -> Turn:
+    if message.role is Role.USER:
+        return UserTurn(message.content)
+    thought = message.reasoning if echo_reasoning else None
+    return AssistantTurn(text=message.content, reasoning=(ReasoningBlock(text=thought),) if thought else ())

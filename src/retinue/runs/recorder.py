@@ -1,0 +1,116 @@
+"""The only writer of a run's events."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from retinue.coordination.base import EventLog
+from retinue.domain.errors import StorageFailed
+from retinue.domain.events import RecordedEvent, RunEvent, TerminalEvent
+from retinue.domain.ids import Position, now
+from retinue.runs.event_writer import EventWriter
+
+MAX_UNSTORED = 8192
+"""Events that may wait for the database before the run is failed instead of growing on."""
+HIGH_WATER = 1024
+"""Events that may wait before the run stops reading its provider until the database has taken them."""
+ROOM_SECONDS = 20.0
+"""How long a run waits for the database to take what it has."""
+
+
+class Recorder:
+    """Numbers each event, publishes it at once and has it stored in batches.
+
+    Positions of an attempt are contiguous from 1. The terminal event is numbered by `seal` and published by `announce`,
+    so that the commit stands between the two.
+    """
+
+    def __init__(self, *, tenant_id: UUID, run_id: UUID, attempt: int, log: EventLog, writer: EventWriter) -> None:
+        self.tenant_id = tenant_id
+        self.run_id = run_id
+        self.attempt = attempt
+        self.writing = asyncio.Lock()
+        """Held while a batch of this run is on its way to the database."""
+        self.on_lost: Callable[[], None] = lambda: None
+        """Called when the database takes no more events of this attempt: the run was deleted or taken over."""
+        self._log = log
+        self._writer = writer
+        self._seq = 0
+        self._unstored: list[RecordedEvent] = []
+        self._taken = asyncio.Event()
+
+    @property
+    def event_count(self) -> int:
+        return self._seq
+
+    def record(self, event: RunEvent) -> None:
+        """Number and publish an event. Never waits.
+
+        Raises:
+            StorageFailed: too many events wait for a database that does not take them.
+        """
+        self.require_room()
+        recorded = self._number(event)
+        self._unstored.append(recorded)
+        self._log.publish(recorded)
+        self._writer.notice(self, len(self._unstored))
+
+    def require_room(self) -> None:
+        """Check that one more event can be recorded; ask before keeping what must not be kept untold.
+
+        Raises:
+            StorageFailed: see `record`.
+        """
+        if len(self._unstored) >= MAX_UNSTORED:
+            raise StorageFailed
+
+    @property
+    def is_behind(self) -> bool:
+        """Events come faster than the database takes them; see `catch_up`."""
+        return len(self._unstored) >= HIGH_WATER
+
+    async def catch_up(self) -> None:
+        """Wait until the database has taken what waits. Whoever records calls it between two events, when `is_behind`.
+
+        Raises:
+            StorageFailed: the database did not take it in time.
+        """
+        try:
+            async with asyncio.timeout(ROOM_SECONDS):
+                while self.is_behind:
+                    self._taken.clear()
+                    await self._taken.wait()
+        except TimeoutError:
+            raise StorageFailed from None
+
+    def take_unstored(self) -> list[RecordedEvent]:
+        """Take what has to be written. The caller holds `writing` and puts the events back if writing fails."""
+        events, self._unstored = self._unstored, []
+        self._taken.set()
+        return events
+
+    def put_back(self, events: list[RecordedEvent]) -> None:
+        self._unstored[:0] = events
+
+    def seal(self, event: TerminalEvent) -> RecordedEvent:
+        """Number the last event without publishing it."""
+        return self._number(event)
+
+    def announce(self, terminal: RecordedEvent) -> None:
+        """Publish the last event, after its commit, and close the live tail."""
+        self._log.publish(terminal)
+        self._log.close(self.run_id)
+
+    def abandon(self) -> None:
+        """The end could not be stored: followers are broken off instead of being told an end."""
+        self._log.close(self.run_id, broken=True)
+
+    def _number(self, event: RunEvent) -> RecordedEvent:
+        self._seq += 1
+        return RecordedEvent(self.run_id, Position(self.attempt, self._seq), _milliseconds(now()), event)
+
+
+def _milliseconds(at: datetime) -> datetime:
+    """As precise as it is stored, so that an event reads the same live and later."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

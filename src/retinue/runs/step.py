@@ -1,0 +1,107 @@
+"""One step: one model call, recorded piece by piece."""
+
+from contextlib import aclosing
+
+from retinue.domain import events as e
+from retinue.domain.errors import ProviderTruncated
+from retinue.domain.model_io import (
+    Finished,
+    FinishReason,
+    ModelRequest,
+    ProviderEvent,
+    ReasoningEnded,
+    ReasoningPiece,
+    TextPiece,
+    ToolCall,
+    ToolCallEnded,
+    ToolCallPiece,
+    ToolCallStarted,
+)
+from retinue.domain.policy import RetryPolicy
+from retinue.providers.base import Provider
+from retinue.providers.retry import stream_with_retry
+from retinue.runs.assembler import StepAssembler
+from retinue.runs.draft import Draft
+from retinue.runs.ledger import CallLedger
+from retinue.runs.outcome import Answered, Outcome, RequestedCall, ToolsRequested
+from retinue.runs.recorder import Recorder
+from retinue.runs.tool_calls import MAX_REPAIRED_CALLS, parse_arguments
+
+
+class Step:
+    """Carries the pieces of one model call into the run's events and draft."""
+
+    def __init__(self, number: int, *, recorder: Recorder, draft: Draft, ledger: CallLedger) -> None:
+        self._number = number
+        self._recorder = recorder
+        self._draft = draft
+        self._ledger = ledger
+        self._assembler = StepAssembler()
+        self._calls: list[RequestedCall] = []
+        self._is_answering = False
+
+    async def run(self, provider: Provider, request: ModelRequest, retries: RetryPolicy, deadline: float) -> Outcome:
+        """Ask the model once, with retries before its first delta.
+
+        Args:
+            deadline: end of the run in the event loop's time; no retry waits beyond it.
+
+        Raises:
+            ProviderError: the provider failed for good.
+            AnswerTooLong, StorageFailed: the run cannot go on.
+        """
+        finish: FinishReason | None = None
+        self._ledger.begin_step(self._number, request, self._assembler)
+        stream = stream_with_retry(provider, request, policy=retries, observer=self._ledger, deadline=deadline)
+        async with aclosing(stream):
+            async for event in stream:
+                if isinstance(event, TextPiece):
+                    self._answer(event)
+                elif isinstance(event, Finished):
+                    finish = event.reason
+                else:
+                    self._take(event)
+                if self._recorder.is_behind:
+                    await self._recorder.catch_up()
+        if finish is None:
+            raise ProviderTruncated
+        # The calls decide, not the finish reason: several servers say `stop` and mean tools.
+        if self._calls:
+            return ToolsRequested(self._assembler.turn(), tuple(self._calls))
+        return Answered(finish)
+
+    def _answer(self, piece: TextPiece) -> None:
+        if not self._is_answering:
+            self._is_answering = True
+            self._recorder.record(e.StatusChanged(stage="answering"))
+        self._recorder.require_room()
+        self._draft.add_text(piece.text)
+        self._assembler.add_text(piece.text)
+        self._recorder.record(e.TextDelta(delta=piece.text))
+
+    def _take(self, event: ProviderEvent) -> None:
+        match event:
+            case ReasoningPiece(text=text):
+                self._recorder.require_room()
+                self._draft.add_reasoning(text)
+                self._assembler.add_reasoning(text)
+                self._recorder.record(e.ReasoningDelta(delta=text))
+            case ReasoningEnded():
+                self._assembler.end_reasoning(event)
+            case ToolCallStarted():
+                self._draft.add_call_text(event.id + event.name)
+                self._assembler.start_call(event)
+                self._recorder.record(e.ToolCallStarted(tool_call_id=event.id, tool=event.name))
+            case ToolCallPiece():
+                self._draft.add_call_text(event.fragment)
+                self._assembler.add_arguments(event)
+                self._recorder.record(e.ToolCallDelta(tool_call_id=event.id, delta=event.fragment))
+            case ToolCallEnded():
+                self._request(self._assembler.end_call(event))
+            case _:
+                pass
+
+    def _request(self, call: ToolCall) -> None:
+        args = parse_arguments(call.arguments, may_repair=len(self._calls) < MAX_REPAIRED_CALLS)
+        self._calls.append(RequestedCall(id=call.id, name=call.name, args=args))
+        self._recorder.record(e.ToolCallRequested(tool_call_id=call.id, tool=call.name, args=args))

@@ -1,0 +1,98 @@
+"""Answers a model's tool calls."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import json_repair
+import msgspec
+
+from retinue.domain import events as e
+from retinue.domain.messages import ToolLogEntry
+from retinue.domain.model_io import ToolResult, ToolTurn
+from retinue.runs.draft import Draft
+from retinue.runs.outcome import RequestedCall
+from retinue.runs.recorder import Recorder
+
+_UNAVAILABLE = "This employee has no tool of that name. Answer without it."
+
+
+MAX_DEPTH = 64
+"""Arguments that nest deeper stay text: they could be read here and yet be too deep to be written elsewhere."""
+MAX_REPAIRED_CHARS = 1024
+MAX_REPAIRED_BRACKETS = 16
+"""Repairing blocks the event loop, and its time grows with more than the square of length and nesting: within both
+bounds it takes tens of milliseconds at worst, far beyond them minutes."""
+MAX_REPAIRED_CALLS = 16
+"""Calls of a step whose arguments may be repaired."""
+
+
+def parse_arguments(text: str, *, may_repair: bool = True) -> Any:
+    """The arguments as a value: nothing means an empty object, broken JSON gets one repair try.
+
+    Text that cannot be repaired into an object comes back as it is, and so does what nests too deep. Whatever is
+    returned can be written as JSON again.
+    """
+    if not text.strip():
+        return {}
+    try:
+        value = _read(text, may_repair)
+    except (RecursionError, ValueError):
+        return text
+    return text if _is_deeper(value, MAX_DEPTH) else value
+
+
+def _read(text: str, may_repair: bool) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return _repair(text) if may_repair else text
+
+
+def _repair(text: str) -> Any:
+    if len(text) > MAX_REPAIRED_CHARS or sum(map(text.count, "{[(")) > MAX_REPAIRED_BRACKETS:
+        return text
+    repaired = json_repair.loads(text)
+    if not isinstance(repaired, dict):
+        return text
+    msgspec.json.encode(repaired)  # raises ValueError for half of a surrogate pair
+    return repaired
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: Any) -> Iterable[Any]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+        case _:
+            return ()
+
+
+def answer_calls(calls: tuple[RequestedCall, ...], recorder: Recorder, draft: Draft) -> ToolTurn:
+    """Tell the model that its calls cannot be served; no tool is registered that could run.
+
+    Every call leaves its events and its row in the tool log, in the order of the calls.
+    """
+    return ToolTurn(tuple(_refuse(call, recorder, draft) for call in calls))
+
+
+def _refuse(call: RequestedCall, recorder: Recorder, draft: Draft) -> ToolResult:
+    entry = ToolLogEntry(
+        tool_call_id=call.id, name=call.name, args=call.args, result=None, error="tool_unavailable", duration_ms=0
+    )
+    draft.tool_log.append(entry)
+    recorder.record(
+        e.ToolCallFinished(
+            tool_call_id=call.id, tool=call.name, args=call.args, error=entry.error, duration_ms=entry.duration_ms
+        )
+    )
+    return ToolResult(call_id=call.id, name=call.name, content=_UNAVAILABLE, is_error=True)

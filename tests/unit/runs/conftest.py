@@ -1,0 +1,188 @@
+"""A small world in which runs can run: one tenant, one employee, real SQLite."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import tenacity
+
+from retinue.coordination.memory import MemoryEventLog
+from retinue.db import migrations
+from retinue.domain.conversations import Conversation
+from retinue.domain.employees import Employee
+from retinue.domain.events import RecordedEvent
+from retinue.domain.ids import START, Position, new_id
+from retinue.domain.messages import Message, MessageStatus, Role
+from retinue.domain.model_io import UserTurn
+from retinue.domain.policy import RetryPolicy, RunLimits
+from retinue.domain.runs import LedgerEntry, Run, RunStatus
+from retinue.domain.tenants import Tenant
+from retinue.providers.base import Provider, ProviderConfig
+from retinue.runs.context import RunContext
+from retinue.runs.event_writer import EventWriter
+from retinue.runs.follow import Follower
+from retinue.runs.recorder import Recorder
+from retinue.runs.runner import Runner
+from tests.contract.repositories.builders import NOON, a_conversation, a_tenant, an_employee
+from tests.unit.runs.doubles import DEADLINE, ChangeableDatabase
+
+NO_RETRIES = RetryPolicy(max_tries=1)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "retinue.db"
+    asyncio.run(migrations.upgrade(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+async def database(migrated_sqlite: Path, tmp_path: Path) -> AsyncIterator[ChangeableDatabase]:
+    shutil.copy(migrated_sqlite, tmp_path / "retinue.db")
+    database = ChangeableDatabase.connect(f"sqlite+aiosqlite:///{tmp_path / 'retinue.db'}")
+    yield database
+    await database.aclose()
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries of the run's end follow each other at once."""
+    monkeypatch.setattr(tenacity, "wait_exponential_jitter", lambda **_: tenacity.wait_none())
+
+
+class World:
+    def __init__(self, database: ChangeableDatabase, tenant: Tenant, employee: Employee) -> None:
+        self.database = database
+        self.tenant = tenant
+        self.employee = employee
+        self.log = MemoryEventLog()
+        self.writer = EventWriter(database, batch=64, flush_seconds=60)
+        self.stopping = asyncio.Event()
+        self.follower = Follower(database, self.log, self.stopping)
+
+    async def conversation(self) -> Conversation:
+        conversation = a_conversation(self.employee, external_id=None)
+        async with self.database.unit(self.tenant.id) as unit:
+            await unit.conversations.add(conversation)
+        return conversation
+
+    async def run(self, *, lease_seconds: float = 60) -> Run:
+        """A run of a conversation of its own, stored and live, with question and empty answer."""
+        return await self.run_in(await self.conversation(), lease_seconds=lease_seconds)
+
+    async def run_in(self, conversation: Conversation, *, lease_seconds: float = 60) -> Run:
+        run = Run(
+            id=new_id(),
+            tenant_id=self.tenant.id,
+            conversation_id=conversation.id,
+            employee_id=self.employee.id,
+            user_message_id=new_id(),
+            message_id=new_id(),
+            status=RunStatus.RUNNING,
+            attempt=1,
+            created_at=NOON,
+        )
+        async with self.database.unit(self.tenant.id) as unit:
+            await unit.runs.add(run, owner="test", lease_seconds=lease_seconds)
+            await unit.messages.add(*_messages(run))
+        self.log.open(run.id)
+        return run
+
+    def recorder(self, run: Run) -> Recorder:
+        return Recorder(tenant_id=run.tenant_id, run_id=run.id, attempt=run.attempt, log=self.log, writer=self.writer)
+
+    async def runner(
+        self, provider: Provider, *, run: Run | None = None, retries: RetryPolicy = NO_RETRIES, **limits: Any
+    ) -> Runner:
+        """A runner as the service prepares it: nothing has been recorded yet."""
+        conversation = await self.conversation()
+        run = run or await self.run_in(conversation)
+        runner = Runner(
+            run=run,
+            context=context(conversation, self.employee, RunLimits(**limits)),
+            provider=provider,
+            recorder=self.recorder(run),
+            writer=self.writer,
+            database=self.database,
+            retries=retries,
+        )
+        async with self.database.unit(self.tenant.id) as unit:
+            await unit.ledger.open(runner.first_entry())
+        self.database.units = 0
+        return runner
+
+    async def stored(self, run: Run) -> Sequence[RecordedEvent]:
+        async with self.database.unit(run.tenant_id, read_only=True) as unit:
+            return await unit.run_events.read(run.id)
+
+    async def run_now(self, run: Run) -> Run:
+        async with self.database.unit(run.tenant_id, read_only=True) as unit:
+            return await unit.runs.get(run.id)
+
+    async def answer_now(self, run: Run) -> Message:
+        async with self.database.unit(run.tenant_id, read_only=True) as unit:
+            return await unit.messages.get(run.message_id)
+
+    async def ledger_now(self, run: Run) -> Sequence[LedgerEntry]:
+        async with self.database.unit(run.tenant_id, read_only=True) as unit:
+            return await unit.ledger.list(run.id)
+
+    async def follow(self, run: Run, after: Position = START) -> list[RecordedEvent]:
+        """Everything that a reader gets."""
+        async with asyncio.timeout(DEADLINE):
+            return [event async for batch in self.follower.follow(run.tenant_id, run.id, after) for event in batch]
+
+
+@pytest.fixture
+async def world(database: ChangeableDatabase) -> AsyncIterator[World]:
+    tenant = a_tenant()
+    employee = an_employee(tenant)
+    async with database.operator() as operator:
+        await operator.tenants.add(tenant)
+    async with database.unit(tenant.id) as unit:
+        await unit.employees.add(employee)
+    world = World(database, tenant, employee)
+    yield world
+    await world.log.aclose()
+
+
+def context(conversation: Conversation, employee: Employee, limits: RunLimits) -> RunContext:
+    return RunContext(
+        conversation=conversation,
+        employee=employee,
+        provider=ProviderConfig(provider="stub", model="stub-1"),
+        system="You are Ada.",
+        turns=(UserTurn("Hi"),),
+        model="stub-1",
+        max_output_tokens=100,
+        temperature=None,
+        reasoning=None,
+        limits=limits,
+    )
+
+
+def _messages(run: Run) -> tuple[Message, Message]:
+    question = Message(
+        id=run.user_message_id,
+        tenant_id=run.tenant_id,
+        conversation_id=run.conversation_id,
+        position=1,
+        role=Role.USER,
+        content="Hi",
+        created_at=NOON,
+        updated_at=NOON,
+    )
+    answer = msgspec.structs.replace(
+        question,
+        id=run.message_id,
+        run_id=run.id,
+        position=2,
+        role=Role.ASSISTANT,
+        content="",
+        status=MessageStatus.STREAMING,
+    )
+    return question, answer

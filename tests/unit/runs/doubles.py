@@ -1,0 +1,120 @@
+"""Stand-ins for what surrounds the engine: a provider that plays a script, and a database with bad weather."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, ClassVar, Literal
+from uuid import UUID
+
+from retinue.db.session import Database, Unit
+from retinue.domain.errors import StorageFailed, Unavailable
+from retinue.domain.model_io import Capabilities, Finished, FinishReason, ModelRequest, ProviderEvent, TextPiece
+from retinue.providers.base import Provider
+
+DEADLINE = 10.0
+
+Weather = Literal["away", "refused", "lost", "crash"]
+"""`away`: no connection. `refused`: it fails on leaving, nothing is stored. `lost`: stored, but the answer does not
+arrive. `crash`: a fault of ours."""
+Step = ProviderEvent | Exception | Callable[[], Awaitable[Any]]
+
+
+class StubProvider(Provider):
+    """Plays one script per call: events are yielded, exceptions raised, functions awaited.
+
+    It fails the test's run if it is called more often than there are scripts.
+    """
+
+    name: ClassVar[str] = "stub"
+
+    def __init__(self, *calls: list[Step]) -> None:
+        self._calls = deque(calls)
+        self.requests: list[ModelRequest] = []
+        self.open_streams = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(streams_reasoning=True, calls_tools=True, reports_usage=True)
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ProviderEvent, None]:
+        self.requests.append(request)
+        self.open_streams += 1
+        try:
+            for step in self._calls.popleft():
+                if isinstance(step, Exception):
+                    raise step
+                if callable(step):
+                    await step()
+                else:
+                    yield step
+        finally:
+            self.open_streams -= 1
+
+    async def check(self, request: ModelRequest) -> None:
+        raise NotImplementedError
+
+
+def says(*words: str, reason: FinishReason = FinishReason.STOP) -> list[Step]:
+    return [*(TextPiece(word) for word in words), Finished(reason)]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Give others their turns until something is so."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+class Gate:
+    """A point at which a script waits; the test sees that it got there."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.reached.set()
+        await self.opened.wait()
+
+    async def wait_until_reached(self) -> None:
+        async with asyncio.timeout(DEADLINE):
+            await self.reached.wait()
+
+
+class ChangeableDatabase(Database):
+    """The real database; each writing unit meets the next weather of `forecast`, and fair weather after that."""
+
+    forecast: deque[Weather]
+    units: int
+    """Writing units that were asked for."""
+    hold: Gate | None
+    """Where the next writing units wait before they begin."""
+
+    @classmethod
+    def connect(cls, url: str, *, pool_size: int = 10, command_timeout: float = 30.0) -> "ChangeableDatabase":
+        database = super().connect(url, pool_size=pool_size, command_timeout=command_timeout)
+        assert isinstance(database, cls)
+        database.forecast, database.units, database.hold = deque(), 0, None
+        return database
+
+    def unit(self, tenant_id: UUID, *, read_only: bool = False) -> AbstractAsyncContextManager[Unit]:
+        unit = super().unit(tenant_id, read_only=read_only)
+        return unit if read_only else self._in_weather(unit)
+
+    @asynccontextmanager
+    async def _in_weather(self, unit: AbstractAsyncContextManager[Unit]) -> AsyncGenerator[Unit, None]:
+        self.units += 1
+        if self.hold is not None:
+            await self.hold()
+        weather = self.forecast.popleft() if self.forecast else None
+        if weather == "away":
+            raise Unavailable
+        async with unit as opened:
+            yield opened
+            if weather == "refused":
+                raise StorageFailed
+            if weather == "crash":
+                raise ZeroDivisionError
+        if weather == "lost":
+            raise Unavailable
