@@ -1,0 +1,1 @@
+"""The edge: problems, schemas, pagination, middleware, server-sent events."""

@@ -1,0 +1,175 @@
+"""What every HTTP request passes before the application, and every response after it.
+
+Wraps the whole application, not single routes: unknown paths and broken requests pass here too.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPDisconnectEvent, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from retinue.domain.errors import BadRequest, BodyTooLarge, FieldError, InvalidRequest, RetinueError, StreamBroken
+from retinue.domain.ids import new_id
+from retinue.http.body import LimitedBody
+from retinue.http.problems import MEDIA_TYPE, encode_problem, headers_of, to_retinue_error
+
+_log = structlog.get_logger("retinue.http")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_NO_STORE = (b"cache-control", b"no-store")
+
+
+class EdgeLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of a request before anything reads it."""
+
+    body_bytes: int = 1_048_576
+    body_depth: int = 64
+    """Nesting of arrays and objects."""
+    body_seconds: float = 30.0
+    """Until the whole body is there."""
+
+
+class Edge:
+    """Request id, body bounds, security headers, HEAD, and a problem document for whatever nobody caught."""
+
+    def __init__(self, app: ASGIApp, limits: EdgeLimits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        request_id, refusal = self._inspect(scope)
+        answer = _Answer(send, request_id, is_head=scope["method"] == "HEAD")
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = request_id.decode()
+        state["max_depth"] = self._limits.body_depth
+        clear_contextvars()
+        bind_contextvars(request_id=state["request_id"])
+        if refusal is not None:
+            await _send_problem(answer, refusal, scope["path"])
+            return
+        if answer.is_head:
+            scope["method"] = "GET"
+            receive = answer.disconnecting(receive)
+        elif scope["method"] in _WITH_BODY:
+            receive = LimitedBody(receive, self._limits.body_bytes, self._limits.body_seconds)
+        try:
+            await self._app(scope, receive, answer)
+        except Exception as exc:
+            if not answer.has_begun:
+                await _send_problem(answer, to_retinue_error(exc), scope["path"])
+            # Once a response has begun, breaking off is the only honest thing left. A server closes the connection
+            # without the terminating chunk also when the application returns without having ended the body.
+            elif _is_deliberate(exc):
+                _log.warning("stream_broken", path=scope["path"])
+            else:
+                raise
+
+    def _inspect(self, scope: HTTPScope) -> tuple[bytes, RetinueError | None]:
+        """The request id, and the reason to refuse what can be refused by its headers alone."""
+        request_id: bytes = b""
+        refusal: RetinueError | None = None
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                request_id = value if _REQUEST_ID.fullmatch(value) else b""
+            elif name == b"content-length":
+                if not value.isdigit() or len(value) > 18 or int(value) > self._limits.body_bytes:
+                    refusal = BodyTooLarge(f"A body may have {self._limits.body_bytes} bytes.")
+            elif name == b"transfer-encoding" and any(other == b"content-length" for other, _ in scope["headers"]):
+                refusal = _ambiguous_framing()
+            elif name == b"idempotency-key" and scope["method"] == "POST":
+                refusal = _idempotency_unsupported()
+        return request_id or str(new_id()).encode(), refusal
+
+
+class _Answer:
+    """`send`, with the headers of every response; drops the body of an answer to HEAD."""
+
+    __slots__ = ("_request_id", "_send", "has_begun", "has_ended", "is_head")
+
+    def __init__(self, send: Send, request_id: bytes, *, is_head: bool) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.is_head = is_head
+        self.has_begun = False
+        self.has_ended = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.has_begun = True
+            message["headers"] = self._complete(message.get("headers", ()))
+            await self._send(message)
+            if self.is_head:
+                self.has_ended = True
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif not self.has_ended:
+            await self._send(message)
+
+    def disconnecting(self, receive: Receive) -> Receive:
+        """A `receive` that tells a stream to stop as soon as HEAD has been answered."""
+
+        async def after_head() -> ReceiveMessage:
+            return HTTPDisconnectEvent(type="http.disconnect") if self.has_ended else await receive()
+
+        return after_head
+
+    def _complete(self, given: Any) -> list[tuple[bytes, bytes]]:
+        headers = [(name, _with_head(value) if name.lower() == b"allow" else value) for name, value in given]
+        headers.append((b"x-request-id", self._request_id))
+        headers.extend(_SECURITY_HEADERS)
+        if not any(name.lower() == b"cache-control" for name, _ in headers):
+            headers.append(_NO_STORE)
+        return headers
+
+
+def _is_deliberate(error: BaseException | None) -> bool:
+    """Whether the error is StreamBroken or was caused by it; Litestar wraps what comes after a response's start."""
+    while error is not None and not isinstance(error, StreamBroken):
+        error = error.__cause__
+    return error is not None
+
+
+def _with_head(allow: bytes) -> bytes:
+    methods = {method.strip() for method in allow.split(b",")}
+    return b", ".join(sorted(methods | {b"HEAD"} if b"GET" in methods else methods))
+
+
+def _ambiguous_framing() -> BadRequest:
+    """A proxy that counts by the other one would take the rest of the body for a request of its own (RFC 9112, 6.1)."""
+    return BadRequest("A body has a length or comes in chunks, not both.", headers={"connection": "close"})
+
+
+def _idempotency_unsupported() -> InvalidRequest:
+    """An option must not be accepted and then ignored."""
+    return InvalidRequest(
+        "Idempotency keys are not supported yet; nothing has been done.",
+        code="idempotency_key_unsupported",
+        errors=(FieldError(parameter="Idempotency-Key", detail="Leave this header out."),),
+    )
+
+
+async def _send_problem(send: Send, error: RetinueError, path: str) -> None:
+    body = encode_problem(error, path)
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers_of(error).items()),
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

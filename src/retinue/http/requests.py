@@ -1,0 +1,50 @@
+"""The request as handlers see it."""
+
+from typing import Any
+
+from litestar import Request
+from litestar.datastructures import State
+from litestar.types import Empty
+
+from retinue.domain.errors import MalformedBody, UnsupportedMediaType
+from retinue.http.decoding import decode_body
+from retinue.security.principal import Principal
+
+
+class EdgeRequest(Request[Principal, Any, State]):
+    """Decodes a body straight into the type of the handler's `data`, strictly and once.
+
+    Litestar alone would decode to plain objects first and then convert without strictness (`"1"` for `1`).
+    """
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks. The access guard has put it there."""
+        return self.user
+
+    async def body(self) -> bytes:
+        body = await super().body()
+        if not body and (field := self.route_handler.parsed_data_field) is not None and not field.is_optional:
+            raise MalformedBody("A JSON body is required.")
+        return body
+
+    async def json(self) -> Any:
+        if self._json is Empty:
+            self._check_media_type()
+            field = self.route_handler.parsed_data_field
+            target = Any if field is None else field.annotation
+            max_depth: int = self.scope["state"]["max_depth"]
+            self._json = decode_body(await self.body(), target, max_depth=max_depth)
+        return self._json
+
+    def _check_media_type(self) -> None:
+        given = self.headers.get("content-type")
+        if given is None:
+            return
+        name, _, parameters = given.partition(";")
+        name = name.strip().lower()
+        if name != "application/json" and not (name.startswith("application/") and name.endswith("+json")):
+            raise UnsupportedMediaType("Send the body as application/json.")
+        _, _, charset = parameters.lower().partition("charset=")
+        if charset and charset.split(";")[0].strip(' "') not in {"utf-8", "utf8"}:
+            raise UnsupportedMediaType("JSON is always UTF-8.")

@@ -1,0 +1,68 @@
+"""`/conversations`."""
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, Response, delete, get, patch, post
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from retinue.domain.conversations import Conversation, ConversationStatus
+from retinue.domain.errors import Conflict, NotFound
+from retinue.http.pagination import DEFAULT_LIMIT, Cursor, Limit, answer_page
+from retinue.http.requests import EdgeRequest
+from retinue.resources.conversations.schemas import ConversationCreate, ConversationUpdate
+from retinue.resources.conversations.service import ConversationFilter, ConversationService
+
+_Text = Annotated[str | None, QueryParameter(max_length=255)]
+
+
+class ConversationController(Controller):
+    path = "/conversations"
+    tags = ("conversations",)
+    conversations: ConversationService
+
+    @post(problems={"external_id_taken": Conflict, "not_found": NotFound})
+    async def create_conversation(self, request: EdgeRequest, data: JSONBody[ConversationCreate]) -> Conversation:
+        """Begin a conversation between a user and an employee."""
+        return await self.conversations.create(request.principal, data)
+
+    @get()
+    async def list_conversations(
+        self,
+        *,
+        request: EdgeRequest,
+        tenant_id: FromQuery[UUID | None] = None,
+        employee_id: FromQuery[UUID | None] = None,
+        user_id: _Text = None,
+        status: FromQuery[ConversationStatus | None] = None,
+        external_id: _Text = None,
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> Response[list[Conversation]]:
+        """List a tenant's conversations, newest first.
+
+        The operator has to name the tenant. Filters combine.
+        """
+        tenant = request.principal.tenant_for(tenant_id)
+        wanted = ConversationFilter(employee_id=employee_id, user_id=user_id, status=status, external_id=external_id)
+        return answer_page(request, await self.conversations.list(tenant, wanted, limit=limit, cursor=cursor))
+
+    @get("/{conversation_id:uuid}")
+    async def read_conversation(self, request: EdgeRequest, conversation_id: FromPath[UUID]) -> Conversation:
+        """Read a conversation, without its messages."""
+        return await self.conversations.get(request.principal, conversation_id)
+
+    @patch("/{conversation_id:uuid}", problems={"external_id_taken": Conflict})
+    async def update_conversation(
+        self, request: EdgeRequest, conversation_id: FromPath[UUID], data: JSONBody[ConversationUpdate]
+    ) -> Conversation:
+        """Change a conversation's title, status or external id."""
+        return await self.conversations.update(request.principal, conversation_id, data)
+
+    @delete("/{conversation_id:uuid}")
+    async def delete_conversation(self, request: EdgeRequest, conversation_id: FromPath[UUID]) -> None:
+        """Delete a conversation with its messages and runs.
+
+        An active run is cancelled first.
+        """
+        await self.conversations.delete(request.principal, conversation_id)

@@ -1,0 +1,103 @@
+"""What can be done with conversations."""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import msgspec
+
+from retinue.db.session import Database
+from retinue.domain.conversations import Conversation, ConversationStatus
+from retinue.domain.ids import new_id, now
+from retinue.domain.text import clean
+from retinue.http.pagination import Page, decode_cursor, page_of
+from retinue.http.schemas import given
+from retinue.resources.conversations.schemas import ConversationCreate, ConversationUpdate
+from retinue.security.principal import Principal
+from retinue.security.tenancy import Tenancy
+
+CancelConversation = Callable[[UUID, UUID], Awaitable[None]]
+"""Cancels what runs in a tenant's conversation and waits until it has ended."""
+
+
+class ConversationFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Null matches everything; what is set must all match."""
+
+    employee_id: UUID | None = None
+    user_id: str | None = None
+    status: ConversationStatus | None = None
+    external_id: str | None = None
+
+
+class ConversationService:
+    def __init__(self, database: Database, tenancy: Tenancy, cancel_conversation: CancelConversation) -> None:
+        self._database = database
+        self._tenancy = tenancy
+        self._cancel_conversation = cancel_conversation
+
+    async def create(self, principal: Principal, body: ConversationCreate) -> Conversation:
+        """Raises: NotFound for the tenant or the employee, Conflict with code `external_id_taken`."""
+        conversation = _conversation(principal.tenant_for(body.tenant_id), body)
+        async with self._database.unit(conversation.tenant_id) as unit:
+            # A foreign key cannot tell that an employee is deleted.
+            await unit.employees.get(conversation.employee_id)
+            await unit.conversations.add(conversation)
+        return conversation
+
+    async def list(
+        self, tenant_id: UUID, wanted: ConversationFilter, *, limit: int, cursor: str | None
+    ) -> Page[Conversation]:
+        after = decode_cursor(cursor)
+        async with self._database.unit(tenant_id, read_only=True) as unit:
+            found = await unit.conversations.list(
+                limit=limit + 1,
+                after=after,
+                employee_id=wanted.employee_id,
+                user_id=_cleaned(wanted.user_id),
+                status=wanted.status,
+                external_id=_cleaned(wanted.external_id),
+            )
+        return page_of(found, limit, lambda conversation: conversation.id)
+
+    async def get(self, principal: Principal, conversation_id: UUID) -> Conversation:
+        """Raises: NotFound."""
+        tenant_id = await self._tenancy.of_conversation(principal, conversation_id)
+        async with self._database.unit(tenant_id, read_only=True) as unit:
+            return await unit.conversations.get(conversation_id)
+
+    async def update(self, principal: Principal, conversation_id: UUID, body: ConversationUpdate) -> Conversation:
+        """Raises: NotFound, Conflict with code `external_id_taken`."""
+        tenant_id = await self._tenancy.of_conversation(principal, conversation_id)
+        async with self._database.unit(tenant_id) as unit:
+            current = await unit.conversations.get_for_update(conversation_id)
+            conversation = msgspec.structs.replace(current, **given(body), updated_at=now())
+            await unit.conversations.update(conversation)
+        return conversation
+
+    async def delete(self, principal: Principal, conversation_id: UUID) -> None:
+        """Raises: NotFound."""
+        tenant_id = await self._tenancy.of_conversation(principal, conversation_id)
+        await self._cancel_conversation(tenant_id, conversation_id)
+        async with self._database.unit(tenant_id) as unit:
+            await unit.conversations.delete(conversation_id)
+
+
+def _conversation(tenant_id: UUID, body: ConversationCreate) -> Conversation:
+    at = now()
+    return Conversation(
+        id=new_id(),
+        tenant_id=tenant_id,
+        employee_id=body.employee_id,
+        user_id=body.user_id,
+        title=body.title,
+        external_id=body.external_id,
+        status=ConversationStatus.ACTIVE,
+        message_count=0,
+        created_at=at,
+        updated_at=at,
+        last_message_at=None,
+    )
+
+
+def _cleaned(text: str | None) -> str | None:
+    """What was stored has been cleaned too."""
+    return None if text is None else clean(text)

@@ -1,0 +1,1 @@
+"""Messages of a conversation, and the answers to them."""

@@ -1,0 +1,118 @@
+"""`/conversations/{id}/messages`."""
+
+from typing import Annotated, cast
+from uuid import UUID
+
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+from litestar.types import ASGIApp
+
+from retinue.domain import errors
+from retinue.domain.messages import Message
+from retinue.http.pagination import DEFAULT_LIMIT, Cursor, Limit, answer_page
+from retinue.http.requests import EdgeRequest
+from retinue.http.sse import RunStream, StreamSettings
+from retinue.protocols.events import EventsProtocol
+from retinue.protocols.messages import MessagesProtocol
+from retinue.protocols.registry import ProtocolRegistry
+from retinue.resources.messages.schemas import Answer, MessageCreate, StreamCreate
+from retinue.resources.messages.service import MessageService
+
+_ProtocolName = Annotated[str, QueryParameter(description="The wire protocol: `messages` or `events`.")]
+_LastEventId = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Last-Event-ID",
+        description="The id of the last event that a client saw. The request then resumes that run and starts none.",
+    ),
+]
+
+_STORING = {"conversation_closed": errors.Conflict, "conversation_busy": errors.Conflict}
+_STARTING = {
+    **_STORING,
+    "provider_not_configured": errors.Conflict,
+    "provider_not_usable": errors.Conflict,
+    "employee_deleted": errors.Conflict,
+    "employee_busy": errors.Conflict,
+    "message_exceeds_context": errors.InvalidRequest,
+    "too_many_runs": errors.Unavailable,
+    "shutting_down": errors.Unavailable,
+    "secret_unreadable": errors.SecretUnreadable,
+    "unknown_master_key": errors.UnknownMasterKey,
+}
+_STREAMING = {
+    **_STARTING,
+    "unknown_protocol": errors.InvalidRequest,
+    "invalid_event_id": errors.InvalidRequest,
+    "unknown_event_id": errors.InvalidRequest,
+}
+_FAILING = {
+    kind.code: kind
+    for kind in (
+        errors.ProviderTimeout,
+        errors.ProviderReset,
+        errors.ProviderTruncated,
+        errors.ProviderProtocol,
+        errors.ProviderOverloaded,
+        errors.ProviderRateLimited,
+        errors.ProviderAuth,
+        errors.ProviderRefused,
+        errors.ProcessLost,
+        errors.ServerStopping,
+        errors.RunTimeout,
+        errors.StepLimitReached,
+        errors.AnswerTooLong,
+        errors.StreamBroken,
+    )
+} | {"egress_refused": errors.ProviderRefused}
+
+
+class MessageController(Controller):
+    path = "/conversations/{conversation_id:uuid}/messages"
+    tags = ("messages",)
+    messages: MessageService
+    protocols: ProtocolRegistry
+    streaming: StreamSettings
+
+    @get()
+    async def list_messages(
+        self, request: EdgeRequest, conversation_id: FromPath[UUID], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    ) -> Response[list[Message]]:
+        """List a conversation's messages, oldest first.
+
+        An answer that is being written is listed with the status `streaming`; its text appears when it is complete.
+        """
+        page = await self.messages.list(request.principal, conversation_id, limit=limit, cursor=cursor)
+        return answer_page(request, page)
+
+    @post(status_code=200, problems=_STARTING | _FAILING)
+    async def create_message(
+        self, request: EdgeRequest, conversation_id: FromPath[UUID], data: JSONBody[MessageCreate]
+    ) -> Message | Answer:
+        """Append a user's message.
+
+        With `respond` the employee answers it, and the request waits for the answer; the run goes on even if the client
+        goes away. Without, the stored message is all that comes back.
+        """
+        if data.respond:
+            return await self.messages.respond(request.principal, conversation_id, data)
+        return await self.messages.store(request.principal, conversation_id, data)
+
+    @post("/stream", status_code=200, problems=_STREAMING, frames=(*MessagesProtocol.frames, *EventsProtocol.frames))
+    async def stream_answer(
+        self,
+        request: EdgeRequest,
+        conversation_id: FromPath[UUID],
+        data: JSONBody[StreamCreate],
+        protocol: _ProtocolName = "messages",
+        last_event_id: _LastEventId = None,
+    ) -> ASGIApp:
+        """Append a user's message and stream the answer as server-sent events.
+
+        The first event comes at once, the last is `message_end`, and it follows the commit. A client that goes away
+        loses nothing: the run goes on and is stored. With `Last-Event-ID` the request goes on after that event instead
+        of starting a run. With `protocol=events` the canonical run events are sent as they are.
+        """
+        wire = self.protocols.get(protocol)
+        batches = await self.messages.stream(request.principal, conversation_id, data, last_event_id)
+        return cast("ASGIApp", RunStream(batches, wire.encoder(), self.streaming, wire.headers))

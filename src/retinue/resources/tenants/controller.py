@@ -1,0 +1,49 @@
+"""`/tenants`."""
+
+from uuid import UUID
+
+from litestar import Controller, Response, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
+
+from retinue.domain.errors import Conflict
+from retinue.domain.tenants import Tenant
+from retinue.http.pagination import DEFAULT_LIMIT, Cursor, Limit, answer_page
+from retinue.http.requests import EdgeRequest
+from retinue.resources.tenants.schemas import TenantCreate, TenantUpdate
+from retinue.resources.tenants.service import TenantService
+
+
+class TenantController(Controller):
+    path = "/tenants"
+    tags = ("tenants",)
+    tenants: TenantService
+
+    @post(problems={"slug_taken": Conflict})
+    async def create_tenant(self, data: JSONBody[TenantCreate]) -> Tenant:
+        """Create a tenant."""
+        return await self.tenants.create(data)
+
+    @get()
+    async def list_tenants(
+        self, request: EdgeRequest, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    ) -> Response[list[Tenant]]:
+        """List tenants, oldest first."""
+        return answer_page(request, await self.tenants.list(limit=limit, cursor=cursor))
+
+    @get("/{tenant_id:uuid}")
+    async def read_tenant(self, tenant_id: FromPath[UUID]) -> Tenant:
+        """Read a tenant."""
+        return await self.tenants.get(tenant_id)
+
+    @patch("/{tenant_id:uuid}", problems={"slug_taken": Conflict})
+    async def update_tenant(self, tenant_id: FromPath[UUID], data: JSONBody[TenantUpdate]) -> Tenant:
+        """Change a tenant's name or slug."""
+        return await self.tenants.update(tenant_id, data)
+
+    @delete("/{tenant_id:uuid}")
+    async def delete_tenant(self, tenant_id: FromPath[UUID]) -> None:
+        """Delete a tenant with everything it owns.
+
+        Its active runs are cancelled first.
+        """
+        await self.tenants.delete(tenant_id)

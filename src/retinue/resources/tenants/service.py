@@ -1,0 +1,57 @@
+"""What can be done with tenants."""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import msgspec
+
+from retinue.db.session import Database
+from retinue.domain.ids import new_id, now
+from retinue.domain.tenants import Tenant
+from retinue.http.pagination import Page, decode_cursor, page_of
+from retinue.http.schemas import given
+from retinue.resources.tenants.schemas import TenantCreate, TenantUpdate
+
+CancelTenant = Callable[[UUID], Awaitable[None]]
+"""Cancels every active run of a tenant and waits until all have ended."""
+
+
+class TenantService:
+    def __init__(self, database: Database, cancel_tenant: CancelTenant) -> None:
+        self._database = database
+        self._cancel_tenant = cancel_tenant
+
+    async def create(self, body: TenantCreate) -> Tenant:
+        """Raises: Conflict, code `slug_taken`."""
+        at = now()
+        tenant = Tenant(id=new_id(), name=body.name, slug=body.slug, created_at=at, updated_at=at)
+        async with self._database.operator() as unit:
+            await unit.tenants.add(tenant)
+        return tenant
+
+    async def list(self, *, limit: int, cursor: str | None) -> Page[Tenant]:
+        after = decode_cursor(cursor)
+        async with self._database.operator(read_only=True) as unit:
+            found = await unit.tenants.list(limit=limit + 1, after=after)
+        return page_of(found, limit, lambda tenant: tenant.id)
+
+    async def get(self, tenant_id: UUID) -> Tenant:
+        """Raises: NotFound."""
+        async with self._database.operator(read_only=True) as unit:
+            return await unit.tenants.get(tenant_id)
+
+    async def update(self, tenant_id: UUID, body: TenantUpdate) -> Tenant:
+        """Raises: NotFound, Conflict with code `slug_taken`."""
+        async with self._database.operator() as unit:
+            tenant = msgspec.structs.replace(
+                await unit.tenants.get_for_update(tenant_id), **given(body), updated_at=now()
+            )
+            await unit.tenants.update(tenant)
+        return tenant
+
+    async def delete(self, tenant_id: UUID) -> None:
+        """Raises: NotFound."""
+        await self.get(tenant_id)
+        await self._cancel_tenant(tenant_id)
+        async with self._database.operator() as unit:
+            await unit.tenants.delete(tenant_id)

@@ -1,0 +1,1 @@
+"""The REST resources as their users see them, on both databases."""

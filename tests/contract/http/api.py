@@ -1,0 +1,120 @@
+"""The four resources of this suite, put together the way the product does."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import httpx2
+from litestar import Litestar, Router
+
+from retinue.crypto import Keyring
+from retinue.db.session import Database
+from retinue.domain.policy import RunLimits
+from retinue.http.controllers import bound
+from retinue.http.middleware import Edge, EdgeLimits
+from retinue.http.openapi import ApiInfo, OpenApiController
+from retinue.http.parameters import knows_every_parameter
+from retinue.http.problems import exception_handlers
+from retinue.http.requests import EdgeRequest
+from retinue.resources.conversations.controller import ConversationController
+from retinue.resources.conversations.service import ConversationService
+from retinue.resources.employees.controller import EmployeeController
+from retinue.resources.employees.service import EmployeeService
+from retinue.resources.health.controller import HealthController
+from retinue.resources.tenants.config.controller import ConfigController
+from retinue.resources.tenants.config.service import ConfigService
+from retinue.resources.tenants.controller import TenantController
+from retinue.resources.tenants.service import TenantService
+from retinue.security.guards import AccessGuard
+from retinue.security.tenancy import Tenancy
+
+KEYRING = Keyring({"test": bytes(32)})
+INFO = ApiInfo(
+    title="Retinue",
+    version="0",
+    description="AI employees for every tenant.",
+    tags={"tenants": "Tenants", "employees": "Employees", "conversations": "Conversations", "health": "Health"},
+)
+
+
+class Calls:
+    """What the resources asked of the world outside."""
+
+    def __init__(self) -> None:
+        self.cancelled: list[tuple[UUID, ...]] = []
+        self.reasons: Sequence[str] = ()
+
+    async def cancel_conversation(self, tenant_id: UUID, conversation_id: UUID) -> None:
+        self.cancelled.append((tenant_id, conversation_id))
+
+    async def cancel_tenant(self, tenant_id: UUID) -> None:
+        self.cancelled.append((tenant_id,))
+
+    async def is_ready(self) -> Sequence[str]:
+        return self.reasons
+
+
+class Client:
+    """Calls the API and checks the status."""
+
+    def __init__(self, http: httpx2.AsyncClient, calls: Calls) -> None:
+        self.http = http
+        self.calls = calls
+
+    async def call(self, method: str, path: str, status: int, **kwargs: Any) -> Any:
+        response = await self.http.request(method, f"/api/v1{path}", **kwargs)
+        assert response.status_code == status, response.text
+        return response.json() if response.content else None
+
+    async def problem(self, method: str, path: str, status: int, code: str, **kwargs: Any) -> dict[str, Any]:
+        response = await self.http.request(method, f"/api/v1{path}", **kwargs)
+        assert response.headers["content-type"] == "application/problem+json", response.text
+        problem: dict[str, Any] = response.json()
+        assert (response.status_code, problem["code"]) == (status, code), problem
+        assert problem["type"] == f"urn:retinue:problem:{code}"
+        return problem
+
+    async def tenant(self, slug: str = "acme") -> str:
+        tenant = await self.call("POST", "/tenants", 201, json={"name": slug.title(), "slug": slug})
+        return str(tenant["id"])
+
+    async def employee(self, tenant: str, **fields: Any) -> dict[str, Any]:
+        body = {"tenant_id": tenant, "name": "Ada", "role": "assistant", "system_prompt": "Help.", **fields}
+        employee: dict[str, Any] = await self.call("POST", "/employees", 201, json=body)
+        return employee
+
+    async def conversation(self, tenant: str, employee: str, **fields: Any) -> dict[str, Any]:
+        body = {"tenant_id": tenant, "employee_id": employee, "user_id": "user-1", **fields}
+        conversation: dict[str, Any] = await self.call("POST", "/conversations", 201, json=body)
+        return conversation
+
+
+def make_litestar(database: Database, providers: Any, calls: Calls, operator_key: str | None = None) -> Litestar:
+    tenancy = Tenancy(database)
+    resources = Router(
+        "/api/v1",
+        route_handlers=[
+            bound(TenantController, tenants=TenantService(database, calls.cancel_tenant)),
+            bound(ConfigController, configs=ConfigService(database, KEYRING, providers, RunLimits())),
+            bound(EmployeeController, employees=EmployeeService(database, tenancy, frozenset({"lookup"}), RunLimits())),
+            bound(
+                ConversationController,
+                conversations=ConversationService(database, tenancy, calls.cancel_conversation),
+            ),
+            bound(HealthController, check=calls.is_ready),
+        ],
+    )
+    return Litestar(
+        [resources, bound(OpenApiController, info=INFO)],
+        guards=[AccessGuard(operator_key), knows_every_parameter],
+        exception_handlers=exception_handlers(),
+        request_class=EdgeRequest,
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def client_of(app: Litestar) -> httpx2.AsyncClient:
+    """Calls the application on the test's own loop, where its database lives."""
+    edge: Any = Edge(app, EdgeLimits())
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(edge), base_url="http://localhost")

@@ -1,0 +1,15 @@
+"""Health."""
+
+from retinue import __version__
+from tests.contract.http.api import Client
+
+
+async def test_the_process_lives(lone_client: Client) -> None:
+    assert await lone_client.call("GET", "/health", 200) == {"status": "ok", "version": __version__}
+
+
+async def test_readiness_gives_its_reasons(lone_client: Client) -> None:
+    assert await lone_client.call("GET", "/health/ready", 200) == {"status": "ready", "reasons": []}
+    lone_client.calls.reasons = ["draining", "database"]
+    answer = await lone_client.call("GET", "/health/ready", 503)
+    assert answer == {"status": "not_ready", "reasons": ["draining", "database"]}
