@@ -1,0 +1,124 @@
+"""The command line: `retinue …` or `python -m retinue …`."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from retinue import __version__, demo, server
+from retinue.db import migrations
+from retinue.domain.errors import RetinueError
+from retinue.observability.logging import configure
+from retinue.observability.redaction import Redactor
+from retinue.settings import Settings, SettingsError, check, load
+
+CONFIG_ERROR = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="retinue")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A TOML file with settings; RETINUE_CONFIG does the same.",
+)
+@click.pass_context
+def main(context: click.Context, config: Path | None) -> None:
+    """AI employees for every tenant: durable, streamed, auditable runs over HTTP."""
+    context.obj = config
+
+
+@main.command()
+@click.option("--demo", "with_demo", is_flag=True, help="Hire a demo employee and print curl lines that talk to it.")
+@click.pass_obj
+def serve(config: Path | None, *, with_demo: bool) -> None:
+    """Serve HTTP. Migrates SQLite by itself; refuses a PostgreSQL schema that is not current."""
+    settings = _settings(config)
+    _refuse_unsafe(settings)
+    redactor = _log_to_stderr(settings)
+    try:
+        asyncio.run(_prepare_schema(settings))
+        seed = asyncio.run(demo.seed(settings)) if with_demo else None
+        server.run(settings, redactor, on_listening=lambda url: _greet(settings, url, seed))
+    except RetinueError as error:
+        raise click.ClickException(error.detail) from None
+
+
+@main.command()
+@click.pass_obj
+def migrate(config: Path | None) -> None:
+    """Bring the database schema up to date."""
+    settings = _settings(config)
+    _log_to_stderr(settings)
+    try:
+        asyncio.run(migrations.upgrade(settings.database.url))
+    except RetinueError as error:
+        raise click.ClickException(error.detail) from None
+    click.echo(f"The schema is at {migrations.head()}.")
+
+
+@main.command("check-config")
+@click.pass_obj
+def check_config(config: Path | None) -> None:
+    """Say whether these settings may start a server, and show them without their secrets."""
+    settings = _settings(config)
+    click.echo(json.dumps(settings.public(), indent=2))
+    _refuse_unsafe(settings)
+    click.echo("These settings may start a server.", err=True)
+
+
+@main.command("demo")
+@click.option("--url", default=None, help="The server; default: where these settings would listen.")
+@click.option("--message", default=demo.QUESTION, show_default=True, help="What to say.")
+@click.pass_obj
+def run_demo(config: Path | None, url: str | None, message: str) -> None:
+    """Run one real streamed turn against a server that was started with --demo, and print the stream."""
+    settings = _settings(config)
+    key = settings.operator_key.get_secret_value()
+    try:
+        asyncio.run(demo.talk(url or server.url_of(settings.host, settings.port), message, key, sys.stdout.buffer))
+    except demo.DemoFailed as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _settings(config: Path | None) -> Settings:
+    try:
+        return load(config)
+    except SettingsError as error:
+        click.echo(f"The settings cannot be used.\n{error}", err=True)
+        sys.exit(CONFIG_ERROR)
+
+
+def _refuse_unsafe(settings: Settings) -> None:
+    if reasons := check(settings):
+        click.echo("Retinue does not start with these settings:", err=True)
+        for reason in reasons:
+            click.echo(f"  - {reason}", err=True)
+        sys.exit(CONFIG_ERROR)
+
+
+def _log_to_stderr(settings: Settings) -> Redactor:
+    redactor = Redactor()
+    for secret in settings.secrets():
+        redactor.add(secret, pinned=True)
+    configure(format=settings.log.format, level=settings.log.level, redactor=redactor)
+    return redactor
+
+
+async def _prepare_schema(settings: Settings) -> None:
+    url = settings.database.url
+    if url.startswith("sqlite"):
+        await migrations.upgrade(url)
+    elif not await migrations.is_current(url):
+        raise click.ClickException("The database schema is not current. Run `retinue migrate` first.")
+
+
+def _greet(settings: Settings, url: str, seed: demo.Seed | None) -> None:
+    click.echo(demo.banner(url, seed, is_open=settings.is_open))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(prog_name="retinue")
