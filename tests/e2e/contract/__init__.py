@@ -1,0 +1,1 @@
+"""The whole HTTP contract against `retinue serve`, on both databases."""

@@ -1,0 +1,103 @@
+"""Every route that takes a body, with one that it accepts."""
+
+import json
+from typing import Any, NamedTuple
+
+from tests.e2e.contract.checked import CheckedClient
+from tests.e2e.contract.wire import RawAnswer, fetch
+from tests.support.server import RetinueServer
+
+JSON = {"content-type": "application/json"}
+
+
+class Place(NamedTuple):
+    """A tenant with everything below it."""
+
+    tenant: str
+    employee: str
+    conversation: str
+
+    def fill(self, template: str) -> str:
+        return (
+            template.replace("{tenant_id}", self.tenant)
+            .replace("{employee_id}", self.employee)
+            .replace("{conversation_id}", self.conversation)
+        )
+
+
+async def settle(client: CheckedClient) -> Place:
+    conversation = await client.hire()
+    return Place(str(conversation.tenant_id), str(conversation.employee_id), str(conversation.id))
+
+
+class Route(NamedTuple):
+    method: str
+    template: str
+    fields: dict[str, Any]
+    """What can be told without ids."""
+    ids: tuple[str, ...] = ()
+
+    def body(self, place: Place, number: int = 0) -> dict[str, Any]:
+        """A body that is accepted; the number makes slugs differ."""
+        ids = {"tenant_id": place.tenant, "employee_id": place.employee}
+        fields = {
+            name: f"{value}-{number}-{place.tenant[-6:]}" if name == "slug" else value
+            for name, value in self.fields.items()
+        }
+        return {name: ids[name] for name in self.ids} | fields
+
+    def send(self, server: RetinueServer, place: Place, body: bytes | None, **headers: str) -> RawAnswer:
+        """The body as it is, as JSON unless a header says something else."""
+        assert server.key is not None
+        given = {"x-api-key": server.key, **JSON, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        return fetch(server.address, self.method, place.fill(self.template), headers=given, body=body)
+
+    def send_json(self, server: RetinueServer, place: Place, body: object) -> RawAnswer:
+        return self.send(server, place, json.dumps(body).encode())
+
+
+_EMPLOYEE: dict[str, Any] = {
+    "name": "Ada",
+    "role": "assistant",
+    "system_prompt": "Help.",
+    "slug": "ada",
+    "persona": {"tone": "dry"},
+    "permission": "read",
+    "tools": [],
+    "model_settings": {"temperature": 0.5, "max_output_tokens": 100, "model": "m"},
+    "reasoning": "low",
+    "capabilities": ["a"],
+    "labels": ["b"],
+    "chat_listen": "all",
+    "task_listen": "none",
+    "max_concurrent_tasks": 5,
+}
+_CONFIG: dict[str, Any] = {
+    "llm_provider": "openai",
+    "llm_model": "gpt",
+    "llm_api_key": "some-key-0123456789",
+    "llm_base_url": "https://models.example.com/v1",
+    "context_tokens": 8000,
+    "max_output_tokens": 100,
+    "temperature": 0.5,
+    "reasoning": "low",
+    "options": {},
+}
+_CONVERSATION = {"title": "T", "external_id": None}
+
+API = "/api/v1"
+ROUTES = (
+    Route("POST", f"{API}/tenants", {"name": "Acme", "slug": "acme"}),
+    Route("PATCH", f"{API}/tenants/{{tenant_id}}", {"name": "Acme", "slug": "acme"}),
+    Route("PUT", f"{API}/tenants/{{tenant_id}}/config", _CONFIG),
+    Route("POST", f"{API}/employees", _EMPLOYEE, ("tenant_id",)),
+    Route("PATCH", f"{API}/employees/{{employee_id}}", _EMPLOYEE),
+    Route("POST", f"{API}/conversations", {"user_id": "u", **_CONVERSATION}, ("tenant_id", "employee_id")),
+    Route("PATCH", f"{API}/conversations/{{conversation_id}}", {"status": "active", **_CONVERSATION}),
+    Route(
+        "POST",
+        f"{API}/conversations/{{conversation_id}}/messages",
+        {"content": "Hi", "respond": True, "reasoning": "low"},
+    ),
+    Route("POST", f"{API}/conversations/{{conversation_id}}/messages/stream", {"content": "Hi", "reasoning": "low"}),
+)
