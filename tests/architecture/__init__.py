@@ -1,0 +1,1 @@
+"""The code about itself: layers, shape, names, and the files around the code."""
