@@ -71,6 +71,14 @@ async def test_several_processes_may_migrate_at_once(database_url: str) -> None:
     assert await migrations.is_current(database_url)
 
 
+async def test_a_new_sqlite_file_takes_many_first_visitors(tmp_path: Path) -> None:
+    """Each wants to switch the file to write-ahead logging; they must not wait for each other."""
+    async with asyncio.timeout(60):
+        for number in range(20):
+            url = f"sqlite+aiosqlite:///{tmp_path / f'{number}.db'}"
+            await asyncio.gather(*(migrations.upgrade(url) for _ in range(6)))
+
+
 async def test_a_failing_migration_leaves_nothing(database_url: str) -> None:
     """Schema changes are transactional on both databases."""
     await _look(database_url, lambda connection: connection.execute(sa.text("CREATE TABLE ledger (x INTEGER)")))

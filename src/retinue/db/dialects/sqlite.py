@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from random import randrange
+from time import monotonic
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -123,9 +125,9 @@ def _prepare_connections(engine: AsyncEngine, *, patience: float, foreign_keys: 
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions begin below, not wherever the driver thinks fit
         cursor = connection.cursor()
+        _write_ahead(cursor, patience)
         for pragma in (
-            f"busy_timeout = {int(patience * 1000)}",  # first, since the next one may have to wait
-            "journal_mode = WAL",
+            f"busy_timeout = {int(patience * 1000)}",
             "synchronous = NORMAL",
             f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
         ):
@@ -137,6 +139,26 @@ def _prepare_connections(engine: AsyncEngine, *, patience: float, foreign_keys: 
         reads = connection.get_execution_options().get(_READS, False)
         # A transaction that begins by reading cannot always be made a writing one later: SQLite fails it at once.
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _write_ahead(cursor: Any, patience: float) -> None:
+    """Switch the file to write-ahead logging, unless it is.
+
+    Two connections that switch a new file at once each wait for the other's lock. So each waits for a short and random
+    time only, lets go, and tries again.
+    """
+    deadline = monotonic() + patience
+    while True:
+        cursor.execute(f"PRAGMA busy_timeout = {randrange(10, 100)}")  # noqa: S311
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            if cursor.fetchone()[0] == "wal":
+                return
+        except sqlite3.OperationalError:
+            if monotonic() > deadline:
+                raise
+        if monotonic() > deadline:
+            raise sqlite3.OperationalError("the database cannot be switched to write-ahead logging")
 
 
 def _key_over(table: str, columns: list[str]) -> str | None:
