@@ -9,7 +9,7 @@ import msgspec
 from retinue.domain import events as e
 from retinue.domain.events import RecordedEvent
 from retinue.protocols.base import Encode, Protocol
-from retinue.protocols.frames import frame
+from retinue.protocols.frames import frame, name_of
 
 _encode = msgspec.json.Encoder().encode
 
@@ -53,6 +53,4 @@ def canonical_json(recorded: RecordedEvent) -> bytes:
 
 
 def encode(recorded: RecordedEvent) -> bytes:
-    tag = recorded.event.__struct_config__.tag
-    assert isinstance(tag, str)
-    return frame(event=tag, data=canonical_json(recorded), event_id=recorded.id)
+    return frame(event=name_of(recorded.event), data=canonical_json(recorded), event_id=recorded.id)

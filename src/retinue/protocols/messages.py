@@ -14,7 +14,7 @@ from retinue.domain.events import RecordedEvent, RunEnd
 from retinue.domain.messages import ToolLogEntry
 from retinue.domain.usage import Cost, GenerationStats, Usage
 from retinue.protocols.base import Encode, Protocol
-from retinue.protocols.frames import frame
+from retinue.protocols.frames import frame, name_of
 
 _encode = msgspec.json.Encoder().encode
 
@@ -197,6 +197,4 @@ def _end(run_id: UUID, end: RunEnd, status: str) -> MessageEnd:
 
 
 def _frame(recorded: RecordedEvent, shown: Frame) -> bytes:
-    tag = shown.__struct_config__.tag
-    assert isinstance(tag, str)
-    return frame(event=tag, data=_encode(shown), event_id=recorded.id)
+    return frame(event=name_of(shown), data=_encode(shown), event_id=recorded.id)
