@@ -84,6 +84,23 @@ def every_event() -> tuple[RunEvent, ...]:
         e.RunFailed(**{**end, "finish_reason": "error"}, **FAILURE),
         e.RunCancelled(**{**end, "finish_reason": "cancelled"}),
         e.AttemptStarted(attempt=2, discard_after=f"{RUN_ID}:1-9"),
+        e.MessageAppended(user_message_id=QUESTION_ID),
+        snapshot("Hi", reasoning="Hm", tool_log=(entry,)),
+    )
+
+
+def snapshot(
+    text: str, *, reasoning: str | None = None, tool_log: tuple[ToolLogEntry, ...] = (), status: str = "completed"
+) -> e.SnapshotTaken:
+    return e.SnapshotTaken(
+        conversation_id=CONVERSATION_ID,
+        employee_id=EMPLOYEE_ID,
+        user_message_id=QUESTION_ID,
+        message_id=ANSWER_ID,
+        status=status,
+        text=text,
+        reasoning=reasoning,
+        tool_log=tool_log,
     )
 
 
@@ -138,6 +155,7 @@ def whole_runs(draw: st.DrawFn) -> list[RecordedEvent]:
     for step in range(1, draw(st.integers(1, 3)) + 1):
         events += [e.StepStarted(step=step), e.StatusChanged(stage="planning")]
         events += [event for part in draw(st.lists(_parts(), max_size=5)) for event in part]
+        events += draw(st.lists(st.builds(e.MessageAppended, user_message_id=st.uuids()), max_size=1))
     text = "".join(event.delta for event in events if isinstance(event, e.TextDelta))
     tool_log = tuple(
         ToolLogEntry(

@@ -28,12 +28,12 @@ RetinueError
 │   └── ProviderRefused           502 provider_refused
 ├── RunError
 │   ├── ProcessLost               500 process_lost
-│   ├── ServerStopping            503 server_stopping
 │   ├── RunTimeout                504 run_timeout
 │   ├── StepLimitReached          500 step_limit_reached
 │   ├── AnswerTooLong             500 answer_too_long
 │   ├── StorageFailed             500 storage_failed
 │   ├── StreamBroken              500 stream_broken
+│   │   └── StreamMoved           503 stream_moved
 │   ├── SecretUnreadable          500 secret_unreadable
 │   │   └── UnknownMasterKey      500 unknown_master_key
 │   └── InternalError             500 internal_error
@@ -208,10 +208,6 @@ class ProcessLost(RunError):
     code, title, retryable = "process_lost", "The process that ran this answer is gone", True
 
 
-class ServerStopping(RunError):
-    code, title, status, retryable = "server_stopping", "The server stopped before the answer was complete", 503, True
-
-
 class RunTimeout(RunError):
     code, title, status, retryable = "run_timeout", "The answer took longer than allowed", 504, True
 
@@ -232,6 +228,12 @@ class StreamBroken(RunError):
     """Raised to a follower when the run's end could not be stored: its stream must break off, not end."""
 
     code, title, retryable = "stream_broken", "The stream broke off", True
+
+
+class StreamMoved(StreamBroken):
+    """Raised to a follower when this process stops and the run goes on, or will go on, in another one."""
+
+    code, title, status = "stream_moved", "The stream goes on in another process", 503
 
 
 class SecretUnreadable(RunError):

@@ -25,11 +25,13 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run.started"):
 
 
 class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True, tag="attempt.started"):
-    """Another process has taken the run over. What a client read after `discard_after` is taken back."""
+    """Another process has taken the run over. What a client read of earlier attempts after `discard_after` is taken
+    back.
+    """
 
     attempt: int
     discard_after: str | None
-    """Id of the last event that counts; null if none does."""
+    """Id of the last event of earlier attempts that counts; null if none of them does."""
 
 
 class StepStarted(msgspec.Struct, frozen=True, kw_only=True, tag="step.started"):
@@ -38,7 +40,7 @@ class StepStarted(msgspec.Struct, frozen=True, kw_only=True, tag="step.started")
 
 class StatusChanged(msgspec.Struct, frozen=True, kw_only=True, tag="status.changed"):
     stage: str
-    """`planning`, `running_tool` or `answering`."""
+    """`queued`, `planning`, `running_tool` or `answering`."""
 
 
 class ReasoningDelta(msgspec.Struct, frozen=True, kw_only=True, tag="reasoning.delta"):
@@ -85,6 +87,29 @@ class UsageRecorded(msgspec.Struct, frozen=True, kw_only=True, tag="usage.record
     model: str
     usage: Usage
     cost: Cost | None = None
+
+
+class MessageAppended(msgspec.Struct, frozen=True, kw_only=True, tag="message.appended"):
+    """The run has taken a message that came after its start; what follows answers it too."""
+
+    user_message_id: UUID
+
+
+class SnapshotTaken(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot.taken"):
+    """Stands for events that are not kept any more: all that the run had produced up to this position.
+
+    Made when it is read, never stored.
+    """
+
+    conversation_id: UUID
+    employee_id: UUID
+    user_message_id: UUID
+    message_id: UUID
+    status: str
+    """The run's."""
+    text: str
+    reasoning: str | None
+    tool_log: tuple[ToolLogEntry, ...]
 
 
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +160,8 @@ RunEvent = (
     | ToolCallRequested
     | ToolCallFinished
     | UsageRecorded
+    | MessageAppended
+    | SnapshotTaken
     | RunCompleted
     | RunFailed
     | RunCancelled

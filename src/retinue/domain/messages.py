@@ -16,8 +16,11 @@ class Role(StrEnum):
 
 
 class MessageStatus(StrEnum):
-    """`streaming` only while a run writes the answer; every run ends it as one of the last three."""
+    """`pending` while a message waits for its run to start or to take it; `streaming` only while a run writes the
+    answer; every run ends it as one of the last three. A user's message that was withdrawn is `cancelled`.
+    """
 
+    PENDING = "pending"
     STREAMING = "streaming"
     COMPLETED = "completed"
     FAILED = "failed"

@@ -9,6 +9,13 @@ ReasoningEffort = Literal["off", "on", "low", "medium", "high"]
 """`off` asks the model not to reason; `on` leaves the depth to the provider; absent sends nothing at all."""
 
 
+OnBusy = Literal["reject", "enqueue", "interrupt", "append"]
+"""What becomes of a message that comes while a run is active: `reject` refuses it, `enqueue` answers it after what is
+there, `interrupt` cancels the active run and answers it next, `append` hands it to the active run."""
+OnDisconnect = Literal["continue", "cancel"]
+"""What becomes of the run when the connection that asked for it goes away."""
+
+
 class Permission(StrEnum):
     READ = "read"
     WRITE = "write"
@@ -65,4 +72,9 @@ class RunLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_answer_chars: int = 1_000_000
     """Text, reasoning and tool calls of an answer together; more fails the run as `answer_too_long`."""
     duration: float = 900.0
-    """Seconds from the start of a run to its forced end, over all steps and retries."""
+    """Seconds from the start of a run to its forced end, over all steps, retries and appended messages; each attempt
+    has its own."""
+    max_attempts: int = 3
+    """Processes that may try to complete a run, one after the other, before it fails as `process_lost`."""
+    max_queued: int = 16
+    """Runs that may wait in one conversation, and messages that may wait for its active run."""

@@ -25,7 +25,7 @@ def tag_of(kind: type[msgspec.Struct]) -> str:
 def test_names_are_a_noun_and_what_happened_to_it() -> None:
     tags = [tag_of(kind) for kind in MEMBERS]
     assert len(set(tags)) == len(tags)
-    assert [tag for tag in tags if not re.fullmatch(r"[a-z]+(_[a-z]+)*\.([a-z]+ed|delta)", tag)] == []
+    assert [tag for tag in tags if not re.fullmatch(r"[a-z]+(_[a-z]+)*\.([a-z]+ed|taken|delta)", tag)] == []
 
 
 def test_classes_are_named_like_their_tags() -> None:
