@@ -1,6 +1,7 @@
 """Up, down and up again, on both databases; and the tables that the code knows are the tables that migrations make."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,11 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from retinue.db import migrations
 from retinue.db.tables import Base
 from retinue.domain.errors import InternalError, RetinueError, Unavailable
+from tests.migrations.schema import conditions, described, look
 from tests.support.databases import sqlite_threads_ended
 
 ROOT = Path(__file__).parents[2]
@@ -23,43 +24,48 @@ async def test_up_down_and_up_again(database_url: str) -> None:
     assert not await migrations.is_current(database_url)
     await migrations.upgrade(database_url)
     assert await migrations.current(database_url) == migrations.head()
-    first = await _look(database_url, _described)
+    first = await look(database_url, described)
     await migrations.downgrade(database_url, "base")
     assert await migrations.current(database_url) is None
-    assert set(await _look(database_url, _described)) <= {"alembic_version"}
+    assert set(await look(database_url, described)) <= {"alembic_version"}
     await migrations.upgrade(database_url)
     await migrations.upgrade(database_url)
     assert await migrations.is_current(database_url)
-    assert await _look(database_url, _described) == first
+    assert await look(database_url, described) == first
 
 
 async def test_migrations_make_what_the_code_expects(database_url: str) -> None:
     await migrations.upgrade(database_url)
-    assert await _look(database_url, _drift) == []
+    assert await look(database_url, _drift) == []
 
 
 async def test_drift_would_be_seen(database_url: str) -> None:
     await migrations.upgrade(database_url)
-    await _look(database_url, lambda connection: connection.execute(sa.text("DROP INDEX uq_runs_active")))
-    await _look(
-        database_url, lambda connection: connection.execute(sa.text("ALTER TABLE runs DROP COLUMN text_sha256"))
-    )
-    assert len(await _look(database_url, _drift)) == 2
+    await look(database_url, lambda connection: connection.execute(sa.text("DROP INDEX uq_runs_active")))
+    await look(database_url, lambda connection: connection.execute(sa.text("ALTER TABLE runs DROP COLUMN text_sha256")))
+    assert len(await look(database_url, _drift)) == 2
 
 
 async def test_partial_indexes_have_their_condition(database_url: str) -> None:
     """What alembic does not compare. Without its condition an index would forbid the second run of a conversation."""
     await migrations.upgrade(database_url)
-    conditions = await _look(database_url, _conditions)
-    assert "queued" in conditions["uq_runs_active"]
-    assert "waiting" in conditions["ix_runs_lease"]
-    assert "deleted_at" in conditions["uq_employees_slug"]
-    assert "external_id" in conditions["uq_conversations_external_id"]
+    found = await look(database_url, conditions)
+    for name, words in {
+        "uq_runs_active": {"running", "waiting"},
+        "ix_runs_employee_active": {"running", "waiting"},
+        "ix_runs_lease": {"running"},
+        "ix_runs_queued": {"queued"},
+        "ix_messages_pending": {"pending"},
+    }.items():
+        assert set(re.findall(r"'(\w+)'", found[name])) == words, name
+    assert {"finished_at", "pruned_at"} <= set(re.findall(r"\w+", found["ix_runs_prunable"]))
+    assert "deleted_at" in found["uq_employees_slug"]
+    assert "external_id" in found["uq_conversations_external_id"]
 
 
 async def test_foreign_keys_stay_inside_the_tenant(database_url: str) -> None:
     await migrations.upgrade(database_url)
-    keys = await _look(database_url, _foreign_keys)
+    keys = await look(database_url, _foreign_keys)
     assert [key for key in keys if key["constrained_columns"][0] != "tenant_id"] == []
     to_tenants = {tuple(key["constrained_columns"]) for key in keys if key["referred_table"] == "tenants"}
     assert to_tenants == {("tenant_id",)}
@@ -81,10 +87,10 @@ async def test_a_new_sqlite_file_takes_many_first_visitors(tmp_path: Path) -> No
 
 async def test_a_failing_migration_leaves_nothing(database_url: str) -> None:
     """Schema changes are transactional on both databases."""
-    await _look(database_url, lambda connection: connection.execute(sa.text("CREATE TABLE ledger (x INTEGER)")))
+    await look(database_url, lambda connection: connection.execute(sa.text("CREATE TABLE ledger (x INTEGER)")))
     with pytest.raises(RetinueError):
         await migrations.upgrade(database_url)
-    assert set(await _look(database_url, _described)) == {"ledger"}
+    assert set(await look(database_url, described)) == {"ledger"}
 
 
 async def test_an_unreachable_database_is_unavailable(tmp_path: Path) -> None:
@@ -109,45 +115,15 @@ def test_an_installed_package_finds_the_scripts_in_the_working_directory(
 ) -> None:
     monkeypatch.setattr(migrations, "__file__", str(tmp_path / "lib/site-packages/retinue/db/migrations.py"))
     monkeypatch.chdir(ROOT)
-    assert migrations.head() == "0001"
+    assert migrations.head() == "0002"
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InternalError):
         migrations.head()
 
 
-async def _look(url: str, work: Any) -> Any:
-    engine = create_async_engine(url)
-    try:
-        async with engine.begin() as connection:
-            return await connection.run_sync(work)
-    finally:
-        await engine.dispose()
-
-
 def _drift(connection: sa.Connection) -> list[Any]:
     options = {"compare_type": True, "compare_server_default": True}
     return compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)  # type: ignore[no-any-return]
-
-
-def _described(connection: sa.Connection) -> dict[str, Any]:
-    inspector = sa.inspect(connection)
-    return {
-        table: (
-            [(column["name"], str(column["type"]), column["nullable"]) for column in inspector.get_columns(table)],
-            sorted(str(index["name"]) for index in inspector.get_indexes(table)),
-        )
-        for table in inspector.get_table_names()
-    }
-
-
-def _conditions(connection: sa.Connection) -> dict[str, str]:
-    inspector = sa.inspect(connection)
-    found: dict[str, str] = {}
-    for table in inspector.get_table_names():
-        for index in inspector.get_indexes(table):
-            options = index.get("dialect_options", {})
-            found[str(index["name"])] = str(options.get("sqlite_where", options.get("postgresql_where", "")))
-    return found
 
 
 def _foreign_keys(connection: sa.Connection) -> list[Any]:

@@ -4,9 +4,12 @@ from functools import cached_property
 from uuid import UUID
 
 from retinue.db.executor import Executor
+from retinue.db.repositories.checkpoints import CheckpointRepository
 from retinue.db.repositories.config import ConfigRepository
 from retinue.db.repositories.conversations import ConversationRepository
 from retinue.db.repositories.employees import EmployeeRepository
+from retinue.db.repositories.housekeeping import Housekeeping
+from retinue.db.repositories.idempotency import OPERATOR, IdempotencyRepository
 from retinue.db.repositories.ledger import LedgerRepository
 from retinue.db.repositories.messages import MessageRepository
 from retinue.db.repositories.operator import Locators, TenantsRepository
@@ -47,6 +50,10 @@ class Unit:
         return RunEventRepository(self.tenant_id, self._executor)
 
     @cached_property
+    def checkpoints(self) -> CheckpointRepository:
+        return CheckpointRepository(self.tenant_id, self._executor)
+
+    @cached_property
     def tool_calls(self) -> ToolCallRepository:
         return ToolCallRepository(self.tenant_id, self._executor)
 
@@ -54,10 +61,19 @@ class Unit:
     def ledger(self) -> LedgerRepository:
         return LedgerRepository(self.tenant_id, self._executor)
 
+    @cached_property
+    def idempotency(self) -> IdempotencyRepository:
+        return IdempotencyRepository(self.tenant_id, self._executor)
 
-class OperatorUnit(Locators):
+
+class OperatorUnit(Locators, Housekeeping):
     """What the operator, and Retinue's own housekeeping, can reach."""
 
     @cached_property
     def tenants(self) -> TenantsRepository:
         return TenantsRepository(self._executor)
+
+    @cached_property
+    def idempotency(self) -> IdempotencyRepository:
+        """Of the operator's own requests."""
+        return IdempotencyRepository(OPERATOR, self._executor)

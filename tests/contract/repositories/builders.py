@@ -8,11 +8,12 @@ import msgspec
 
 from retinue.domain.conversations import Conversation, ConversationStatus
 from retinue.domain.employees import Employee, ModelSettings, Persona
-from retinue.domain.events import RecordedEvent, TextDelta
+from retinue.domain.events import RecordedEvent, RunCompleted, TextDelta
 from retinue.domain.ids import Position, new_id
 from retinue.domain.messages import Message, MessageStatus, Role, ToolLogEntry
+from retinue.domain.model_io import AssistantTurn, ReasoningBlock, ToolCall, ToolResult, ToolTurn, UserTurn
 from retinue.domain.policy import ChatListen, Permission, TaskListen
-from retinue.domain.runs import CallOutcome, LedgerEntry, Run, RunStatus
+from retinue.domain.runs import CallOutcome, Checkpoint, LedgerEntry, Run, RunStatus
 from retinue.domain.tenants import SecretState, StoredConfig, Tenant, TenantConfig
 from retinue.domain.usage import Cost, GenerationStats, Provenance, Usage
 
@@ -128,6 +129,7 @@ def a_run(conversation: Conversation, **changes: Any) -> Run:
         message_id=new_id(),
         status=RunStatus.RUNNING,
         attempt=1,
+        position=1,
         created_at=NOON,
     )
     return msgspec.structs.replace(run, **changes)
@@ -149,6 +151,41 @@ def an_entry(run: Run, **changes: Any) -> LedgerEntry:
         opened_at=NOON,
     )
     return msgspec.structs.replace(entry, **changes)
+
+
+def a_checkpoint(run: Run, step: int, **changes: Any) -> Checkpoint:
+    checkpoint = Checkpoint(
+        run_id=run.id,
+        step=step,
+        position=Position(1, step * 10),
+        turns=(
+            AssistantTurn(
+                text="ü",
+                reasoning=(ReasoningBlock(text="hm", signature="s"), ReasoningBlock(redacted="r")),
+                tool_calls=(ToolCall(id="c1", name="search", arguments="{broken", extra={"sig": [1]}),),
+            ),
+            ToolTurn((ToolResult(call_id="c1", name="search", content="\x00", is_error=True),)),
+            UserTurn("and this?"),
+        ),
+    )
+    return msgspec.structs.replace(checkpoint, **changes)
+
+
+def an_end(run: Run, seq: int, attempt: int = 1) -> RecordedEvent:
+    """The terminal event at a position."""
+    event = RunCompleted(
+        conversation_id=run.conversation_id,
+        message_id=run.message_id,
+        finish_reason="stop",
+        usage=USAGE,
+        cost=COST,
+        generation_stats=STATS,
+        tool_log=TOOL_LOG,
+        event_count=seq,
+        text_sha256="ab" * 32,
+        metadata={"scripted": True},
+    )
+    return RecordedEvent(run.id, Position(attempt, seq), datetime(2026, 3, 1, 12, tzinfo=UTC), event)
 
 
 def deltas(run_id: UUID, attempt: int, first: int, count: int) -> list[RecordedEvent]:

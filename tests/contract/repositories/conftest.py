@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -11,8 +12,9 @@ from retinue.db import migrations
 from retinue.db.session import Database
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
+from retinue.domain.runs import Run, RunStatus
 from retinue.domain.tenants import Tenant
-from tests.contract.repositories.builders import a_conversation, a_tenant, an_employee
+from tests.contract.repositories.builders import a_conversation, a_run, a_tenant, an_employee
 from tests.support.databases import DIALECTS, Postgres
 
 _TEMPLATE = "migrated_template"
@@ -81,3 +83,25 @@ async def conversation(database: Database, employee: Employee) -> Conversation:
     async with database.unit(employee.tenant_id) as unit:
         await unit.conversations.add(conversation)
     return conversation
+
+
+class Add(Protocol):
+    async def __call__(self, run: Run, *, owner: str | None = "me", lease_seconds: float = 30) -> Run: ...
+
+
+@pytest.fixture
+def add_run(database: Database) -> Add:
+    """Stores a run, a queued one without owner, and returns it as it then is."""
+
+    async def add(run: Run, *, owner: str | None = "me", lease_seconds: float = 30) -> Run:
+        async with database.unit(run.tenant_id) as unit:
+            is_queued = run.status is RunStatus.QUEUED
+            await unit.runs.add(run, owner=None if is_queued else owner, lease_seconds=lease_seconds)
+            return await unit.runs.get(run.id)
+
+    return add
+
+
+@pytest.fixture
+async def run(add_run: Add, conversation: Conversation) -> Run:
+    return await add_run(a_run(conversation))

@@ -16,6 +16,7 @@ from tests.contract.repositories.builders import (
     LATER,
     NOON,
     TOOL_LOG,
+    a_checkpoint,
     a_conversation,
     a_message,
     a_run,
@@ -126,6 +127,7 @@ async def test_deleting_a_conversation_keeps_only_the_ledger(database: Database,
         await unit.messages.add(message)
         await unit.runs.add(run, owner="me", lease_seconds=30)
         assert await unit.run_events.add(run.id, 1, deltas(run.id, 1, 1, 3))
+        await unit.checkpoints.add(a_checkpoint(run, 1), 1)
         await unit.tool_calls.add_all(run, TOOL_LOG, at=NOON)
         await unit.ledger.open(an_entry(run))
     async with database.unit(conversation.tenant_id) as unit:
@@ -135,6 +137,7 @@ async def test_deleting_a_conversation_keeps_only_the_ledger(database: Database,
         assert await unit.messages.find(message.id) is None
         assert await unit.runs.find(run.id) is None
         assert await unit.run_events.read(run.id) == []
+        assert await unit.checkpoints.list(run.id) == []
         assert await unit.tool_calls.list(run.id) == []
         assert len(await unit.ledger.list(run.id)) == 1
 

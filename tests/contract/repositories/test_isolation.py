@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from retinue.db.repositories.base import TenantRepository
 from retinue.db.session import Database, Unit
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.errors import InternalError, NotFound
+from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import new_id
 from retinue.domain.messages import Message, MessageStatus
 from retinue.domain.runs import CallOutcome, LedgerEntry, Run, RunStatus
@@ -19,11 +21,13 @@ from tests.contract.repositories.builders import (
     LATER,
     NOON,
     TOOL_LOG,
+    a_checkpoint,
     a_config,
     a_message,
     a_run,
     an_answer,
     an_employee,
+    an_end,
     an_entry,
     deltas,
 )
@@ -37,17 +41,28 @@ class Property(msgspec.Struct, frozen=True):
     answer: Message
     run: Run
     entry: LedgerEntry
+    queued: Run
+    appended: Message
+
+
+KEY = IdempotencyKey(route="POST /x", key="k", digest="d")
 
 
 @pytest.fixture
 async def theirs(database: Database, employee: Employee, conversation: Conversation) -> Property:
-    answer, run = an_answer(conversation, 1), a_run(conversation)
-    owned = Property(employee, conversation, answer, run, an_entry(run))
+    answer, run = msgspec.structs.replace(an_answer(conversation, 1), content="Hi"), a_run(conversation)
+    queued = a_run(conversation, status=RunStatus.QUEUED)
+    appended = a_message(conversation, 2, run_id=run.id, status=MessageStatus.PENDING)
+    owned = Property(employee, conversation, answer, run, an_entry(run), queued, appended)
     async with database.unit(conversation.tenant_id) as unit:
         await unit.config.put(_config(owned))
-        await unit.messages.add(answer)
+        await unit.messages.add(answer, appended)
         await unit.runs.add(run, owner="me", lease_seconds=-5)
-        await unit.run_events.add(run.id, 1, deltas(run.id, 1, 1, 2))
+        await unit.runs.add(queued, owner=None, lease_seconds=0)
+        await unit.run_events.add(run.id, 1, [*deltas(run.id, 1, 1, 2), an_end(run, 3)])
+        await unit.checkpoints.add(a_checkpoint(run, 1), 1)
+        await unit.idempotency.claim(KEY, keep_seconds=60)
+        await unit.idempotency.keep(KEY, run_id=run.id)
         await unit.tool_calls.add_all(run, TOOL_LOG, at=NOON)
         await unit.ledger.open(owned.entry)
     return owned
@@ -67,10 +82,17 @@ READS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "messages.history": lambda unit, their: unit.messages.history(
         their.conversation.id, before_position=9, max_messages=9
     ),
+    "messages.appended": lambda unit, their: unit.messages.appended(their.run.id),
     "runs.find": lambda unit, their: unit.runs.find(their.run.id),
     "runs.list": lambda unit, their: unit.runs.list(their.conversation.id, limit=9),
     "runs.active": lambda unit, their: unit.runs.active(their.conversation.id),
+    "runs.queued": lambda unit, their: unit.runs.queued(their.conversation.id),
+    "runs.unfinished_conversations": lambda unit, _: unit.runs.unfinished_conversations(),
+    "runs.next_started": lambda unit, their: unit.runs.next_started(their.conversation.id, 0),
     "run_events.read": lambda unit, their: unit.run_events.read(their.run.id),
+    "run_events.count": lambda unit, their: unit.run_events.count(their.run.id),
+    "checkpoints.last": lambda unit, their: unit.checkpoints.last(their.run.id),
+    "checkpoints.list": lambda unit, their: unit.checkpoints.list(their.run.id),
     "tool_calls.list": lambda unit, their: unit.tool_calls.list(their.run.id),
     "ledger.list": lambda unit, their: unit.ledger.list(their.run.id),
 }
@@ -97,8 +119,18 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
         metadata={},
         at=LATER,
     ),
+    "messages.change_status": lambda unit, their: unit.messages.change_status(
+        their.appended.id, to=MessageStatus.COMPLETED, from_=MessageStatus.PENDING
+    ),
+    "messages.take": lambda unit, their: unit.messages.take(their.appended.id, their.answer.id),
+    "messages.withdraw": lambda unit, their: unit.messages.withdraw(their.appended.id),
     "runs.claim": lambda unit, their: unit.runs.claim(their.run.id, 1, owner="thief", lease_seconds=30),
     "runs.change_status": lambda unit, their: unit.runs.change_status(their.run.id, 1, status=RunStatus.WAITING),
+    "runs.start": lambda unit, their: unit.runs.start(their.queued.id, owner="thief", lease_seconds=30, ordinal=9),
+    "runs.release": lambda unit, their: unit.runs.release(their.run.id, 1),
+    "runs.request_cancel": lambda unit, their: unit.runs.request_cancel(their.run.id),
+    "runs.append": lambda unit, their: unit.runs.append(their.run.id),
+    "runs.mark_pruned": lambda unit, their: unit.runs.mark_pruned(their.run.id),
     "runs.finish": lambda unit, their: unit.runs.finish(
         their.run.id,
         1,
@@ -112,7 +144,12 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
         text_sha256=None,
         at=LATER,
     ),
-    "run_events.add": lambda unit, their: unit.run_events.add(their.run.id, 1, deltas(their.run.id, 1, 3, 1)),
+    "run_events.add": lambda unit, their: unit.run_events.add(their.run.id, 1, deltas(their.run.id, 1, 4, 1)),
+    "run_events.prune": lambda unit, their: unit.run_events.prune(their.run.id),
+    "checkpoints.add": lambda unit, their: unit.checkpoints.add(a_checkpoint(their.run, 2), 1),
+    "idempotency.forget": lambda unit, _: unit.idempotency.forget(KEY),
+    "idempotency.keep": lambda unit, _: unit.idempotency.keep(KEY, answer=b"stolen"),
+    "idempotency.claim": lambda unit, _: unit.idempotency.claim(KEY, keep_seconds=60),
     "ledger.close": lambda unit, their: unit.ledger.close(
         their.entry.id, outcome=CallOutcome.FAILED, usage=None, cost=None, error_code=None, at=LATER
     ),
@@ -137,7 +174,9 @@ async def test_the_same_reads_find_something_for_the_owner(database: Database, t
 async def test_writes_change_nothing(database: Database, theirs: Property, neighbour: Tenant) -> None:
     async def everything() -> dict[str, Any]:
         async with database.unit(theirs.run.tenant_id, read_only=True) as unit:
-            return {name: repr(await read(unit, theirs)) for name, read in READS.items()}
+            reads = {name: repr(await read(unit, theirs)) for name, read in READS.items()}
+        async with database.unit(theirs.run.tenant_id) as unit:
+            return {**reads, "record": repr(await unit.idempotency.claim(KEY, keep_seconds=60))}
 
     before = await everything()
     for name, write in WRITES.items():
@@ -180,14 +219,35 @@ async def test_every_method_of_a_unit_is_in_this_suite() -> None:
     """Adding rows is above; the rest of a repository's methods read or write, and are in one of the tables."""
     repositories = {name for name, kind in vars(Unit).items() if hasattr(kind, "func")}
     known = {*READS, *WRITES}
-    elsewhere = {"add", "add_all", "put", "open", "get", "get_by_slug", "lock_for_start", "last_position"}
+    elsewhere = {
+        "add",
+        "add_all",
+        "put",
+        "open",
+        "get",
+        "get_by_slug",
+        "lock_for_start",
+        "last_position",
+        "next_ordinal",
+    }
     unknown = [
         f"{name}.{method}"
         for name in repositories
-        for method in vars(vars(Unit)[name].func.__annotations__["return"])
-        if not method.startswith("_") and method not in elsewhere and f"{name}.{method}" not in known
+        for method in _methods(vars(Unit)[name].func.__annotations__["return"])
+        if method not in elsewhere and f"{name}.{method}" not in known
     ]
     assert unknown == []
+
+
+def _methods(repository: type[TenantRepository]) -> set[str]:
+    """Public ones, also those of the classes that it is composed of."""
+    return {
+        name
+        for kind in repository.__mro__
+        if issubclass(kind, TenantRepository)
+        for name in vars(kind)
+        if not name.startswith("_")
+    }
 
 
 def _taken(unit: Unit, their: Property) -> Conversation:

@@ -119,3 +119,11 @@ async def test_no_message_without_a_conversation(database: Database, conversatio
     async with database.unit(conversation.tenant_id, read_only=True) as unit:
         with pytest.raises(NotFound):
             await unit.messages.get(new_id())
+
+
+async def test_empty_answers_take_no_place_in_the_history(database: Database, conversation: Conversation) -> None:
+    said = [a_message(conversation, 1), a_message(conversation, 2)]
+    async with database.unit(conversation.tenant_id) as unit:
+        await unit.messages.add(*said, *(an_answer(conversation, position) for position in range(3, 9)))
+        history = await unit.messages.history(conversation.id, before_position=9, max_messages=2)
+    assert history == said

@@ -7,6 +7,7 @@ from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.errors import NotFound
 from retinue.domain.ids import new_id
+from retinue.domain.runs import RunStatus
 from retinue.domain.tenants import Tenant
 from tests.contract.repositories.builders import a_run
 
@@ -32,3 +33,17 @@ async def test_a_deleted_employee_leads_nowhere(database: Database, employee: Em
     async with database.operator(read_only=True) as operator:
         with pytest.raises(NotFound):
             await operator.tenant_of_employee(employee.id)
+
+
+async def test_a_process_that_is_alone_ends_the_leases_of_its_predecessors(
+    database: Database, conversation: Conversation
+) -> None:
+    theirs, ours = a_run(conversation), a_run(conversation, status=RunStatus.COMPLETED)
+    async with database.unit(conversation.tenant_id) as unit:
+        await unit.runs.add(theirs, owner="before", lease_seconds=600)
+        await unit.runs.add(ours, owner="before", lease_seconds=600)
+    async with database.operator() as operator:
+        assert await operator.expire_leases_of_others("before") == 0
+        assert await operator.active_runs_with_expired_lease(9) == []
+        assert await operator.expire_leases_of_others("me") == 1
+        assert await operator.active_runs_with_expired_lease(9) == [(conversation.tenant_id, theirs.id)]

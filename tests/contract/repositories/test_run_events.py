@@ -44,7 +44,9 @@ async def test_every_kind_of_event_comes_back_as_it_went_in(database: Database, 
             message_id=run.message_id,
             attempt=1,
         ),
+        e.AttemptStarted(attempt=2, discard_after="x"),
         e.StepStarted(step=1),
+        e.MessageAppended(user_message_id=run.user_message_id),
         e.StatusChanged(stage="answering"),
         e.ReasoningDelta(delta="hm"),
         e.TextDelta(delta='ü"\n\x00'),
@@ -102,6 +104,17 @@ async def test_storing_a_range_again_is_harmless(database: Database, run: Run) -
     async with database.unit(run.tenant_id) as unit:
         await unit.run_events.add(run.id, 1, deltas(run.id, 1, 3, 4))  # overlaps what is there
         assert await unit.run_events.read(run.id) == deltas(run.id, 1, 1, 6)
+
+
+async def test_events_are_counted_over_all_attempts(database: Database, run: Run) -> None:
+    async with database.unit(run.tenant_id) as unit:
+        assert await unit.run_events.count(run.id) == 0
+        await unit.run_events.add(run.id, 1, deltas(run.id, 1, 1, 4))
+        await unit.run_events.add(run.id, 1, deltas(run.id, 1, 3, 4))  # overlaps what is there
+        assert await unit.run_events.count(run.id) == 6
+        await unit.runs.claim(run.id, 1, owner="you", lease_seconds=30)
+        await unit.run_events.add(run.id, 2, deltas(run.id, 2, 1, 2))
+        assert await unit.run_events.count(run.id) == 8 == len(await unit.run_events.read(run.id))
 
 
 async def test_a_range_with_a_hole_is_refused(database: Database, run: Run) -> None:

@@ -7,9 +7,12 @@ from retinue.db.session import Database
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.errors import Conflict, NotFound
+from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import new_id
 from retinue.domain.tenants import SecretState, Tenant
 from tests.contract.repositories.builders import LATER, a_config, a_run, a_tenant, an_entry
+
+KEY = IdempotencyKey(route="POST /api/v1/x", key="k", digest="d")
 
 
 async def test_a_tenant_comes_back_as_it_went_in(database: Database, tenant: Tenant) -> None:
@@ -85,7 +88,9 @@ async def test_deleting_a_tenant_removes_everything_of_it(
         await unit.config.put(a_config(tenant))
         await unit.runs.add(run, owner="me", lease_seconds=30)
         await unit.ledger.open(an_entry(run))
+        await unit.idempotency.claim(KEY, keep_seconds=60)
     async with database.operator() as operator:
+        await operator.idempotency.claim(KEY, keep_seconds=60)
         await operator.tenants.delete(tenant.id)
         assert await operator.tenants.find(tenant.id) is None
     async with database.unit(tenant.id, read_only=True) as unit:
@@ -94,3 +99,7 @@ async def test_deleting_a_tenant_removes_everything_of_it(
         assert await unit.conversations.find(conversation.id) is None
         assert await unit.runs.find(run.id) is None
         assert await unit.ledger.list(run.id) == []
+    async with database.unit(tenant.id) as unit:
+        assert await unit.idempotency.claim(KEY, keep_seconds=60) is None
+    async with database.operator() as operator:
+        assert await operator.idempotency.claim(KEY, keep_seconds=60) is not None, "the operator's own records stay"

@@ -13,9 +13,9 @@ from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 
 from retinue.db.dialects.postgresql import PostgreSQL
 from retinue.db.dialects.sqlite import SQLite
-from retinue.db.encoding import encode
 from retinue.db.session import Database
 from retinue.db.types import Instant
+from retinue.domain.encoding import encode
 
 SQLITE, POSTGRESQL = SQLiteDialect_aiosqlite(), PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
@@ -90,7 +90,7 @@ def test_postgresql_connections_have_every_timeout() -> None:
         "jit": "off",
         "statement_timeout": "4000",
         "lock_timeout": "4000",
-        "idle_in_transaction_session_timeout": "8000",
+        "idle_in_transaction_session_timeout": "5000",
     }
 
 

@@ -12,11 +12,15 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from retinue.db.dialects.base import Dialect, Insert
-from retinue.db.encoding import decode, encode_text
 from retinue.db.tables import Base
 from retinue.db.types import Instant
+from retinue.domain.encoding import decode, encode_text
 
 _CONNECT_SECONDS = 10.0
+_LOCK_SECONDS = 8
+"""Longer than a frozen transaction is suffered: who waits for one gets the lock and not an error."""
+_IDLE_IN_TRANSACTION_SECONDS = 5
+"""A unit awaits nothing but its statements. One that is silent for so long is frozen, and its locks are in the way."""
 _TRUSTED_IDLE_SECONDS = 30.0
 _OUTAGE_CLASSES = ("08", "28", "53", "57P", "58")  # connections, credentials, resources, operators, the system
 _OUTAGE_STATES = {
@@ -105,8 +109,8 @@ def _server_settings(command_timeout: float) -> dict[str, str]:
         "timezone": "UTC",
         "jit": "off",  # planning short statements would take longer than running them
         "statement_timeout": milliseconds,
-        "lock_timeout": milliseconds,
-        "idle_in_transaction_session_timeout": str(int(command_timeout * 2000)),
+        "lock_timeout": str(min(_LOCK_SECONDS * 1000, int(milliseconds))),
+        "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_SECONDS * 1000),
     }
 
 

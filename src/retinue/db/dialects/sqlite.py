@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from retinue.db.dialects.base import Dialect, Insert
-from retinue.db.encoding import decode, encode_text
 from retinue.db.tables import Base
 from retinue.db.types import Instant
+from retinue.domain.encoding import decode, encode_text
 from retinue.domain.errors import StorageFailed
 
 _READS = "retinue_reads"

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.repositories.base import TenantRepository, found
+from retinue.db.repositories.conditions import has_started
 from retinue.domain.employees import Employee
 from retinue.domain.ids import now
 from retinue.domain.policy import Permission
-from retinue.domain.runs import ACTIVE_STATUSES
 
 _FIELDS = Employee.__struct_fields__
 _UNCHANGING = {"id", "tenant_id", "created_at"}
@@ -97,9 +97,8 @@ class EmployeeRepository(TenantRepository):
         await self._executor.row(statement.with_for_update(key_share=True))
 
     async def count_active_runs(self, employee_id: UUID) -> int:
-        statement = self._select(t.Run, sa.func.count()).where(
-            t.Run.employee_id == employee_id, t.Run.status.in_(ACTIVE_STATUSES)
-        )
+        """Those that have started; a queued one occupies nobody."""
+        statement = self._select(t.Run, sa.func.count()).where(t.Run.employee_id == employee_id, has_started())
         return int(await self._executor.scalar(statement))
 
     def _present(self) -> sa.Select[Any]:

@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from retinue.db import tables as t
 from retinue.db.repositories.base import TenantRepository, found
 from retinue.db.repositories.money import cost_columns, cost_of
-from retinue.domain.messages import Message, MessageStatus, ToolLogEntry
+from retinue.domain.errors import NotFound
+from retinue.domain.ids import now
+from retinue.domain.messages import Message, MessageStatus, Role, ToolLogEntry
 from retinue.domain.usage import Cost, Usage
 
 _PLAIN = tuple(name for name in Message.__struct_fields__ if name not in {"cost", "metadata"})
@@ -49,10 +51,77 @@ class MessageRepository(TenantRepository):
         return [_message(row) for row in await self._executor.rows(statement)]
 
     async def history(self, conversation_id: UUID, *, before_position: int, max_messages: int) -> Sequence[Message]:
-        """The newest ones before a position, oldest first."""
-        statement = self._of(conversation_id).where(t.Message.position < before_position)
+        """The newest ones before a position, oldest first, without those that wait for their run, those of users that
+        were withdrawn, and empty answers.
+        """
+        is_withdrawn = (t.Message.role == Role.USER) & (t.Message.status == MessageStatus.CANCELLED)
+        statement = self._of(conversation_id).where(
+            t.Message.position < before_position,
+            t.Message.status != MessageStatus.PENDING,
+            t.Message.content != "",
+            ~is_withdrawn,
+        )
         newest = statement.order_by(t.Message.position.desc()).limit(max_messages)
         return [_message(row) for row in reversed(await self._executor.rows(newest))]
+
+    async def appended(self, run_id: UUID) -> Sequence[Message]:
+        """What users appended to the run and it has not taken yet, in order."""
+        statement = self._select(t.Message).where(
+            t.Message.run_id == run_id, t.Message.status == MessageStatus.PENDING, t.Message.role == Role.USER
+        )
+        return [_message(row) for row in await self._executor.rows(statement.order_by(t.Message.position))]
+
+    async def change_status(self, message_id: UUID, *, to: MessageStatus, from_: MessageStatus) -> bool:
+        """False, and nothing is written, if the message's status is another one."""
+        statement = self._update(t.Message).where(t.Message.id == message_id, t.Message.status == from_)
+        return await self._executor.change(statement, {"status": to, "updated_at": now()}) == 1
+
+    async def withdraw(self, *message_ids: UUID) -> None:
+        """Cancel those of the messages that are pending."""
+        statement = self._update(t.Message).where(
+            t.Message.id.in_(message_ids), t.Message.status == MessageStatus.PENDING
+        )
+        await self._executor.change(statement, {"status": MessageStatus.CANCELLED, "updated_at": now()})
+
+    async def take(self, message_id: UUID, answer_id: UUID) -> bool:
+        """Let a run take a message that was appended to it: it becomes `completed` and the answer follows it.
+
+        The message moves to the answer's position. The answer, and whatever lies between the two, which belongs to
+        later turns, moves on by one, and with it the positions of the runs there. So positions stay dense, everybody
+        else's order stays, and messages behind the appended one are not touched.
+
+        False, and nothing is changed, if the message does not wait any more.
+
+        Raises:
+            NotFound: there is no such answer in the message's conversation.
+        """
+        places = self._select(t.Message).where(t.Message.id.in_((message_id, answer_id))).order_by(t.Message.id)
+        rows = {row.id: row for row in await self._executor.rows(places.with_for_update(key_share=True))}
+        message, answer = rows.get(message_id), rows.get(answer_id)
+        if message is None or message.status is not MessageStatus.PENDING:
+            return False
+        if answer is None or answer.conversation_id != message.conversation_id:
+            raise NotFound("There is no such answer.")
+        if answer.position < message.position:
+            await self._rotate(message.conversation_id, answer.position, message.position)
+        return await self.change_status(message_id, to=MessageStatus.COMPLETED, from_=MessageStatus.PENDING)
+
+    async def _rotate(self, conversation_id: UUID, first: int, last: int) -> None:
+        """Move the message at `last` to `first`, and what lies from there on by one."""
+        if first + 1 < last:
+            # Whoever changes several queued runs and their messages holds this lock, too.
+            conversation = self._select(t.Conversation, t.Conversation.id).where(t.Conversation.id == conversation_id)
+            await self._executor.row(conversation.with_for_update(key_share=True))
+            runs = self._update(t.Run).where(
+                t.Run.conversation_id == conversation_id, t.Run.position > first, t.Run.position < last
+            )
+            await self._executor.change(runs.values(position=t.Run.position + 1))
+        # Uniqueness is checked row by row: new places are taken up as negative numbers, where nobody is in the way.
+        place = t.Message.position
+        moved = self._update(t.Message).where(t.Message.conversation_id == conversation_id)
+        new_place = sa.case((place == last, first), else_=place + 1)
+        await self._executor.change(moved.where(place.between(first, last)).values(position=-new_place))
+        await self._executor.change(moved.where(place < 0).values(position=-place))
 
     async def finish(
         self,

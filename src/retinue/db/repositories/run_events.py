@@ -1,27 +1,22 @@
 """The event log of runs, in rows that hold contiguous ranges."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import sqlalchemy as sa
 
 from retinue.db import tables as t
-from retinue.db.encoding import encode
-from retinue.db.repositories.base import TenantRepository
-from retinue.domain.errors import InternalError, StorageFailed
-from retinue.domain.events import RecordedEvent, RunEvent
+from retinue.db.repositories.fenced import FencedRepository
+from retinue.domain.errors import InternalError
+from retinue.domain.event_codec import pack, unpack
+from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import START, Position
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-_decoder = msgspec.json.Decoder(list[tuple[int, RunEvent]])
-_COLUMNS = ("tenant_id", "run_id", "attempt", "first_seq", "last_seq", "payload")
+_KEY = ["tenant_id", "run_id", "attempt", "first_seq"]
 
 
-class RunEventRepository(TenantRepository):
+class RunEventRepository(FencedRepository):
     async def add(self, run_id: UUID, attempt: int, events: Sequence[RecordedEvent]) -> bool:
         """Store a contiguous range of one attempt as one row; times keep milliseconds.
 
@@ -33,13 +28,10 @@ class RunEventRepository(TenantRepository):
         """
         if not events:
             return True
-        first, last = _range(run_id, attempt, events)
-        values = {"run_id": run_id, "attempt": attempt, "first_seq": first, "last_seq": last, "payload": _pack(events)}
-        literals = [sa.literal(value, _type(name)).label(name) for name, value in values.items()]
-        fenced = self._select(t.Run, t.Run.tenant_id, *literals).where(t.Run.id == run_id, t.Run.attempt == attempt)
-        insert = self._insert_from(t.RunEvents, _COLUMNS, fenced)
+        _check_range(run_id, attempt, events)
+        insert = self._fenced_insert(t.RunEvents, run_id, attempt, _columns(events))
         statement = insert.on_conflict_do_update(
-            index_elements=["tenant_id", "run_id", "attempt", "first_seq"],
+            index_elements=_KEY,
             set_={
                 "payload": sa.case(
                     (insert.excluded.last_seq > t.RunEvents.last_seq, insert.excluded.payload),
@@ -70,42 +62,63 @@ class RunEventRepository(TenantRepository):
 
     async def last_position(self, run_id: UUID) -> Position:
         """Where the stored log ends; `START` if nothing is stored."""
-        order = (t.RunEvents.attempt.desc(), t.RunEvents.last_seq.desc())
-        row = await self._executor.row(self._of(run_id).order_by(*order).limit(1))
+        row = await self._last_row(run_id)
         return START if row is None else Position(row.attempt, row.last_seq)
+
+    async def count(self, run_id: UUID) -> int:
+        """The stored events of all attempts, as long as the log was not pruned."""
+        # Ranges may overlap; but they leave no hole in an attempt, so that its last number is its count.
+        statement = self._select(t.RunEvents, sa.func.max(t.RunEvents.last_seq))
+        statement = statement.where(t.RunEvents.run_id == run_id).group_by(t.RunEvents.attempt)
+        return sum([row[0] for row in await self._executor.rows(statement)])
+
+    async def prune(self, run_id: UUID) -> bool:
+        """Reduce the log to its terminal event, in a row of its own, and drop the checkpoints, which nothing needs any
+        more. Pruning again is harmless.
+
+        False, and nothing is changed, if the log does not end with a terminal event.
+        """
+        row = await self._last_row(run_id)
+        if row is None:
+            return False
+        *_, last = unpack(row.payload, run_id, row.attempt, row.first_seq)
+        if not last.is_terminal:
+            return False
+        await self._add(t.RunEvents, _columns([last]), refine=lambda insert: insert.on_conflict_do_nothing())
+        is_last = (t.RunEvents.attempt == last.position.attempt) & (t.RunEvents.first_seq == last.position.seq)
+        await self._executor.change(self._delete(t.RunEvents).where(t.RunEvents.run_id == run_id, ~is_last))
+        await self._executor.change(self._delete(t.Checkpoint).where(t.Checkpoint.run_id == run_id))
+        return True
+
+    async def _last_row(self, run_id: UUID) -> sa.Row[Any] | None:
+        order = (t.RunEvents.attempt.desc(), t.RunEvents.last_seq.desc())
+        return await self._executor.row(self._of(run_id).order_by(*order).limit(1))
 
     def _of(self, run_id: UUID) -> sa.Select[Any]:
         return self._select(t.RunEvents).where(t.RunEvents.run_id == run_id)
 
 
-def _range(run_id: UUID, attempt: int, events: Sequence[RecordedEvent]) -> tuple[int, int]:
-    first = events[0].position.seq
-    for seq, event in enumerate(events, first):
+def _check_range(run_id: UUID, attempt: int, events: Sequence[RecordedEvent]) -> None:
+    for seq, event in enumerate(events, events[0].position.seq):
         if event.run_id != run_id or event.position != (attempt, seq):
             raise InternalError("Run events must be stored in unbroken ranges.")
-    return first, first + len(events) - 1
 
 
-def _type(column: str) -> Any:
-    return t.RunEvents.__table__.c[column].type
-
-
-def _pack(events: Sequence[RecordedEvent]) -> bytes:
-    return encode([((event.at - _EPOCH) // _MILLISECOND, event.event) for event in events])
+def _columns(events: Sequence[RecordedEvent]) -> dict[str, Any]:
+    first, last = events[0], events[-1]
+    return {
+        "run_id": first.run_id,
+        "attempt": first.position.attempt,
+        "first_seq": first.position.seq,
+        "last_seq": last.position.seq,
+        "payload": pack(events),
+    }
 
 
 def _in_order(rows: Sequence[sa.Row[Any]], after: Position) -> Iterator[RecordedEvent]:
     last = after
     for row in rows:
-        for seq, (at, event) in enumerate(_unpack(row.payload), row.first_seq):
-            position = Position(row.attempt, seq)
-            if position > last:
-                last = position
-                yield RecordedEvent(row.run_id, position, _EPOCH + at * _MILLISECOND, event)
-
-
-def _unpack(payload: bytes) -> list[tuple[int, RunEvent]]:
-    try:
-        return _decoder.decode(payload)
-    except msgspec.MsgspecError as error:
-        raise StorageFailed("The run's stored events cannot be read.") from error
+        for event in unpack(row.payload, row.run_id, row.attempt, row.first_seq):
+            if event.position > last:
+                last = event.position
+                yield event

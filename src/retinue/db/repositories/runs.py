@@ -1,80 +1,130 @@
-"""Runs: created once per conversation at a time, ended once."""
+"""Runs: one of a conversation has started at a time; each starts once and ends once."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from retinue.db import tables as t
 from retinue.db.dialects.base import Insert
-from retinue.db.repositories.base import TenantRepository, found
-from retinue.db.repositories.money import cost_columns, cost_of
+from retinue.db.repositories.conditions import has_started
+from retinue.db.repositories.money import cost_columns
+from retinue.db.repositories.run_reads import PLAIN, RunReads
 from retinue.domain.errors import Conflict, StorageFailed
-from retinue.domain.runs import ACTIVE_STATUSES, Run, RunStatus
+from retinue.domain.runs import ACTIVE_STATUSES, STARTED_STATUSES, CancelReceipt, Run, RunStatus
 from retinue.domain.usage import Cost, GenerationStats, Usage
 
-_PLAIN = tuple(name for name in Run.__struct_fields__ if name != "cost")
-_IS_ACTIVE = t.Run.status.in_(ACTIVE_STATUSES)
 _ADD_TRIES = 3
 
 
-class RunRepository(TenantRepository):
-    async def add(self, run: Run, *, owner: str, lease_seconds: float) -> None:
-        """Store a new run under a lease. The transaction stays usable after a conflict.
+class RunRepository(RunReads):
+    """Every change is a compare-and-set: it says whether it took place."""
+
+    async def add(self, run: Run, *, owner: str | None, lease_seconds: float) -> None:
+        """Store a new run, under a lease unless it has no owner yet. The transaction stays usable after a conflict.
+
+        A run that has started and names no ordinal gets the conversation's next one, provided that the caller holds
+        the conversation's lock.
 
         Raises:
-            Conflict: code `conversation_busy`; the detail names the run that is active in the conversation.
+            Conflict: code `conversation_busy`; the detail names the run that has started in the conversation.
             NotFound: the conversation or the employee is not there, or is another tenant's.
         """
-        columns = {**{name: getattr(run, name) for name in _PLAIN}, **cost_columns(run.cost), "owner": owner}
-        expiry = self._dialect.clock_after(lease_seconds)
+        columns = {**{name: getattr(run, name) for name in PLAIN}, **cost_columns(run.cost), "owner": owner}
+        computed: dict[str, Any] = {}
+        if owner is not None:
+            computed["lease_expires_at"] = self._dialect.clock_after(lease_seconds)
+        if run.ordinal is None and run.status in STARTED_STATUSES:
+            del columns["ordinal"]
+            computed["ordinal"] = self._next_ordinal(run.conversation_id).scalar_subquery()
 
-        def under_lease(insert: Insert) -> Insert:
-            return insert.values(lease_expires_at=expiry).on_conflict_do_nothing()
+        def unless_busy(insert: Insert) -> Insert:
+            return (insert.values(computed) if computed else insert).on_conflict_do_nothing()
 
         for _ in range(_ADD_TRIES):  # the run in the way may end before it can be named
-            if await self._add(t.Run, columns, refine=under_lease, missing="There is no such conversation."):
+            if await self._add(t.Run, columns, refine=unless_busy, missing="There is no such conversation."):
                 return
             if (other := await self.active(run.conversation_id)) is not None:
                 raise Conflict(f"Run {other.id} is active in this conversation.", code="conversation_busy")
         raise StorageFailed
 
-    async def find(self, run_id: UUID) -> Run | None:
-        return await self._one(t.Run.id == run_id)
+    async def start(self, run_id: UUID, *, owner: str, lease_seconds: float, ordinal: int) -> Run | None:
+        """Let a queued run begin, under a lease.
 
-    async def get(self, run_id: UUID) -> Run:
-        """Raises: NotFound."""
-        return found(await self.find(run_id), "run")
+        None if it is not queued any more, or while another run of its conversation has started.
 
-    async def list(self, conversation_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Run]:
-        """Oldest first, those after the run with the id `after`."""
-        statement = self._select(t.Run).where(t.Run.conversation_id == conversation_id)
-        if after is not None:
-            statement = statement.where(t.Run.id > after)
-        return [_run(row) for row in await self._executor.rows(statement.order_by(t.Run.id).limit(limit))]
+        Raises:
+            Conflict: code `conversation_busy`, if another run starts at the same instant because the caller does not
+                hold the conversation's lock. The transaction is lost.
+        """
+        other = aliased(t.Run)
+        is_busy = self._select(other, other.id).where(
+            other.conversation_id == t.Run.conversation_id, has_started(other)
+        )
+        statement = (
+            self._update(t.Run)
+            .where(t.Run.id == run_id, t.Run.status == RunStatus.QUEUED, ~is_busy.exists())
+            .values(
+                status=RunStatus.RUNNING,
+                ordinal=ordinal,
+                owner=owner,
+                started_at=self._dialect.clock(),
+                lease_expires_at=self._dialect.clock_after(lease_seconds),
+            )
+        )
+        return await self._one(statement.returning(t.Run))
 
-    async def active(self, conversation_id: UUID) -> Run | None:
-        """The conversation's run that has not ended; there is at most one."""
-        return await self._one((t.Run.conversation_id == conversation_id) & _IS_ACTIVE)
+    async def claim(self, run_id: UUID, attempt: int, *, owner: str, lease_seconds: float) -> Run | None:
+        """Take over a running run whose lease has run out on the database's clock, under the next attempt.
+
+        None if it has ended, waits, was taken over already, its owner lives, or somebody is just writing: then it is
+        passed over rather than waited for, because whoever writes may be frozen. When this returns a run, all that will
+        ever be stored under the old attempt can be read.
+        """
+        is_lost = (
+            (t.Run.id == run_id)
+            & (t.Run.attempt == attempt)
+            & (t.Run.status == RunStatus.RUNNING)
+            & (t.Run.lease_expires_at <= self._dialect.clock())
+        )
+        # FOR UPDATE, which an update alone does not ask for, meets the FOR KEY SHARE of a fenced insert.
+        lock = self._select(t.Run, t.Run.id).where(is_lost).with_for_update(skip_locked=True)
+        if await self._executor.row(lock) is None:
+            return None
+        statement = self._update(t.Run).where(is_lost)
+        return await self._one(
+            statement.values(
+                attempt=attempt + 1, owner=owner, lease_expires_at=self._dialect.clock_after(lease_seconds)
+            ).returning(t.Run)
+        )
+
+    async def release(self, run_id: UUID, attempt: int) -> bool:
+        """Let go of a running run, so that any process may claim it at once; false if it is not ours any more."""
+        statement = self._held(run_id, attempt, (RunStatus.RUNNING,))
+        return await self._executor.change(statement.values(owner=None, lease_expires_at=self._dialect.clock())) == 1
 
     async def change_status(self, run_id: UUID, attempt: int, *, status: RunStatus) -> bool:
         """Move between the active states; false if the run has ended or belongs to another attempt."""
         return await self._executor.change(self._held(run_id, attempt), {"status": status}) == 1
 
-    async def claim(self, run_id: UUID, attempt: int, *, owner: str, lease_seconds: float) -> Run | None:
-        """Take over a run whose lease has run out on the database's clock, under the next attempt.
+    async def request_cancel(self, run_id: UUID) -> Run | None:
+        """Write down that somebody asked to cancel the run, once: the first request's time stays.
 
-        None if it has ended, was taken over already, or its owner lives.
+        Returns the run as it is then; None if it is not active.
         """
-        statement = self._held(run_id, attempt).where(t.Run.lease_expires_at < self._dialect.clock())
-        row = await self._executor.row(
-            statement.values(
-                attempt=attempt + 1, owner=owner, lease_expires_at=self._dialect.clock_after(lease_seconds)
-            ).returning(t.Run)
+        is_active = (t.Run.id == run_id) & t.Run.status.in_(ACTIVE_STATUSES)
+        moment = sa.func.coalesce(t.Run.cancel_requested_at, self._dialect.clock())
+        statement = self._update(t.Run).where(is_active).values(cancel_requested_at=moment)
+        return await self._one(statement.returning(t.Run))
+
+    async def append(self, run_id: UUID) -> bool:
+        """Count one more message that the run has to take; false if it does not run or is to be cancelled."""
+        statement = self._update(t.Run).where(
+            t.Run.id == run_id, t.Run.status == RunStatus.RUNNING, t.Run.cancel_requested_at.is_(None)
         )
-        return None if row is None else _run(row)
+        return await self._executor.change(statement.values(appended=t.Run.appended + 1)) == 1
 
     async def finish(
         self,
@@ -90,8 +140,16 @@ class RunRepository(TenantRepository):
         event_count: int | None,
         text_sha256: str | None,
         at: datetime,
+        receipt: CancelReceipt | None = None,
+        appended: int | None = None,
+        from_statuses: tuple[RunStatus, ...] = ACTIVE_STATUSES,
     ) -> bool:
-        """End the run, once; false and nothing written if it has ended or belongs to another attempt."""
+        """End the run, once; false and nothing written if it has ended or belongs to another attempt.
+
+        Args:
+            appended: the messages that the run knows of; nothing is written if it was given more.
+            from_statuses: nothing is written if the run is in none of them.
+        """
         values = {
             "status": status,
             "finish_reason": finish_reason,
@@ -100,21 +158,24 @@ class RunRepository(TenantRepository):
             "generation_stats": generation_stats,
             "event_count": event_count,
             "text_sha256": text_sha256,
+            "receipt": receipt,
             "finished_at": at,
             "owner": None,
             "lease_expires_at": None,
             **cost_columns(cost),
         }
-        return await self._executor.change(self._held(run_id, attempt), values) == 1
+        statement = self._held(run_id, attempt, from_statuses)
+        if appended is not None:
+            statement = statement.where(t.Run.appended == appended)
+        return await self._executor.change(statement, values) == 1
 
-    def _held(self, run_id: UUID, attempt: int) -> sa.Update:
+    async def mark_pruned(self, run_id: UUID) -> bool:
+        """Write down that the run's log was pruned; false if it was before, or the run has not ended."""
+        statement = self._update(t.Run).where(
+            t.Run.id == run_id, t.Run.finished_at.is_not(None), t.Run.pruned_at.is_(None)
+        )
+        return await self._executor.change(statement.values(pruned_at=self._dialect.clock())) == 1
+
+    def _held(self, run_id: UUID, attempt: int, statuses: tuple[RunStatus, ...] = ACTIVE_STATUSES) -> sa.Update:
         """Every write of a runner: it changes nothing once its attempt is old."""
-        return self._update(t.Run).where(t.Run.id == run_id, t.Run.attempt == attempt, _IS_ACTIVE)
-
-    async def _one(self, condition: sa.ColumnElement[bool]) -> Run | None:
-        row = await self._executor.row(self._select(t.Run).where(condition))
-        return None if row is None else _run(row)
-
-
-def _run(row: sa.Row[Any]) -> Run:
-    return Run(**{name: getattr(row, name) for name in _PLAIN}, cost=cost_of(row))
+        return self._update(t.Run).where(t.Run.id == run_id, t.Run.attempt == attempt, t.Run.status.in_(statuses))

@@ -9,8 +9,8 @@ import msgspec
 import sqlalchemy as sa
 
 from retinue.db import tables as t
-from retinue.db.encoding import encode_text
 from retinue.db.repositories.base import TenantRepository
+from retinue.domain.encoding import encode_text
 from retinue.domain.messages import ToolLogEntry
 from retinue.domain.runs import Run
 

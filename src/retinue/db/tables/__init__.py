@@ -3,14 +3,17 @@
 from retinue.db.tables.base import Base, Owned
 from retinue.db.tables.conversations import Conversation, Message
 from retinue.db.tables.employees import Employee
+from retinue.db.tables.idempotency import IdempotencyRecord
 from retinue.db.tables.ledger import LedgerEntry
-from retinue.db.tables.runs import Run, RunEvents, ToolCall
+from retinue.db.tables.runs import Checkpoint, Run, RunEvents, ToolCall
 from retinue.db.tables.tenants import Tenant, TenantConfig
 
 __all__ = [
     "Base",
+    "Checkpoint",
     "Conversation",
     "Employee",
+    "IdempotencyRecord",
     "LedgerEntry",
     "Message",
     "Owned",

@@ -14,6 +14,7 @@ from retinue.domain.messages import MessageStatus, Role, ToolLogEntry
 from retinue.domain.usage import Usage
 
 _NAMED = sa.text("external_id IS NOT NULL")
+_PENDING = sa.text("status = 'pending'")
 
 
 class Conversation(Owned, Base, kw_only=True):
@@ -56,6 +57,7 @@ class Message(Owned, Base, kw_only=True):
     __table_args__ = (
         parent("conversation_id", "conversations"),
         sa.UniqueConstraint("tenant_id", "conversation_id", "position"),
+        sa.Index("ix_messages_pending", "tenant_id", "run_id", sqlite_where=_PENDING, postgresql_where=_PENDING),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-1)

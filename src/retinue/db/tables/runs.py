@@ -1,4 +1,4 @@
-"""Runs, their event log and their tool calls."""
+"""Runs, their event log, their checkpoints and their tool calls."""
 
 from datetime import datetime
 from typing import Any
@@ -9,10 +9,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from retinue.db.tables.base import Base, Owned, parent
 from retinue.db.types import Json, Word
-from retinue.domain.runs import RunStatus
+from retinue.domain.model_io import Turn
+from retinue.domain.runs import CancelReceipt, RunOptions, RunStatus
 from retinue.domain.usage import GenerationStats, Usage
 
-_ACTIVE = sa.text("status IN ('queued', 'running', 'waiting')")
+_STARTED = sa.text("status IN ('running', 'waiting')")
+_RUNNING = sa.text("status = 'running'")
+_QUEUED = sa.text("status = 'queued'")
+_PRUNABLE = sa.text("finished_at IS NOT NULL AND pruned_at IS NULL")
 
 
 class Run(Owned, Base, kw_only=True):
@@ -27,14 +31,20 @@ class Run(Owned, Base, kw_only=True):
             "tenant_id",
             "conversation_id",
             unique=True,
-            sqlite_where=_ACTIVE,
-            postgresql_where=_ACTIVE,
+            sqlite_where=_STARTED,
+            postgresql_where=_STARTED,
         ),
+        # Queued runs have no ordinal, and nulls never equal each other.
+        sa.Index("uq_runs_ordinal", "tenant_id", "conversation_id", "ordinal", unique=True),
         sa.Index("uq_runs_id", "id", unique=True),
         sa.Index("ix_runs_conversation", "tenant_id", "conversation_id", "id"),
-        sa.Index("ix_runs_employee_active", "tenant_id", "employee_id", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
-        # The only index that does not begin with the tenant: leases are renewed and taken over for all tenants at once.
-        sa.Index("ix_runs_lease", "lease_expires_at", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
+        sa.Index("ix_runs_queued", "tenant_id", "conversation_id", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
+        sa.Index(
+            "ix_runs_employee_active", "tenant_id", "employee_id", sqlite_where=_STARTED, postgresql_where=_STARTED
+        ),
+        # These two do not begin with the tenant: leases are taken over, and logs pruned, for all tenants at once.
+        sa.Index("ix_runs_lease", "lease_expires_at", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
+        sa.Index("ix_runs_prunable", "finished_at", sqlite_where=_PRUNABLE, postgresql_where=_PRUNABLE),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-1)
@@ -44,9 +54,18 @@ class Run(Owned, Base, kw_only=True):
     message_id: Mapped[UUID]
     status: Mapped[RunStatus] = mapped_column(Word(RunStatus))
     attempt: Mapped[int]
+    position: Mapped[int]
+    is_urgent: Mapped[bool]
+    ordinal: Mapped[int | None]
+    options: Mapped[RunOptions] = mapped_column(Json(RunOptions))
+    appended: Mapped[int]
     owner: Mapped[str | None]
+    """Null while queued, and once its process has let go of it."""
     lease_expires_at: Mapped[datetime | None]
     """On the database's clock."""
+    cancel_requested_at: Mapped[datetime | None]
+    """On the database's clock."""
+    receipt: Mapped[CancelReceipt | None] = mapped_column(Json(CancelReceipt))
     finish_reason: Mapped[str | None]
     error_code: Mapped[str | None]
     usage: Mapped[Usage | None] = mapped_column(Json(Usage))
@@ -56,7 +75,9 @@ class Run(Owned, Base, kw_only=True):
     event_count: Mapped[int | None]
     text_sha256: Mapped[str | None]
     created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    pruned_at: Mapped[datetime | None]
 
 
 class RunEvents(Owned, Base, kw_only=True):
@@ -70,6 +91,20 @@ class RunEvents(Owned, Base, kw_only=True):
     first_seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     last_seq: Mapped[int]
     payload: Mapped[bytes] = mapped_column(repr=False)
+
+
+class Checkpoint(Owned, Base, kw_only=True):
+    """A complete step. Needed only until its run ends."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (parent("run_id", "runs"),)
+
+    run_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-1)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    attempt: Mapped[int]
+    seq: Mapped[int]
+    """With `attempt`, the position of the step's last event."""
+    turns: Mapped[tuple[Turn, ...]] = mapped_column(Json(tuple[Turn, ...]), repr=False)
 
 
 class ToolCall(Owned, Base, kw_only=True):

@@ -1,0 +1,136 @@
+"""Work on the runs and records of all tenants at once."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from retinue.db import tables as t
+from retinue.db.executor import Executor
+from retinue.db.repositories.conditions import has_started
+from retinue.domain.runs import ACTIVE_STATUSES, CallOutcome, RunStatus
+
+
+class Housekeeping:
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def renew_leases(self, owner: str, run_ids: Collection[UUID], lease_seconds: float) -> frozenset[UUID]:
+        """Extend the owner's leases of these runs on the database's clock. A run that is not in the answer is lost.
+
+        Only those that really run are named: a lease whose run was given up must be able to expire.
+        """
+        if not run_ids:
+            return frozenset()
+        statement = (
+            sa.update(t.Run)
+            .where(t.Run.id.in_(run_ids), t.Run.owner == owner, t.Run.status.in_(ACTIVE_STATUSES))
+            .values(lease_expires_at=self._executor.dialect.clock_after(lease_seconds))
+            .returning(t.Run.id)
+        )
+        return frozenset(row.id for row in await self._executor.rows(statement))
+
+    async def expire_leases_of_others(self, owner: str) -> int:
+        """End the leases that other processes had. Only for one that knows that no other lives. Returns how many."""
+        is_held = (t.Run.status == RunStatus.RUNNING) & (t.Run.owner != owner)
+        expired = sa.update(t.Run).where(is_held).values(lease_expires_at=self._executor.dialect.clock())
+        return await self._executor.change(expired)
+
+    async def cancel_requests(self, run_ids: Collection[UUID]) -> frozenset[UUID]:
+        """Those of these runs that somebody asked to cancel and that have not ended."""
+        if not run_ids:
+            return frozenset()
+        statement = sa.select(t.Run.id).where(
+            t.Run.id.in_(run_ids), t.Run.cancel_requested_at.is_not(None), t.Run.status.in_(ACTIVE_STATUSES)
+        )
+        return frozenset(row.id for row in await self._executor.rows(statement))
+
+    async def active_runs_with_expired_lease(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
+        """Pairs of tenant and run, those that have waited longest first. Runs that wait for somebody have no lease."""
+        return await self._pairs(
+            sa.select(t.Run.tenant_id, t.Run.id)
+            .where(t.Run.status == RunStatus.RUNNING, t.Run.lease_expires_at <= self._executor.dialect.clock())
+            .order_by(t.Run.lease_expires_at)
+            .limit(limit)
+        )
+
+    async def startable_conversations(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
+        """Pairs of tenant and conversation where a run waits to start, none has, and the employee has time for it;
+        longest waiting first.
+        """
+        other, colleague = aliased(t.Run), aliased(t.Run)
+        at_work = (
+            sa.select(sa.func.count())
+            .where(
+                colleague.tenant_id == t.Employee.tenant_id,
+                colleague.employee_id == t.Employee.id,
+                has_started(colleague),
+            )
+            .scalar_subquery()
+        )
+        is_overworked = sa.exists().where(
+            t.Employee.tenant_id == t.Run.tenant_id,
+            t.Employee.id == t.Run.employee_id,
+            t.Employee.max_concurrent_tasks <= at_work,
+        )
+        is_busy = sa.exists().where(
+            other.tenant_id == t.Run.tenant_id,
+            other.conversation_id == t.Run.conversation_id,
+            has_started(other),
+        )
+        return await self._pairs(
+            sa.select(t.Run.tenant_id, t.Run.conversation_id)
+            .where(t.Run.status == RunStatus.QUEUED, ~is_busy, ~is_overworked)
+            .group_by(t.Run.tenant_id, t.Run.conversation_id)
+            .order_by(sa.func.min(t.Run.created_at))
+            .limit(limit)
+        )
+
+    async def prunable_runs(self, older_than_seconds: float, limit: int) -> Sequence[tuple[UUID, UUID]]:
+        """Pairs of tenant and run that ended longer ago than that and still have their log; oldest first."""
+        return await self._pairs(
+            sa.select(t.Run.tenant_id, t.Run.id)
+            .where(
+                t.Run.pruned_at.is_(None), t.Run.finished_at < self._executor.dialect.clock_after(-older_than_seconds)
+            )
+            .order_by(t.Run.finished_at)
+            .limit(limit)
+        )
+
+    async def delete_expired_idempotency(self, limit: int) -> int:
+        """Delete records whose time is over, at most so many; returns how many. Those in use are left for later."""
+        record = t.IdempotencyRecord
+        key = sa.tuple_(record.tenant_id, record.route, record.key)
+        expired = (
+            sa.select(record.tenant_id, record.route, record.key)
+            .where(record.expires_at <= self._executor.dialect.clock())
+            .order_by(record.expires_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return await self._executor.change(sa.delete(record).where(key.in_(expired)))
+
+    async def close_orphaned_calls(self, older_than_seconds: float, *, error_code: str) -> int:
+        """Close open ledger rows whose run is not active any more, or not there; usage stays unknown.
+
+        Rows of the last seconds are left alone: a run that was just deleted closes its own.
+        """
+        clock = self._executor.dialect.clock_after
+        is_active = sa.exists().where(
+            t.Run.tenant_id == t.LedgerEntry.tenant_id,
+            t.Run.id == t.LedgerEntry.run_id,
+            t.Run.status.in_(ACTIVE_STATUSES),
+        )
+        statement = sa.update(t.LedgerEntry).where(
+            t.LedgerEntry.outcome == CallOutcome.OPEN,
+            t.LedgerEntry.opened_at < clock(-older_than_seconds),
+            ~is_active,
+        )
+        return await self._executor.change(
+            statement.values(outcome=CallOutcome.ABORTED, error_code=error_code, closed_at=clock(0.0))
+        )
+
+    async def _pairs(self, statement: sa.Select[*tuple[Any, ...]]) -> Sequence[tuple[UUID, UUID]]:
+        return [tuple(row) for row in await self._executor.rows(statement)]
