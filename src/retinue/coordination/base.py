@@ -1,17 +1,22 @@
-"""Live tails of run events.
+"""What processes share while a run is alive: live tails of its events, and signals.
 
-The tail of a run is a bounded window over its newest events. What fell out of the window, and every run that is not
-live here, is read from the database; a tail therefore may lose events, and says so, but never delays a publisher.
+Nothing here must survive. The tail of a run is a bounded window over its newest events. What fell out of the window,
+what got lost on the way, and every run that is not live, is read from the database; a tail therefore may lose events,
+and says so, but never delays a publisher.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import msgspec
 
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import Position
+from retinue.domain.signals import Signal
+
+IDLE_SECONDS = 1.0
+"""How long a tail of another process's run may be silent before its follower looks into the database."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +27,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     has_gap: bool = False
     """The window has moved past the position asked for: read the database, then ask again. The end is told as well, if
     it has come, because what the database lacks then will never be in it."""
+    is_idle: bool = False
+    """Nothing has come, and nobody can promise that nothing was lost: read the database, then ask again at once."""
     is_closed: bool = False
     """No further events will come through this tail; whatever is missing is in the database."""
     is_broken: bool = False
@@ -35,7 +42,8 @@ class Tail(ABC):
     async def take(self, after: Position) -> Batch:
         """Wait until there is something after `after` and return all of it at once.
 
-        One caller at a time. Cancelling it loses nothing.
+        Where the run may live in another process, the first call answers at once, at worst with `is_idle`, and each
+        later one within `IDLE_SECONDS`. One caller at a time. Cancelling it loses nothing.
         """
 
     @abstractmethod
@@ -48,25 +56,64 @@ class Tail(ABC):
 class EventLog(ABC):
     """Carries events from recorders to followers.
 
-    Order: followers see a run's events in the order of their positions. Loss: see `Batch`. Blocking: `publish` never
-    waits for a follower.
+    Order: followers see a run's events in the order of their positions. Fencing: once an event of an attempt was
+    published, events of earlier attempts are dropped. Loss: see `Batch`. Blocking: `publish` never waits, neither for a
+    follower nor for a server.
     """
 
     @abstractmethod
-    def open(self, run_id: UUID) -> None:
-        """A run goes live in this process. Before this call its tail is closed."""
+    def open(self, tenant_id: UUID, run_id: UUID) -> None:
+        """A run goes live in this process. Its followers here need nobody else from then on."""
 
     @abstractmethod
     def publish(self, event: RecordedEvent) -> None:
-        """Hand an event to whoever follows the run."""
+        """Hand an event of an open run to whoever follows it. Does nothing for a run that is not open here."""
 
     @abstractmethod
     def close(self, run_id: UUID, *, broken: bool = False) -> None:
-        """No more events. Followers get what they have not seen, then `is_closed`."""
+        """The run is not live here any more: it has ended, or this process has let go of it. Followers here get what
+        they have not seen, then `is_closed`."""
 
     @abstractmethod
-    def tail(self, run_id: UUID) -> Tail:
-        """Subscribe. Entering the tail is the moment from which nothing published is missed."""
+    def tail(self, tenant_id: UUID, run_id: UUID) -> Tail:
+        """Subscribe. Entering the tail is the moment from which nothing published is missed unnoticed."""
+
+
+class Signals(ABC):
+    """Tells every process, this one included, that something is worth a look. At most once, in no order."""
 
     @abstractmethod
-    async def aclose(self) -> None: ...
+    def send(self, signal: Signal) -> None:
+        """Never waits and never raises."""
+
+    @abstractmethod
+    def subscribe(self, handler: Callable[[Signal], None]) -> Callable[[], None]:
+        """Have `handler` called with every signal, in the event loop; it must be quick. Returns what ends that.
+
+        A handler that raises is logged and stays subscribed.
+        """
+
+
+class Coordination(ABC):
+    """One backend: an event log and signals with one life. Making it connects to nothing."""
+
+    log: EventLog
+    signals: Signals
+
+    @property
+    @abstractmethod
+    def is_shared(self) -> bool:
+        """Whether other processes can take part."""
+
+    @property
+    @abstractmethod
+    def is_healthy(self) -> bool:
+        """False while other processes cannot be heard; everything then goes the way through the database."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Begin to work, in tasks of its own. Returns at once, whether or not a server answers."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Send what can be sent within a moment, break local followers off and let go of every connection."""

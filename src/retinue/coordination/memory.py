@@ -1,122 +1,64 @@
-"""Live tails inside one process."""
+"""Coordination inside one process."""
 
-import asyncio
-from bisect import bisect_right
-from collections import deque
+from collections.abc import Callable
 from uuid import UUID
 
-from retinue.coordination.base import Batch, EventLog, Tail
+from retinue.coordination.base import Coordination, EventLog, Signals
+from retinue.coordination.channel import WINDOW, LiveRuns, LocalTail
+from retinue.coordination.handlers import Handler, Handlers
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import START, Position
+from retinue.domain.signals import Signal
 
-_NOTHING = Batch()
+
+class MemoryCoordination(Coordination):
+    def __init__(self, *, window: int = WINDOW) -> None:
+        self._memory_log = MemoryEventLog(window=window)
+        self.log = self._memory_log
+        self.signals = MemorySignals()
+
+    @property
+    def is_shared(self) -> bool:
+        return False
+
+    @property
+    def is_healthy(self) -> bool:
+        return True
+
+    async def start(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        self._memory_log.break_off()
 
 
 class MemoryEventLog(EventLog):
-    """Keeps the newest `window` events of every live run.
+    """Keeps the newest `window` events of every live run; the tail of any other run is closed."""
 
-    Memory is bounded by live runs × window. A follower that falls out of the window reads the database; it neither
-    slows the run nor other followers.
-    """
+    def __init__(self, *, window: int = WINDOW) -> None:
+        self._live = LiveRuns(window)
 
-    def __init__(self, *, window: int = 1024) -> None:
-        self._window = window
-        self._channels: dict[UUID, _Channel] = {}
-
-    def open(self, run_id: UUID) -> None:
-        self._channels[run_id] = _Channel(self._window)
+    def open(self, tenant_id: UUID, run_id: UUID) -> None:
+        self._live.open(tenant_id, run_id)
 
     def publish(self, event: RecordedEvent) -> None:
-        if channel := self._channels.get(event.run_id):
-            channel.publish(event)
+        self._live.publish(event)
 
     def close(self, run_id: UUID, *, broken: bool = False) -> None:
-        if channel := self._channels.pop(run_id, None):
-            channel.close(broken=broken)
+        self._live.close(run_id, broken=broken)
 
-    def tail(self, run_id: UUID) -> "MemoryTail":
-        return MemoryTail(self._channels.get(run_id))
+    def tail(self, tenant_id: UUID, run_id: UUID) -> LocalTail:
+        return LocalTail(self._live.get(tenant_id, run_id))
 
-    async def aclose(self) -> None:
-        for run_id in list(self._channels):
-            self.close(run_id, broken=True)
+    def break_off(self) -> None:
+        self._live.break_off()
 
 
-class MemoryTail(Tail):
-    """A follower holds the channel itself, so it can still read what it has not seen after the run closed."""
+class MemorySignals(Signals):
+    def __init__(self) -> None:
+        self._handlers = Handlers()
 
-    def __init__(self, channel: "_Channel | None") -> None:
-        self._channel = channel
+    def send(self, signal: Signal) -> None:
+        self._handlers.call_soon(signal)
 
-    async def take(self, after: Position) -> Batch:
-        if self._channel is None:
-            return Batch(is_closed=True)
-        return await self._channel.take(after)
-
-    async def __aenter__(self) -> "MemoryTail":
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        self._channel = None
-
-
-class _Channel:
-    def __init__(self, window: int) -> None:
-        self._events: deque[RecordedEvent] = deque(maxlen=window)
-        self._waiters: set[asyncio.Future[None]] = set()
-        self._end: Batch | None = None
-
-    def publish(self, event: RecordedEvent) -> None:
-        self._events.append(event)
-        self._wake()
-
-    def close(self, *, broken: bool) -> None:
-        self._end = Batch(is_closed=True, is_broken=broken)
-        self._wake()
-
-    async def take(self, after: Position) -> Batch:
-        while True:
-            batch = self._read(after)
-            if batch is not _NOTHING:
-                return batch
-            if self._end is not None:
-                return self._end
-            await self._sleep()
-
-    def _read(self, after: Position) -> Batch:
-        if not self._events or self._events[-1].position <= after:
-            return _NOTHING
-        if not _follows(after, self._events[0].position):
-            end = self._end or _NOTHING
-            return Batch(has_gap=True, is_closed=end.is_closed, is_broken=end.is_broken)
-        return Batch(events=self._newer_than(after))
-
-    def _newer_than(self, after: Position) -> list[RecordedEvent]:
-        if self._events[0].position > after:
-            return list(self._events)
-        if len(self._events) > 1 and self._events[-2].position == after:
-            return [self._events[-1]]
-        events = list(self._events)
-        return events[bisect_right(events, after, key=lambda event: event.position) :]
-
-    async def _sleep(self) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiters.discard(waiter)
-
-    def _wake(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-
-def _follows(after: Position, first: Position) -> bool:
-    """Whether a window that begins at `first` misses nothing that comes after `after`."""
-    if first <= after:
-        return True
-    if after == START:
-        return first == Position(1, 1)
-    return first == Position(after.attempt, after.seq + 1)
+    def subscribe(self, handler: Handler) -> Callable[[], None]:
+        return self._handlers.add(handler)

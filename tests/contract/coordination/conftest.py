@@ -7,27 +7,40 @@ from uuid import UUID
 
 import pytest
 
-from retinue.coordination.base import Batch, EventLog, Tail
-from retinue.coordination.memory import MemoryEventLog
+from retinue.coordination.base import Batch, Coordination, EventLog, Tail
+from retinue.coordination.memory import MemoryCoordination
+from retinue.coordination.redis import RedisCoordination
 from retinue.domain import events as e
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import START, Position
+from retinue.domain.ids import START, Position, new_id
 from tests.support.runs import AT, RUN_ID
 
 WINDOW = 8
 DEADLINE = 5.0
+TENANT_ID = UUID("01928f6e-0000-7000-8000-0000000000aa")
 
-Opened = Callable[[], EventLog]
-BACKENDS: dict[str, Opened] = {"memory": lambda: MemoryEventLog(window=WINDOW)}
+Made = Callable[[pytest.FixtureRequest], Coordination]
+BACKENDS: dict[str, Made] = {
+    "memory": lambda _: MemoryCoordination(window=WINDOW),
+    "redis": lambda request: RedisCoordination(
+        request.getfixturevalue("redis_url"), process=f"tests-{new_id()}", window=WINDOW
+    ),
+}
 
 
 @pytest.fixture(params=BACKENDS)
-async def log(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
+async def coordination(request: pytest.FixtureRequest) -> AsyncIterator[Coordination]:
     """A backend whose windows hold `WINDOW` events."""
-    log = BACKENDS[request.param]()
-    yield log
+    coordination = BACKENDS[request.param](request)
+    await coordination.start()
+    yield coordination
     async with asyncio.timeout(DEADLINE):
-        await log.aclose()
+        await coordination.aclose()
+
+
+@pytest.fixture
+def log(coordination: Coordination) -> EventLog:
+    return coordination.log
 
 
 def event(seq: int, attempt: int = 1, run_id: UUID = RUN_ID) -> RecordedEvent:

@@ -1,0 +1,166 @@
+"""Bounded windows over the newest events of runs: what local followers read, whoever fills them."""
+
+import asyncio
+from bisect import bisect_right
+from collections import deque
+from uuid import UUID
+
+from retinue.coordination.base import Batch, Tail
+from retinue.domain.events import RecordedEvent
+from retinue.domain.ids import START, Position
+
+WINDOW = 1024
+"""Events of one run that a window holds."""
+
+_NOTHING = Batch()
+_IDLE = Batch(is_idle=True)
+
+
+class Channel:
+    """The newest `window` events of one run, without a hole between them.
+
+    Any number of followers share it. One that falls out of the window, or wants what was lost before it, is told of the
+    gap; it neither slows whoever publishes nor other followers.
+    """
+
+    def __init__(self, window: int) -> None:
+        self._events: deque[RecordedEvent] = deque(maxlen=window)
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._end: Batch | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        return self._end is not None
+
+    def publish(self, event: RecordedEvent) -> bool:
+        """Append an event; False if it is not newer than the newest one and was dropped."""
+        if self._events:
+            newest = self._events[-1].position
+            if event.position <= newest:
+                return False
+            if not _follows(newest, event.position):
+                self._events.clear()
+        self._events.append(event)
+        self._wake()
+        return True
+
+    def close(self, *, broken: bool = False) -> None:
+        self._end = Batch(is_closed=True, is_broken=broken)
+        self._wake()
+
+    async def take(self, after: Position, patience: float | None = None) -> Batch:
+        """See `Tail.take`; `is_idle` when nothing came for `patience` seconds."""
+        batch = self._look(after)
+        if batch is not None:
+            return batch
+        if patience is not None and patience <= 0:
+            return _IDLE
+        loop = asyncio.get_running_loop()
+        until = None if patience is None else loop.time() + patience
+        while batch is None and (until is None or loop.time() < until):
+            await self._sleep(loop, until)
+            batch = self._look(after)
+        return batch or _IDLE
+
+    def _look(self, after: Position) -> Batch | None:
+        batch = self._read(after)
+        return self._end if batch is _NOTHING else batch
+
+    def _read(self, after: Position) -> Batch:
+        if not self._events or self._events[-1].position <= after:
+            return _NOTHING
+        if not _follows(after, self._events[0].position):
+            end = self._end or _NOTHING
+            return Batch(has_gap=True, is_closed=end.is_closed, is_broken=end.is_broken)
+        return Batch(events=self._newer_than(after))
+
+    def _newer_than(self, after: Position) -> list[RecordedEvent]:
+        if self._events[0].position > after:
+            return list(self._events)
+        if len(self._events) > 1 and self._events[-2].position == after:
+            return [self._events[-1]]
+        events = list(self._events)
+        return events[bisect_right(events, after, key=lambda event: event.position) :]
+
+    async def _sleep(self, loop: asyncio.AbstractEventLoop, until: float | None) -> None:
+        waiter = loop.create_future()
+        alarm = None if until is None else loop.call_at(until, _set, waiter)
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+            if alarm is not None:
+                alarm.cancel()
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            _set(waiter)
+
+
+class LocalTail(Tail):
+    """A follower holds the channel itself, so it can still read what it has not seen after the run closed."""
+
+    def __init__(self, channel: Channel | None) -> None:
+        self._channel = channel
+
+    async def take(self, after: Position) -> Batch:
+        if self._channel is None:
+            return Batch(is_closed=True)
+        return await self._channel.take(after)
+
+    async def __aenter__(self) -> "LocalTail":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._channel = None
+
+
+class LiveRuns:
+    """The channels of the runs that are live in this process. Memory is bounded by live runs × window."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._channels: dict[UUID, Channel] = {}
+        self._tenants: dict[UUID, UUID] = {}
+
+    def open(self, tenant_id: UUID, run_id: UUID, channel: Channel | None = None) -> None:
+        """Begin a channel, or go on with one that followers already read. One that is open is closed: its followers
+        come again."""
+        self.close(run_id)
+        self._channels[run_id] = channel or Channel(self._window)
+        self._tenants[run_id] = tenant_id
+
+    def publish(self, event: RecordedEvent) -> bool:
+        """False if the run is not open here or the event comes too late."""
+        channel = self._channels.get(event.run_id)
+        return channel is not None and channel.publish(event)
+
+    def close(self, run_id: UUID, *, broken: bool = False) -> bool:
+        """False if the run was not open here."""
+        self._tenants.pop(run_id, None)
+        channel = self._channels.pop(run_id, None)
+        if channel is not None:
+            channel.close(broken=broken)
+        return channel is not None
+
+    def get(self, tenant_id: UUID, run_id: UUID) -> Channel | None:
+        return self._channels.get(run_id) if self._tenants.get(run_id) == tenant_id else None
+
+    def break_off(self) -> None:
+        for run_id in list(self._channels):
+            self.close(run_id, broken=True)
+
+
+def _set(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _follows(after: Position, first: Position) -> bool:
+    """Whether a window that begins at `first` misses nothing that comes after `after`."""
+    if first <= after:
+        return True
+    if after == START:
+        return first == Position(1, 1)
+    return first == Position(after.attempt, after.seq + 1)
