@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from retinue.__main__ import _log_to_stderr
 from retinue.app import Application, KeyFileUnusable, open_keyring
 from retinue.crypto import Place
+from retinue.db import migrations
 from retinue.domain.ids import new_id
 from retinue.observability.redaction import Redactor
-from retinue.settings import load
-from retinue.settings.sections import Settings
+from retinue.server.log import log_to_stderr
+from retinue.settings import Settings, load
 
 
 @pytest.fixture
@@ -31,7 +31,14 @@ def redactor() -> Redactor:
 async def application(settings: Settings, redactor: Redactor) -> AsyncIterator[Application]:
     application = Application(settings, redactor)
     yield application
-    await application.aclose()
+    await let_go(application)
+
+
+async def let_go(application: Application) -> None:
+    """End what was never served."""
+    await application._engine.aclose()
+    await application._providers.aclose()
+    await application._database.aclose()
 
 
 def place() -> Place:
@@ -54,9 +61,18 @@ def test_open_mode_keeps_its_key_beside_the_database(settings: Settings, tmp_pat
 
 
 async def test_readiness_asks_the_database_and_the_supervisor(application: Application) -> None:
-    assert await application.readiness() == ["database"]
+    assert await application._readiness.reasons() == ["database"]
     await application.drain(0)
-    assert await application.readiness() == ["draining"]
+    assert await application._readiness.reasons() == ["draining"]
+
+
+async def test_readiness_goes_by_the_settings_and_by_the_place(settings: Settings, redactor: Redactor) -> None:
+    await migrations.upgrade(settings.database.url)
+    application = Application(settings, redactor, place=lambda: "not_alone")
+    assert await application._readiness.reasons() == ["not_alone"]
+    assert application._readiness._max_load == settings.readiness.max_load
+    assert application._readiness._max_lag_ms == settings.readiness.max_lag_ms
+    await let_go(application)
 
 
 @pytest.mark.parametrize(("content", "mode"), [("k1:" + "A" * 43 + "=", 0o644), ("nonsense", 0o600), ("", 0o600)])
@@ -86,7 +102,7 @@ def test_the_command_line_hides_the_operator_s_own_secrets(
             "RETINUE_MASTER_KEYS": f"k1:{master}",
         }
     )
-    redactor = _log_to_stderr(settings)
+    redactor = log_to_stderr(settings)
     for number in range(20_000):  # keys of tenants must not push the operator's out
         redactor.add(f"key-of-tenant-{number:06}")
     logging.getLogger("retinue.test").warning("said %s and %s and database-password", key, master)
@@ -99,5 +115,6 @@ async def test_batches_are_as_large_and_as_late_as_the_settings_say(tmp_path: Pa
     url = f"sqlite+aiosqlite:///{tmp_path / 'retinue.db'}"
     environ = {"RETINUE_DATABASE_URL": url, "RETINUE_RUNS_EVENT_BATCH": "7", "RETINUE_RUNS_EVENT_FLUSH_MS": "1500"}
     application = Application(load(environ=environ), Redactor())
-    assert (application._writer._batch, application._writer._flush_seconds) == (7, 1.5)
-    await application.aclose()
+    writer = application._engine._writer
+    assert (writer._batch, writer._flush_seconds) == (7, 1.5)
+    await let_go(application)

@@ -1,4 +1,4 @@
-"""Keeps this process's hold on its runs, and ends the runs of processes that lost theirs."""
+"""Keeps this process's hold on its runs."""
 
 import asyncio
 
@@ -6,30 +6,27 @@ import structlog
 
 from retinue.db.session import Database
 from retinue.domain.errors import RetinueError
-from retinue.runs.lease import Lease
-from retinue.runs.recovery import close_orphaned_calls, end_lost_runs
+from retinue.runs.lease import Lease, clock
 from retinue.runs.supervisor import Supervisor
 
 _log = structlog.get_logger(__name__)
 
 
 async def keep_leases(database: Database, lease: Lease, supervisor: Supervisor) -> None:
-    """Until cancelled: three times per lease, renew our own and look for expired ones. Survives whatever goes wrong."""
+    """Until cancelled: renew three times per lease. Survives whatever goes wrong."""
     while True:
         try:
-            await tend(database, lease, supervisor)
+            await renew_leases(database, lease, supervisor)
         except Exception as error:
-            _log.warning("leases_not_tended", exc_info=not isinstance(error, RetinueError))
+            _log.warning("leases_not_renewed", exc_info=not isinstance(error, RetinueError))
         await asyncio.sleep(lease.seconds / 3)
 
 
-async def tend(database: Database, lease: Lease, supervisor: Supervisor) -> None:
-    """Renew first: a process that was slow must not take its own runs for lost."""
+async def renew_leases(database: Database, lease: Lease, supervisor: Supervisor) -> None:
+    """Renew the leases of the runs here, and give up those that are somebody else's by now."""
     held = supervisor.active_ids
     async with database.operator() as operator:
+        asked_at = clock()
         renewed = await operator.renew_leases(lease.owner, held, lease.seconds)
+    supervisor.renew(renewed, asked_at)
     supervisor.lose(held - renewed)
-    if ended := await end_lost_runs(database, lease):
-        _log.warning("lost_runs_ended", runs=ended)
-    if closed := await close_orphaned_calls(database, lease):
-        _log.warning("orphaned_calls_closed", calls=closed)

@@ -1,5 +1,7 @@
 """Everything a run needs to know before its first model call, read in the transaction that starts it."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from retinue.crypto import Keyring, Place
@@ -8,12 +10,13 @@ from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.errors import Conflict, NotFound
 from retinue.domain.model_io import ModelRequest, Turn, UserTurn
-from retinue.domain.policy import ReasoningEffort, RunLimits
+from retinue.domain.policy import OnBusy, ReasoningEffort, RunLimits
+from retinue.domain.runs import RunOptions
 from retinue.domain.tenants import StoredConfig, TenantConfig
 from retinue.providers.base import ProviderConfig, ProviderOptions
-from retinue.providers.estimate import estimate_tokens
+from retinue.providers.estimate import estimate_tokens, estimate_turn
 from retinue.providers.pricing import context_window
-from retinue.runs.prompt import HISTORY_MARGIN, fit_history, system_prompt
+from retinue.runs.prompt import HISTORY_MARGIN, fit_history, fit_turns, system_prompt
 
 
 class RunCreate(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +24,11 @@ class RunCreate(msgspec.Struct, frozen=True, kw_only=True):
 
     content: str
     reasoning: ReasoningEffort | None = None
+    on_busy: OnBusy = "reject"
+
+    @property
+    def options(self) -> RunOptions:
+        return RunOptions(reasoning=self.reasoning)
 
 
 class RunContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +44,26 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None
     reasoning: ReasoningEffort | None
     limits: RunLimits
+    input_tokens: int = 2**31
+    """What system prompt and turns may have together, estimated."""
+
+    def model_request(self, turns: Sequence[Turn]) -> ModelRequest:
+        """The next model call, with what the steps before it added. It pushes out the oldest history, where both do not
+        fit."""
+        return ModelRequest(
+            model=self.model,
+            system=self.system,
+            turns=(*(self._history_beside(turns) if turns else self.turns), *turns),
+            max_output_tokens=self.max_output_tokens,
+            temperature=self.temperature,
+            reasoning=self.reasoning,
+        )
+
+    def _history_beside(self, turns: Sequence[Turn]) -> Sequence[Turn]:
+        *earlier, question = self.turns
+        fixed = (question, *turns)
+        room = self.input_tokens - estimate_tokens(self.system) - sum(estimate_turn(turn) for turn in fixed)
+        return (*fit_turns(earlier, room), question)
 
     def __repr__(self) -> str:
         return f"RunContext(conversation={self.conversation.id}, employee={self.employee.id})"
@@ -74,14 +102,22 @@ def open_provider(stored: StoredConfig, keyring: Keyring) -> ProviderConfig:
 
 
 async def load_context(
-    unit: Unit, conversation: Conversation, request: RunCreate, *, keyring: Keyring, limits: RunLimits, position: int
+    unit: Unit,
+    conversation: Conversation,
+    content: str,
+    options: RunOptions,
+    *,
+    keyring: Keyring,
+    limits: RunLimits,
+    position: int,
 ) -> RunContext:
     """Read employee, provider and history, and settle every choice that has defaults.
 
     The request's choice beats the employee's, which beats the tenant's, which beats the server's.
 
     Args:
-        position: the new message's place in the conversation; the history ends before it.
+        content: the message that is to be answered.
+        position: its place in the conversation; the history ends before it.
 
     Raises:
         Conflict: `provider_not_configured` or `employee_deleted`.
@@ -105,7 +141,7 @@ async def load_context(
         turns=fit_history(
             history,
             system=system,
-            message=request.content,
+            message=content,
             window=window,
             answer_room=answer_room,
             estimate=estimate_tokens,
@@ -115,8 +151,9 @@ async def load_context(
         model=model,
         max_output_tokens=answer_room,
         temperature=own.temperature if own.temperature is not None else config.temperature,
-        reasoning=request.reasoning or employee.reasoning or config.reasoning,
+        reasoning=options.reasoning or employee.reasoning or config.reasoning,
         limits=limits,
+        input_tokens=window - answer_room,
     )
 
 

@@ -22,6 +22,8 @@ class Draft:
         self._currency = ""
         self._has_unpriced_calls = False
         self._has_calls = False
+        self._is_resumed = False
+        self._measured_from = 0
         self.speed = Speedometer()
 
     def add_text(self, piece: str) -> None:
@@ -38,6 +40,10 @@ class Draft:
         """Append to the reasoning, which counts towards the same limit."""
         self._spend(piece)
         self._reasoning.append(piece)
+
+    def go_on(self) -> None:
+        """What is in it was written by another process: how fast the text comes is measured from here."""
+        self.speed, self._measured_from, self._is_resumed = Speedometer(), len(self.text), True
 
     def add_call_text(self, text: str) -> None:
         """Count what a tool call is made of towards the same limit.
@@ -78,8 +84,12 @@ class Draft:
         return Cost(micros=self._micros, currency=self._currency)
 
     def stats(self) -> GenerationStats:
-        """How fast the text came. Tokens of tool calls are no text, and no provider counts them apart."""
-        return self.speed.read(self.usage, text_tokens=estimate_tokens(self.text) if self._has_calls else None)
+        """How fast the text came. Where not all that was counted became text that was measured, because of tool calls
+        or of another process, its tokens are estimated.
+        """
+        is_mixed = self._has_calls or self._is_resumed
+        text_tokens = estimate_tokens(self.text[self._measured_from :]) if is_mixed else None
+        return self.speed.read(self.usage, text_tokens=text_tokens)
 
     def _spend(self, piece: str) -> None:
         if len(piece) > self._chars_left:

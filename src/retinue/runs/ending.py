@@ -11,7 +11,7 @@ from retinue.domain.errors import RetinueError
 from retinue.domain.ids import now
 from retinue.domain.messages import MessageStatus
 from retinue.domain.model_io import FinishReason
-from retinue.domain.runs import Run, RunStatus
+from retinue.domain.runs import CancelReceipt, Run, RunStatus
 from retinue.domain.usage import GenerationStats
 from retinue.runs.draft import Draft, text_digest
 
@@ -25,10 +25,28 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Cancelled(msgspec.Struct, frozen=True):
-    pass
+    requested_at: datetime
 
 
-Ending = Completed | Failed | Cancelled
+class Withdrawn(msgspec.Struct, frozen=True):
+    """Cancelled before it started."""
+
+    requested_at: datetime
+
+
+Ending = Completed | Failed | Cancelled | Withdrawn
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """The run belongs to another process by now, or was deleted: nothing is left to be said here."""
+
+
+class HandedOver(msgspec.Struct, frozen=True):
+    """This process stops; the run goes on in another one, or after the next start."""
+
+
+Departure = Lost | HandedOver
+"""How a process can part with a run that has not ended."""
 
 
 class EndState(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +59,7 @@ class EndState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def end_state(ending: Ending) -> EndState:
+    """What an ending makes of the run and its answer."""
     match ending:
         case Completed(reason=reason):
             return EndState(
@@ -52,6 +71,10 @@ def end_state(ending: Ending) -> EndState:
                 message_status=MessageStatus.FAILED,
                 finish_reason="error",
                 error_code=error.problem_code,
+            )
+        case Withdrawn():
+            return EndState(
+                run_status=RunStatus.CANCELLED, message_status=MessageStatus.CANCELLED, finish_reason="withdrawn"
             )
         case Cancelled():
             return EndState(
@@ -79,7 +102,7 @@ def terminal_event(
     match ending:
         case Completed():
             return e.RunCompleted(**fields)
-        case Cancelled():
+        case Cancelled() | Withdrawn():
             return e.RunCancelled(**fields)
         case Failed(error=error):
             return e.RunFailed(
@@ -92,10 +115,35 @@ def terminal_event(
             )
 
 
-async def store_end(unit: Unit, run: Run, state: EndState, draft: Draft, end: e.TerminalEvent) -> bool:
+def receipt_of(ending: Ending, draft: Draft, socket_closed_at: datetime | None) -> CancelReceipt | None:
+    """What a cancelled run has cost; None for every other ending."""
+    if not isinstance(ending, Cancelled | Withdrawn):
+        return None
+    return CancelReceipt(
+        requested_at=ending.requested_at,
+        socket_closed_at=socket_closed_at,
+        tokens_received=draft.usage.output_tokens if draft.usage else None,
+        charged=draft.total_cost,
+        provenance=draft.usage.provenance if draft.usage else None,
+    )
+
+
+async def store_end(
+    unit: Unit,
+    run: Run,
+    state: EndState,
+    draft: Draft,
+    end: e.TerminalEvent,
+    *,
+    receipt: CancelReceipt | None = None,
+    appended: int | None = None,
+) -> bool:
     """Write run, answer and tool log, if the run is still ours to end; false and nothing written if not.
 
     The caller adds the events and the ledger's closings in the same transaction.
+
+    Args:
+        appended: nothing is written if more messages than these were appended to the run.
     """
     at: datetime = now()
     is_ours = await unit.runs.finish(
@@ -110,9 +158,13 @@ async def store_end(unit: Unit, run: Run, state: EndState, draft: Draft, end: e.
         event_count=end.event_count,
         text_sha256=end.text_sha256,
         at=at,
+        receipt=receipt,
+        appended=appended,
     )
     if not is_ours:
         return False
+    if appended is None:
+        await _keep_untaken(unit, run)
     await unit.messages.finish(
         run.message_id,
         content=draft.text,
@@ -129,3 +181,9 @@ async def store_end(unit: Unit, run: Run, state: EndState, draft: Draft, end: e.
     if end.tool_log:
         await unit.tool_calls.add_all(run, end.tool_log, at=at)
     return True
+
+
+async def _keep_untaken(unit: Unit, run: Run) -> None:
+    """Messages that the run did not get to stay in the conversation, unanswered."""
+    for message in await unit.messages.appended(run.id):
+        await unit.messages.change_status(message.id, to=MessageStatus.COMPLETED, from_=MessageStatus.PENDING)

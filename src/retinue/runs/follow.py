@@ -1,32 +1,53 @@
-"""Reads a run's events from any position, live or later."""
+"""Reads runs' events from any position, live or later."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from uuid import UUID
 
+import msgspec
+
 from retinue.coordination.base import EventLog, Tail
-from retinue.db.session import Database
-from retinue.domain.errors import StreamBroken
+from retinue.db.session import Database, Unit
+from retinue.domain.errors import InvalidRequest, NotFound, StorageFailed, StreamBroken, StreamMoved, Unavailable
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import START, Position
+from retinue.domain.ids import START, Position, event_id
 from retinue.domain.runs import ACTIVE_STATUSES
+from retinue.runs.looks import Look, Looks
+from retinue.runs.wakes import Wakes, Watch
 
 POLL_SECONDS = 0.5
-PAGE_ROWS = 16
-"""Rows of the stored log that are read at once; one row holds up to a batch of events."""
+QUIET_SECONDS = 15.0
+"""Between two looks for a conversation's next run. A signal tells of it; while signals may get lost, see `Lookout`."""
+PATIENCE_SECONDS = 20.0
+"""How long a follower waits for a database that is away."""
+
+
+class ConversationPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a reader of a conversation is."""
+
+    ordinal: int
+    """Of the newest run that it needs nothing more of."""
+    places: Mapping[UUID, Position] = {}
+    """How far it has read other runs."""
+    last_event_id: str | None = None
+    """Where nothing has been read and nothing is active: the id by which it can come back to this place."""
 
 
 class Follower:
     """Merges the live tail with the stored log.
 
-    Guarantees: events come in the order of their positions, each once, without a hole; the last one is terminal. A
-    reader that takes its time makes nobody else wait: what it misses live it reads from the database. No connection is
-    held between two batches.
+    Guarantees: events come in the order of their positions, each once, without a hole; the last one is terminal. What
+    is not kept any more is told as a snapshot. A reader that takes its time makes nobody else wait: what it misses
+    live it reads from the database. No connection is held between two batches.
     """
 
-    def __init__(self, database: Database, log: EventLog, stopping: asyncio.Event) -> None:
+    def __init__(self, database: Database, log: EventLog, wakes: Wakes, stopping: asyncio.Event) -> None:
         self._database = database
+        self._looks = Looks(database)
+        self.read = self._looks.read
         self._log = log
+        self._wakes = wakes
         self._stopping = stopping
 
     async def follow(
@@ -36,59 +57,185 @@ class Follower:
 
         Raises:
             StreamBroken: the run's end could not be stored, the run was deleted, it ended before it came to `after`,
-                or this process stops while the run goes on elsewhere.
+                or the database stays away.
+            StreamMoved: this process stops while the run goes on elsewhere.
         """
-        cursor, was_over = after, False
-        while True:
-            async with self._log.tail(run_id) as tail:
-                while events := await self._next(tail, tenant_id, run_id, cursor):
+        reader = _Reader(tenant_id, run_id, after)
+        while not reader.is_done:
+            async with (
+                self._log.tail(tenant_id, run_id) as tail,
+                aclosing(self._through(tail, reader)) as batches,
+            ):
+                async for events in batches:
                     yield events
-                    cursor = events[-1].position
-                    if events[-1].is_terminal:
-                        return
-            if was_over:
-                await self._require_reached(tenant_id, run_id, cursor)
-                return
-            # The end and its event are one commit: once the run is over, one more look finds all there is.
-            was_over = await self._is_over(tenant_id, run_id)
-            if not was_over:
-                await self._pause()
+            if not reader.is_done:
+                await self._pause(reader.conversation_id)
 
-    async def _next(self, tail: Tail, tenant_id: UUID, run_id: UUID, cursor: Position) -> Sequence[RecordedEvent]:
-        """Wait for what comes after `cursor`; empty if the tail is closed and the database has no more."""
-        while True:
-            batch = await tail.take(cursor)
+    async def _through(self, tail: Tail, reader: "_Reader") -> AsyncGenerator[Sequence[RecordedEvent], None]:
+        """Everything that comes through a tail, holes filled; ends when the tail is closed or the run over."""
+        while not reader.is_done:
+            batch = await tail.take(reader.cursor)
             if batch.is_broken and not batch.has_gap:
                 raise StreamBroken
-            events = batch.events or await self._stored(tenant_id, run_id, cursor)
-            if events or (batch.is_closed and not batch.is_broken):
-                return events
+            events = batch.events or await self._patiently(reader, is_final=batch.is_broken)
+            if events:
+                reader.advance(events)
+                yield events
+                continue
             if batch.is_broken:
                 raise StreamBroken
-            await self._pause()
+            if batch.is_closed:
+                return
+            if self._stopping.is_set():
+                raise StreamMoved
+            if not batch.is_idle:
+                # The run is live here, and its newest events are on their way to the database.
+                await self._pause(reader.conversation_id)
 
-    async def _is_over(self, tenant_id: UUID, run_id: UUID) -> bool:
-        async with self._database.unit(tenant_id, read_only=True) as unit:
-            run = await unit.runs.find(run_id)
-        if run is None:
-            raise StreamBroken
-        return run.status not in ACTIVE_STATUSES
+    async def _patiently(self, reader: "_Reader", *, is_final: bool) -> Sequence[RecordedEvent]:
+        """What the database has for a reader.
 
-    async def _require_reached(self, tenant_id: UUID, run_id: UUID, cursor: Position) -> None:
-        """A reader that asked for more than the run came to has not read its end and must not be told so."""
-        async with self._database.unit(tenant_id, read_only=True) as unit:
-            if await unit.run_events.last_position(run_id) < cursor:
-                raise StreamBroken
-
-    async def _stored(self, tenant_id: UUID, run_id: UUID, after: Position) -> Sequence[RecordedEvent]:
-        async with self._database.unit(tenant_id, read_only=True) as unit:
-            return await unit.run_events.read(run_id, after=after, limit_rows=PAGE_ROWS)
-
-    async def _pause(self) -> None:
-        """The run is alive in another process, or its newest events are on their way to the database."""
+        Raises:
+            StreamBroken: the run was deleted, ended before it came to the reader's place, or the database stays away.
+        """
         try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._stopping.wait()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while True:
+                    try:
+                        look = await self._looks.after(
+                            reader.tenant_id, reader.run_id, reader.cursor, is_final=is_final
+                        )
+                    except Unavailable:
+                        await self._pause(reader.conversation_id)
+                    else:
+                        return reader.see(look)
         except TimeoutError:
-            return
-        raise StreamBroken
+            raise StreamBroken("The stored events cannot be read at the moment.") from None
+        except StorageFailed:
+            raise StreamBroken("The stored events cannot be read.") from None
+
+    async def follow_conversation(
+        self, tenant_id: UUID, conversation_id: UUID, start: ConversationPlace
+    ) -> AsyncGenerator[Sequence[RecordedEvent], None]:
+        """Yield batches of all runs of a conversation from a place, one run after the other in the order of their
+        starts. Ends when the conversation is closed and everything has been told.
+
+        Raises:
+            StreamBroken, StreamMoved: see `follow`; also when the conversation was deleted.
+        """
+        ordinal, places = start.ordinal, dict(start.places)
+        with self._wakes.watch(conversation_id) as watch:
+            while True:
+                watch.begin()
+                try:
+                    found = await self._looks.next_run(tenant_id, conversation_id, ordinal)
+                except Unavailable:
+                    await self._pause(conversation_id)
+                    continue
+                if found.run is None and found.is_last:
+                    return
+                if found.run is None or found.run.ordinal is None:
+                    await self._stay(watch)
+                    continue
+                ordinal = found.run.ordinal
+                place = places.pop(found.run.id, START)
+                async with aclosing(self.follow(tenant_id, found.run.id, place)) as batches:
+                    async for events in batches:
+                        yield events
+
+    async def conversation_place(
+        self, tenant_id: UUID, conversation_id: UUID, after: tuple[UUID, Position] | None = None
+    ) -> ConversationPlace:
+        """Where a stream of the conversation has to begin so that nothing is missed from now on.
+
+        Behind the event that `after` names; without it with the run that is active, from its first event. The id
+        `<conversation>:0-0` stands before its first run.
+
+        Raises:
+            NotFound: no such conversation, or no such run in it.
+        """
+        async with self._database.unit(tenant_id, read_only=True) as unit:
+            await unit.conversations.get(conversation_id)
+            if after == (conversation_id, START):
+                return ConversationPlace(ordinal=0)
+            if after is not None:
+                run = await unit.runs.find(after[0])
+                if run is None or run.conversation_id != conversation_id:
+                    raise NotFound("There is no such run in this conversation.")
+                if run.ordinal is not None:
+                    return ConversationPlace(ordinal=run.ordinal - 1, places={run.id: after[1]})
+            # Before looking for the active run: one that starts in between is then among those that follow.
+            newest = await unit.runs.next_ordinal(conversation_id) - 1
+            active = await unit.runs.active(conversation_id)
+            if active is not None and active.ordinal is not None:
+                return ConversationPlace(ordinal=active.ordinal - 1, places=dict([after] if after else []))
+            last = None if after else await _last_event_id(unit, conversation_id, newest)
+            return ConversationPlace(ordinal=newest, places=dict([after] if after else []), last_event_id=last)
+
+    async def place(self, tenant_id: UUID, run_id: UUID, position: Position) -> bool:
+        """Whether nothing will ever follow this position: the run has ended, and the position is its end.
+
+        Raises:
+            NotFound: no such run.
+            InvalidRequest: `unknown_event_id`; the run has no such event and will have none.
+        """
+        async with self._database.unit(tenant_id, read_only=True) as unit:
+            run = await unit.runs.get(run_id)
+            if run.status in ACTIVE_STATUSES:
+                last = None
+            else:
+                last = await unit.run_events.last_position(run_id)
+        if position.attempt > run.attempt or (last is not None and position > last):
+            raise InvalidRequest("The run has no such event.", code="unknown_event_id")
+        return last == position
+
+    async def _pause(self, conversation_id: UUID | None) -> None:
+        """Until there is news of the conversation, or it is time to look again."""
+        self._go_on()
+        if conversation_id is None:
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            await self._wakes.wait(conversation_id, POLL_SECONDS)
+        self._go_on()
+
+    async def _stay(self, watch: Watch) -> None:
+        """Until the conversation has news; it may take long."""
+        self._go_on()
+        await watch.wait(QUIET_SECONDS)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._stopping.is_set():
+            raise StreamMoved
+
+
+async def _last_event_id(unit: Unit, conversation_id: UUID, newest: int) -> str:
+    """Of the newest run; the place before all runs if there is none."""
+    run = await unit.runs.next_started(conversation_id, newest - 1) if newest else None
+    if run is None:
+        return event_id(conversation_id, START)
+    return event_id(run.id, await unit.run_events.last_position(run.id))
+
+
+class _Reader:
+    """One follower's way through a run."""
+
+    def __init__(self, tenant_id: UUID, run_id: UUID, cursor: Position) -> None:
+        self.tenant_id = tenant_id
+        self.run_id = run_id
+        self.cursor = cursor
+        self.conversation_id: UUID | None = None
+        self.is_done = False
+        """It has read the end."""
+
+    def advance(self, events: Sequence[RecordedEvent]) -> None:
+        self.cursor = events[-1].position
+        self.is_done = events[-1].is_terminal
+
+    def see(self, look: Look) -> Sequence[RecordedEvent]:
+        """Raises: StreamBroken; who asked for more than the run came to has not read its end."""
+        if look.is_over and look.last < self.cursor:
+            raise StreamBroken
+        self.conversation_id = look.conversation_id or self.conversation_id
+        self.is_done = look.is_over
+        return look.events

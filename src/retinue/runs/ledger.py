@@ -7,7 +7,7 @@ import msgspec
 
 from retinue.db.session import Database, Unit
 from retinue.domain import events as e
-from retinue.domain.errors import ProviderError
+from retinue.domain.errors import ProcessLost, ProviderError
 from retinue.domain.ids import new_id, now
 from retinue.domain.model_io import ModelRequest
 from retinue.domain.runs import CallOutcome, LedgerEntry, Run
@@ -28,7 +28,15 @@ class CallLedger:
     """
 
     def __init__(
-        self, *, database: Database, run: Run, provider: ProviderConfig, model: str, recorder: Recorder, draft: Draft
+        self,
+        *,
+        database: Database,
+        run: Run,
+        provider: ProviderConfig,
+        model: str,
+        recorder: Recorder,
+        draft: Draft,
+        first_step: int = 1,
     ) -> None:
         self._database = database
         self._run = run
@@ -36,7 +44,9 @@ class CallLedger:
         self._model = model
         self._recorder = recorder
         self._draft = draft
-        self._step = _StepAccount(1)
+        self._step = _StepAccount(first_step)
+        self.aborted_at: datetime | None = None
+        """When a call was cut off and its connection closed."""
         self._open: UUID | None = None
         self._closings: list[_Closing] = []
         self._is_first_open_stored = False
@@ -53,6 +63,9 @@ class CallLedger:
         self._step = _StepAccount(number, request, assembler)
 
     async def opened(self, tries: int) -> None:
+        """Raises: ProcessLost; whoever may not own the run any more asks no provider again."""
+        if not self._recorder.hold.is_held:
+            raise ProcessLost
         self._draft.speed.call_started()
         if self._is_first_open_stored:
             self._is_first_open_stored = False
@@ -73,6 +86,9 @@ class CallLedger:
             return
         usage = self._step.settle(outcome, usage)
         cost = self._cost(usage) if usage else None
+        closed_at = now()
+        if outcome is CallOutcome.ABORTED:
+            self.aborted_at = closed_at
         self._closings.append(
             _Closing(
                 id=self._open,
@@ -80,7 +96,7 @@ class CallLedger:
                 usage=usage,
                 cost=cost,
                 error_code=error.problem_code if error else None,
-                at=now(),
+                at=closed_at,
             )
         )
         self._open = None
@@ -90,6 +106,11 @@ class CallLedger:
             self._recorder.record(
                 e.UsageRecorded(step=self._step.number, provider=name, model=self._model, usage=usage, cost=cost)
             )
+
+    @property
+    def has_closings(self) -> bool:
+        """Whether something is to be closed."""
+        return bool(self._closings)
 
     async def write_closings(self, unit: Unit) -> None:
         """Close what is to be closed, inside the caller's transaction. Safe to repeat: a row closes only once."""

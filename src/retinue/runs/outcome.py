@@ -8,9 +8,10 @@ from retinue.domain.model_io import AssistantTurn, FinishReason
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """The model has said what it wants to say; the run completes."""
+    """The model has said what it wants to say; the run completes, unless another message has been appended to it."""
 
     reason: FinishReason
+    turn: AssistantTurn
 
 
 class RequestedCall(msgspec.Struct, frozen=True, kw_only=True):

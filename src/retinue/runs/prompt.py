@@ -15,6 +15,7 @@ from retinue.domain.employees import Employee
 from retinue.domain.errors import FieldError, InvalidRequest
 from retinue.domain.messages import Message, Role
 from retinue.domain.model_io import AssistantTurn, ReasoningBlock, Turn, UserTurn
+from retinue.providers.estimate import estimate_turn
 
 Estimate = Callable[[str], int]
 
@@ -71,6 +72,18 @@ def fit_history(
         _as_turn(part, echo_reasoning=echo_reasoning) for turn in reversed(kept) for part in turn if part.content
     ]
     return (*earlier, UserTurn(message))
+
+
+def fit_turns(turns: Sequence[Turn], room: float) -> Sequence[Turn]:
+    """The newest of these turns that fit into so many tokens, beginning with a user's."""
+    first = len(turns)
+    for number in range(len(turns) - 1, -1, -1):
+        room -= HISTORY_MARGIN * estimate_turn(turns[number])
+        if room < 0:
+            break
+        if isinstance(turns[number], UserTurn):
+            first = number
+    return turns[first:]
 
 
 def _whole_turns(history: Sequence[Message]) -> list[list[Message]]:

@@ -1,15 +1,16 @@
 """The only writer of a run's events."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from retinue.coordination.base import EventLog
-from retinue.domain.errors import StorageFailed
-from retinue.domain.events import RecordedEvent, RunEvent, TerminalEvent
+from retinue.domain.errors import ProcessLost, StorageFailed
+from retinue.domain.events import RecordedEvent, RunEvent
 from retinue.domain.ids import Position, now
 from retinue.runs.event_writer import EventWriter
+from retinue.runs.lease import Hold
 
 MAX_UNSTORED = 8192
 """Events that may wait for the database before the run is failed instead of growing on."""
@@ -20,13 +21,29 @@ ROOM_SECONDS = 20.0
 
 
 class Recorder:
-    """Numbers each event, publishes it at once and has it stored in batches.
+    """Numbers each event of one attempt, publishes it at once and has it stored in batches.
 
-    Positions of an attempt are contiguous from 1. The terminal event is numbered by `seal` and published by `announce`,
-    so that the commit stands between the two.
+    Positions of an attempt are contiguous from 1. Nothing is published once the hold on the run has run out. The
+    terminal event is numbered by `seal` and published by `announce`, so that the commit stands between the two.
     """
 
-    def __init__(self, *, tenant_id: UUID, run_id: UUID, attempt: int, log: EventLog, writer: EventWriter) -> None:
+    def __init__(
+        self,
+        *,
+        tenant_id: UUID,
+        run_id: UUID,
+        attempt: int,
+        log: EventLog,
+        writer: EventWriter,
+        hold: Hold,
+        seq: int = 0,
+        earlier: int = 0,
+    ) -> None:
+        """
+        Args:
+            seq: events of this attempt that are stored already.
+            earlier: stored events of earlier attempts.
+        """
         self.tenant_id = tenant_id
         self.run_id = run_id
         self.attempt = attempt
@@ -34,22 +51,37 @@ class Recorder:
         """Held while a batch of this run is on its way to the database."""
         self.on_lost: Callable[[], None] = lambda: None
         """Called when the database takes no more events of this attempt: the run was deleted or taken over."""
+        self.hold = hold
         self._log = log
         self._writer = writer
-        self._seq = 0
+        self._seq = seq
+        self._earlier = earlier
         self._unstored: list[RecordedEvent] = []
         self._taken = asyncio.Event()
 
     @property
     def event_count(self) -> int:
-        return self._seq
+        """Over all attempts."""
+        return self._earlier + self._seq
+
+    @property
+    def position(self) -> Position:
+        """Of the newest event."""
+        return Position(self.attempt, self._seq)
+
+    def open(self) -> None:
+        """The run goes live here."""
+        self._log.open(self.tenant_id, self.run_id)
 
     def record(self, event: RunEvent) -> None:
         """Number and publish an event. Never waits.
 
         Raises:
+            ProcessLost: the hold on the run has run out; somebody else may own it by now.
             StorageFailed: too many events wait for a database that does not take them.
         """
+        if not self.hold.is_held:
+            raise ProcessLost
         self.require_room()
         recorded = self._number(event)
         self._unstored.append(recorded)
@@ -93,13 +125,30 @@ class Recorder:
     def put_back(self, events: list[RecordedEvent]) -> None:
         self._unstored[:0] = events
 
-    def seal(self, event: TerminalEvent) -> RecordedEvent:
-        """Number the last event without publishing it."""
+    def seal(self, event: RunEvent) -> RecordedEvent:
+        """Number an event that is published after its commit: the last one, or one that must not get lost."""
         return self._number(event)
+
+    def unseal(self) -> None:
+        """The run goes on after all: the number of the sealed event is free again."""
+        self._seq -= 1
+
+    def tell(self, sealed: Sequence[RecordedEvent], *, is_stored: bool) -> None:
+        """Publish sealed events that are not the end. What nobody knows to be stored is stored again."""
+        if is_stored or self.hold.is_held:
+            for event in sealed:
+                self._log.publish(event)
+        if sealed and not is_stored:
+            self._unstored += sealed
+            self._writer.notice(self, len(self._unstored))
 
     def announce(self, terminal: RecordedEvent) -> None:
         """Publish the last event, after its commit, and close the live tail."""
         self._log.publish(terminal)
+        self._log.close(self.run_id)
+
+    def leave(self) -> None:
+        """The run goes on elsewhere, or is gone: followers here look for it in the database."""
         self._log.close(self.run_id)
 
     def abandon(self) -> None:
@@ -108,9 +157,9 @@ class Recorder:
 
     def _number(self, event: RunEvent) -> RecordedEvent:
         self._seq += 1
-        return RecordedEvent(self.run_id, Position(self.attempt, self._seq), _milliseconds(now()), event)
+        return RecordedEvent(self.run_id, Position(self.attempt, self._seq), milliseconds(now()), event)
 
 
-def _milliseconds(at: datetime) -> datetime:
+def milliseconds(at: datetime) -> datetime:
     """As precise as it is stored, so that an event reads the same live and later."""
     return at.replace(microsecond=at.microsecond // 1000 * 1000)

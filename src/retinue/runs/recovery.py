@@ -1,115 +1,133 @@
-"""Ends runs whose process is gone."""
+"""Takes runs over whose process is gone: they go on from their last completed step, or they end."""
 
+import sys
 from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
 
 from retinue.db.session import Database, Unit
-from retinue.domain import events as e
-from retinue.domain.errors import ProcessLost, RetinueError, StorageFailed
-from retinue.domain.events import AttemptStarted, RecordedEvent
-from retinue.domain.ids import START, Position, event_id, now
-from retinue.domain.messages import ToolLogEntry
-from retinue.domain.runs import CallOutcome, Run
-from retinue.domain.usage import GenerationStats
+from retinue.domain.errors import (
+    Conflict,
+    InternalError,
+    InvalidRequest,
+    NotFound,
+    ProcessLost,
+    RetinueError,
+    SecretUnreadable,
+    Unavailable,
+)
+from retinue.domain.events import AttemptStarted, RecordedEvent, RunEvent
+from retinue.domain.ids import event_id, now
+from retinue.domain.runs import Checkpoint, Run
+from retinue.runs.boundary import count_taken, last_taking, turns_of
 from retinue.runs.draft import Draft
-from retinue.runs.ending import Failed, end_state, store_end, terminal_event
-from retinue.runs.lease import Lease
+from retinue.runs.ending import Cancelled, Ending, Failed
+from retinue.runs.factory import RunnerFactory, run_started
+from retinue.runs.lease import clock
+from retinue.runs.lost_calls import settle_calls
+from retinue.runs.replay import Replay, fill, read_log
+from retinue.runs.runner import Beginning, Runner
+from retinue.runs.unrun import end_unrun
 
 _log = structlog.get_logger(__name__)
 
-PAGE_ROWS = 64
+CANNOT_START = (Conflict, InvalidRequest, NotFound, SecretUnreadable)
+"""What no second try would mend: the run fails with it."""
 
 
-async def end_lost_runs(database: Database, lease: Lease, *, limit: int = 100) -> int:
-    """End every run whose lease has expired as `process_lost`, keeping what it had written. Returns how many.
+class Recovery:
+    """Claims a run under the next attempt, which takes the right to write from whoever had it before."""
 
-    A run is claimed first, which counts its attempt up: should its process only have been slow, whatever that process
-    still writes carries the old attempt and changes nothing.
-    """
-    async with database.operator() as operator:
-        lost = await operator.active_runs_with_expired_lease(limit)
-    ended = 0
-    for tenant_id, run_id in lost:
+    def __init__(self, database: Database, factory: RunnerFactory) -> None:
+        self._database = database
+        self._factory = factory
+
+    async def take_over(self, tenant_id: UUID, run_id: UUID) -> Runner | None:
+        """A runner that goes on with the run; None if there is nothing to run, because it ended here or is not lost.
+
+        Raises:
+            Unavailable: the database is away; nothing has changed.
+        """
         try:
-            ended += await _end_lost_run(database, lease, tenant_id, run_id)
-        except RetinueError as error:
-            # The others must not wait for it; it comes again with the next round.
-            _log.error("lost_run_not_ended", run_id=str(run_id), code=error.problem_code)
-    return ended
+            async with self._database.unit(tenant_id) as unit:
+                asked_at = clock()
+                run = await self._claim(unit, run_id)
+                return None if run is None else await self._resume(unit, run, asked_at)
+        except Unavailable:
+            raise
+        except Exception as error:
+            # It must not be tried for ever: a run whose recovery fails ends.
+            _log.exception("recovery_failed", run_id=str(run_id))
+            await self._give_up(tenant_id, run_id, error)
+            return None
 
-
-async def close_orphaned_calls(database: Database, lease: Lease) -> int:
-    """Close ledger rows that nobody will close: their process died and their run was deleted. Returns how many."""
-    async with database.operator() as operator:
-        return await operator.close_orphaned_calls(lease.seconds * 2, error_code=ProcessLost.code)
-
-
-async def _end_lost_run(database: Database, lease: Lease, tenant_id: UUID, run_id: UUID) -> bool:
-    async with database.unit(tenant_id) as unit:
+    async def _claim(self, unit: Unit, run_id: UUID) -> Run | None:
         seen = await unit.runs.find(run_id)
         if seen is None:
-            return False
-        run = await unit.runs.claim(run_id, seen.attempt, owner=lease.owner, lease_seconds=lease.seconds)
-        return run is not None and await _store_loss(unit, run)
+            return None
+        lease = self._factory.lease
+        return await unit.runs.claim(run_id, seen.attempt, owner=lease.owner, lease_seconds=lease.seconds)
+
+    async def _resume(self, unit: Unit, run: Run, asked_at: float) -> Runner | None:
+        replay = await read_log(unit, run)
+        if run.cancel_requested_at is not None:
+            await self._end(unit, run, replay, Cancelled(run.cancel_requested_at))
+            return None
+        if run.attempt > self._factory.limits.max_attempts or not replay.is_whole:
+            await self._end(unit, run, replay, Failed(ProcessLost()))
+            return None
+        try:
+            return await self._runner(unit, run, replay, asked_at)
+        except CANNOT_START as error:
+            await self._end(unit, run, replay, Failed(error))
+            return None
+
+    async def _runner(self, unit: Unit, run: Run, replay: Replay, asked_at: float) -> Runner:
+        context = await self._factory.stored_context(unit, run)
+        checkpoints = await unit.checkpoints.list(run.id)
+        turns = turns_of(checkpoints)
+        kept = replay.upto(checkpoints[-1].position if checkpoints else None)
+        draft = fill(self._factory.draft(), kept)
+        draft.go_on()
+        runner = self._factory.make(
+            run,
+            context,
+            Beginning(
+                draft=draft,
+                opening=_opening(run, kept, checkpoints),
+                completed_steps=checkpoints[-1].step if checkpoints else 0,
+                turns=turns,
+                taken=count_taken(checkpoints),
+                counted_from=last_taking(checkpoints),
+            ),
+            asked_at,
+            earlier=replay.count,
+        )
+        await settle_calls(unit, run, draft, replay.events, context=context, turns=turns, at=now())
+        await unit.ledger.open(runner.first_entry())
+        return runner
+
+    async def _give_up(self, tenant_id: UUID, run_id: UUID, error: Exception) -> None:
+        ending = Failed(error if isinstance(error, RetinueError) else InternalError())
+        async with self._database.unit(tenant_id) as unit:
+            if run := await self._claim(unit, run_id):
+                await self._end(unit, run, await read_log(unit, run), ending)
+
+    async def _end(self, unit: Unit, run: Run, replay: Replay, ending: Ending) -> None:
+        """End the run with everything that had reached the log."""
+        # Without a bound: what was written under another limit is kept all the same.
+        draft = fill(Draft(max_chars=sys.maxsize), replay.events)
+        await settle_calls(unit, run, draft, replay.events, at=now())
+        last = event_id(run.id, replay.events[-1].position) if replay.events else None
+        boundary = AttemptStarted(attempt=run.attempt, discard_after=last)
+        opening = (boundary,) if replay.events else (run_started(run), boundary)
+        await end_unrun(unit, run, ending, draft, before=opening, earlier=replay.count)
 
 
-async def _store_loss(unit: Unit, run: Run) -> bool:
-    draft, count, last = await _rebuild(unit, run)
-    ending = Failed(ProcessLost())
-    end = terminal_event(
-        ending, run, draft, stats=GenerationStats(), event_count=count + 2, metadata=await _metadata(unit, run)
-    )
-    if not await store_end(unit, run, end_state(ending), draft, end):
-        return False
-    boundary = AttemptStarted(attempt=run.attempt, discard_after=event_id(run.id, last) if count else None)
-    terminal = RecordedEvent(run.id, Position(run.attempt, 2), now(), end)
-    await unit.run_events.add(
-        run.id, run.attempt, [RecordedEvent(run.id, Position(run.attempt, 1), terminal.at, boundary), terminal]
-    )
-    await unit.ledger.close_open(run.id, outcome=CallOutcome.ABORTED, error_code=ProcessLost.code, at=terminal.at)
-    return True
-
-
-async def _rebuild(unit: Unit, run: Run) -> tuple[Draft, int, Position]:
-    """The draft as far as its events reached the database, their number, and the last one's position."""
-    draft, count, cursor = Draft(max_chars=2**63), 0, START
-    try:
-        while events := await unit.run_events.read(run.id, after=cursor, limit_rows=PAGE_ROWS):
-            _replay(draft, events)
-            count += len(events)
-            cursor = events[-1].position
-    except StorageFailed:
-        # Unreadable from here on. What could be read counts; the run must end.
-        _log.error("events_unreadable", run_id=str(run.id), after=str(cursor))
-    return draft, count, cursor
-
-
-def _replay(draft: Draft, events: Sequence[RecordedEvent]) -> None:
-    for recorded in events:
-        match recorded.event:
-            case e.TextDelta(delta=delta):
-                draft.add_text(delta)
-            case e.ReasoningDelta(delta=delta):
-                draft.add_reasoning(delta)
-            case e.UsageRecorded(usage=usage, cost=cost):
-                draft.add_call(usage, cost)
-            case e.ToolCallFinished() as call:
-                draft.tool_log.append(
-                    ToolLogEntry(
-                        tool_call_id=call.tool_call_id,
-                        name=call.tool,
-                        args=call.args,
-                        result=call.result,
-                        error=call.error,
-                        duration_ms=call.duration_ms,
-                    )
-                )
-            case _:
-                pass
-
-
-async def _metadata(unit: Unit, run: Run) -> dict[str, object]:
-    calls = await unit.ledger.list(run.id)
-    return {"provider": calls[-1].provider, "model": calls[-1].model} if calls else {}
+def _opening(run: Run, kept: Sequence[RecordedEvent], checkpoints: Sequence[Checkpoint]) -> tuple[RunEvent, ...]:
+    """The boundary between the attempts. A log of which nothing counts begins anew."""
+    if not kept:
+        return (run_started(run), AttemptStarted(attempt=run.attempt, discard_after=None))
+    last = checkpoints[-1].position if checkpoints else kept[-1].position
+    return (AttemptStarted(attempt=run.attempt, discard_after=event_id(run.id, last)),)

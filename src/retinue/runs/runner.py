@@ -1,20 +1,26 @@
-"""One run from its first event to its end, whatever happens in between."""
+"""One run in this process, from its first event here to its end, whatever happens in between."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import structlog
-import tenacity
 
-from retinue.db.session import Database, Unit
+from retinue.db.session import Database
 from retinue.domain import events as e
-from retinue.domain.errors import InternalError, ProcessLost, RetinueError, RunTimeout, StorageFailed, Unavailable
+from retinue.domain.errors import InternalError, ProcessLost, RetinueError, RunTimeout
+from retinue.domain.ids import now
+from retinue.domain.model_io import Turn
 from retinue.domain.policy import RetryPolicy
 from retinue.domain.runs import LedgerEntry, Run
 from retinue.providers.base import Provider
+from retinue.runs.boundary import Boundary
+from retinue.runs.concluding import Conclusion, Result
 from retinue.runs.context import RunContext
+from retinue.runs.departing import hand_over, let_go
 from retinue.runs.draft import Draft
-from retinue.runs.ending import Cancelled, Completed, Ending, Failed, end_state, store_end, terminal_event
+from retinue.runs.ending import Cancelled, Completed, Departure, Ending, Failed, HandedOver, Lost, end_state
 from retinue.runs.event_writer import EventWriter
 from retinue.runs.ledger import CallLedger
 from retinue.runs.loop import Loop
@@ -22,12 +28,26 @@ from retinue.runs.recorder import Recorder
 
 _log = structlog.get_logger(__name__)
 
-STORE_END_SECONDS = 20.0
-"""How long an end that the database does not take is tried again."""
+
+class Beginning(msgspec.Struct, frozen=True, kw_only=True):
+    """From where a runner takes a run on."""
+
+    draft: Draft
+    opening: Sequence[e.RunEvent] = ()
+    """The first events that it records."""
+    completed_steps: int = 0
+    turns: tuple[Turn, ...] = ()
+    """What the completed steps added to the conversation with the model."""
+    taken: int = 0
+    """Appended messages that are among the turns or the history."""
+    counted_from: int = 0
+    """The completed step behind which the bound on steps begins."""
 
 
 class Runner:
-    """Runs once. Ends in exactly one terminal event, which follows its commit, or breaks the followers off."""
+    """Runs once. Ends in exactly one terminal event, which follows its commit; or parts with the run, which then goes
+    on in another process; or, if nothing can be stored, breaks its followers off.
+    """
 
     def __init__(
         self,
@@ -39,6 +59,7 @@ class Runner:
         writer: EventWriter,
         database: Database,
         retries: RetryPolicy,
+        beginning: Beginning,
     ) -> None:
         self.run = run
         self._context = context
@@ -46,7 +67,9 @@ class Runner:
         self._recorder = recorder
         self._writer = writer
         self._database = database
-        self._draft = Draft(max_chars=context.limits.max_answer_chars)
+        self._draft = beginning.draft
+        self._opening = beginning.opening
+        self._boundary = Boundary(database, run, recorder, taken=beginning.taken)
         self._ledger = CallLedger(
             database=database,
             run=run,
@@ -54,6 +77,7 @@ class Runner:
             model=context.model,
             recorder=recorder,
             draft=self._draft,
+            first_step=beginning.completed_steps + 1,
         )
         self._loop = Loop(
             context=context,
@@ -62,10 +86,15 @@ class Runner:
             draft=self._draft,
             ledger=self._ledger,
             retries=retries,
+            boundary=self._boundary,
+            completed_steps=beginning.completed_steps,
+            turns=beginning.turns,
+            counted_from=beginning.counted_from,
         )
+        self._conclusion = Conclusion(database, run, recorder, self._ledger, self._draft)
         recorder.on_lost = self.lose
         self._task: asyncio.Task[None] | None = None
-        self._stop: Ending | None = None
+        self._stop: Ending | Departure | None = None
         self._is_ending = False
 
     def first_entry(self) -> LedgerEntry:
@@ -73,122 +102,117 @@ class Runner:
         return self._ledger.first_entry()
 
     def begin(self) -> None:
-        """Record the first event, so that a follower has an id at once."""
-        self._recorder.record(
-            e.RunStarted(
-                conversation_id=self.run.conversation_id,
-                employee_id=self.run.employee_id,
-                user_message_id=self.run.user_message_id,
-                message_id=self.run.message_id,
-                attempt=self.run.attempt,
-            )
-        )
+        """Go live and record the first events, so that a follower has an id at once.
 
-    def stop(self, ending: Ending) -> None:
+        Raises:
+            ProcessLost: storing the start took longer than the lease; the run is found by whoever looks for lost ones.
+        """
+        self._recorder.open()
+        try:
+            for event in self._opening:
+                self._recorder.record(event)
+        except RetinueError:
+            self._recorder.leave()
+            raise
+
+    def renew(self, asked_at: float) -> None:
+        """The lease was renewed; the database was asked at this time of `lease.clock`."""
+        self._recorder.hold.renew(asked_at)
+
+    def cancel(self) -> None:
         """End the run now; the provider's socket is closed. Works before the start, and does nothing near the end."""
-        if self._is_ending or self._stop is not None:
-            return
-        self._stop = ending
-        if self._task is not None:
-            self._task.cancel()
+        self._interrupt(Cancelled(now()))
 
     def lose(self) -> None:
         """The run was deleted, or another process has taken it over: stop asking the model for nobody."""
-        self.stop(Failed(ProcessLost()))
+        self._interrupt(Lost())
+
+    def hand_over(self) -> None:
+        """Store what there is and let go of the run, so that it goes on in another process."""
+        self._interrupt(HandedOver())
+
+    def _interrupt(self, stop: Ending | Departure) -> None:
+        if self._stop is not None:
+            return
+        self._stop = stop
+        # A run that is about to end may still go on; then it finds the word that came meanwhile.
+        if self._task is not None and not self._is_ending:
+            self._task.cancel()
 
     async def execute(self) -> None:
-        """Run to the end and store it. Raises nothing."""
+        """Run until the run is over or somebody else's. Raises nothing."""
         self._task = asyncio.current_task()
-        ending = self._stop or await self._run_loop()
-        self._is_ending = True
-        self._ledger.abort_open()
-        await self._end(ending)
+        deadline = asyncio.get_running_loop().time() + self._context.limits.duration
+        while True:
+            way_out = self._stop or await self._run_loop(deadline)
+            # Whatever tidying up has led to: what the run was stopped for counts.
+            way_out = self._stop or way_out
+            self._is_ending = True
+            if isinstance(way_out, Lost | HandedOver):
+                await self._depart(way_out)
+                return
+            if await self._end(way_out):
+                return
+            self._is_ending = False
 
-    async def _run_loop(self) -> Ending:
+    async def _run_loop(self, deadline: float) -> Ending | Departure:
         try:
-            async with asyncio.timeout(self._context.limits.duration):
-                return Completed(await self._loop.run())
+            async with asyncio.timeout_at(deadline):
+                return Completed(await self._loop.run(deadline))
         except asyncio.CancelledError:
             assert self._task is not None
             self._task.uncancel()
-            return self._stop or Cancelled()
+            return self._stop or Cancelled(now())
         except TimeoutError:
             return Failed(RunTimeout())
+        except ProcessLost:
+            return Lost()
         except RetinueError as error:
             return Failed(error)
         except Exception:
             _log.exception("run_crashed", run_id=str(self.run.id))
             return Failed(InternalError())
 
-    async def _end(self, ending: Ending) -> None:
+    async def _depart(self, departure: Departure) -> None:
+        self._ledger.abort_open()
         self._writer.forget(self._recorder)
         try:
-            is_stored = await self._conclude(ending)
+            match departure:
+                case HandedOver():
+                    await hand_over(self._database, self.run, self._recorder, self._ledger)
+                case Lost():
+                    await let_go(self._database, self.run, self._ledger)
+        except RetinueError as error:
+            # Its lease expires; whoever takes the run over closes what was left open.
+            _log.warning("run_left_untidy", run_id=str(self.run.id), code=error.problem_code)
+        except Exception:
+            _log.exception("run_left_untidy", run_id=str(self.run.id))
+        self._recorder.leave()
+        _log.info("run_left", run_id=str(self.run.id), how=type(departure).__name__)
+
+    async def _end(self, ending: Ending) -> bool:
+        """False if the run goes on, because another message was appended to it."""
+        self._writer.forget(self._recorder)
+        self._ledger.abort_open()
+        try:
+            result = await self._conclusion.conclude(ending, self._metadata(), self._boundary.taken)
         except Exception:
             _log.exception("run_end_not_stored", run_id=str(self.run.id))
-            is_stored = False
-        if not is_stored:
             self._recorder.abandon()
+            return True
+        if result is Result.GOES_ON:
+            return False
+        if result is Result.NOT_OURS:
+            self._recorder.leave()
+        state = end_state(ending)
         _log.info(
             "run_ended",
             run_id=str(self.run.id),
-            status=end_state(ending).run_status.value,
-            code=end_state(ending).error_code,
-            is_stored=is_stored,
+            status=state.run_status.value,
+            code=state.error_code,
+            is_stored=result is Result.STORED,
         )
-
-    async def _conclude(self, ending: Ending) -> bool:
-        event = terminal_event(
-            ending,
-            self.run,
-            self._draft,
-            stats=self._draft.stats(),
-            event_count=self._recorder.event_count + 1,
-            metadata=self._metadata(),
-        )
-        terminal = self._recorder.seal(event)
-        is_stored = await self._store(ending, event, terminal)
-        if is_stored:
-            self._recorder.announce(terminal)
-        return is_stored
-
-    async def _store(self, ending: Ending, event: e.TerminalEvent, terminal: e.RecordedEvent) -> bool:
-        async for attempt in tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_delay(STORE_END_SECONDS),
-            wait=tenacity.wait_exponential_jitter(initial=0.1, max=2.0),
-            retry=tenacity.retry_if_exception_type((Unavailable, StorageFailed)),
-            reraise=True,
-        ):
-            with attempt:
-                return await self._store_once(ending, event, terminal)
-        return False
-
-    async def _store_once(self, ending: Ending, event: e.TerminalEvent, terminal: e.RecordedEvent) -> bool:
-        async with self._recorder.writing:
-            events = self._recorder.take_unstored()
-            try:
-                async with self._database.unit(self.run.tenant_id) as unit:
-                    is_ours = await store_end(unit, self.run, end_state(ending), self._draft, event)
-                    # The money is spent, whoever the run belongs to by now.
-                    await self._ledger.write_closings(unit)
-                    if not is_ours:
-                        return await self._is_already_stored(unit, event)
-                    await unit.run_events.add(self.run.id, self.run.attempt, [*events, terminal])
-            except BaseException:
-                self._recorder.put_back(events)
-                raise
         return True
-
-    async def _is_already_stored(self, unit: Unit, event: e.TerminalEvent) -> bool:
-        """Whether an earlier try was committed although its answer got lost."""
-        stored = await unit.runs.find(self.run.id)
-        return (
-            stored is not None
-            and stored.attempt == self.run.attempt
-            and stored.finish_reason == event.finish_reason
-            and stored.text_sha256 == event.text_sha256
-            and stored.event_count == event.event_count
-        )
 
     def _metadata(self) -> dict[str, Any]:
         metadata: dict[str, Any] = {"provider": self._context.provider.provider, "model": self._context.model}

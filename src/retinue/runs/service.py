@@ -1,202 +1,213 @@
-"""What the edge asks of the engine: store a message, start a run, wait for it."""
+"""What the edge asks of the engine: store a message, start a run, follow it, stop it."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack, aclosing, suppress
+from functools import partial
 from uuid import UUID
 
-from retinue.coordination.base import EventLog
-from retinue.crypto import Keyring
+import msgspec
+
+from retinue.coordination.base import Signals
 from retinue.db.session import Database, Unit
-from retinue.domain.conversations import Conversation, ConversationStatus
-from retinue.domain.employees import Employee
-from retinue.domain.errors import Conflict, InvalidRequest
+from retinue.domain.errors import Conflict, NotFound
 from retinue.domain.events import TERMINAL_EVENTS, TerminalEvent
-from retinue.domain.ids import new_id, now
-from retinue.domain.messages import Message, MessageStatus, Role
-from retinue.domain.policy import RetryPolicy, RunLimits
+from retinue.domain.idempotency import IdempotencyKey, IdempotencyRecord
+from retinue.domain.messages import Message
 from retinue.domain.runs import Run, RunStatus
-from retinue.providers.base import Provider, ProviderConfig
-from retinue.providers.registry import ProviderRegistry
-from retinue.runs.context import RunContext, RunCreate, load_context
-from retinue.runs.event_writer import EventWriter
+from retinue.domain.signals import Signal, SignalKind
+from retinue.runs.admission import (
+    Admission,
+    Admitted,
+    Appended,
+    Queued,
+    Started,
+    busy,
+    lock_open_conversation,
+    user_message,
+)
+from retinue.runs.cancellation import Cancellation
+from retinue.runs.context import RunCreate
+from retinue.runs.dispatcher import Dispatcher
+from retinue.runs.errands import Errands
 from retinue.runs.follow import Follower
-from retinue.runs.lease import Lease
-from retinue.runs.recorder import Recorder
-from retinue.runs.runner import Runner
 from retinue.runs.supervisor import Supervisor
+from retinue.runs.turnstile import Turnstile
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that is stored and will be answered."""
+
+    run: Run
+    """Its answer: a run of its own, or the one that it was appended to."""
+    message_id: UUID
 
 
 class RunService:
-    """Stores messages and starts runs. Each call is one transaction."""
+    """Stores messages, starts, reads and cancels runs."""
 
     def __init__(
         self,
         *,
         database: Database,
-        keyring: Keyring,
-        providers: ProviderRegistry,
-        log: EventLog,
-        writer: EventWriter,
+        admission: Admission,
         supervisor: Supervisor,
+        dispatcher: Dispatcher,
+        cancellation: Cancellation,
         follower: Follower,
-        limits: RunLimits,
-        retries: RetryPolicy,
-        lease: Lease,
+        signals: Signals,
+        errands: Errands,
+        turnstile: Turnstile,
+        idempotency_seconds: float,
     ) -> None:
         self._database = database
-        self._keyring = keyring
-        self._providers = providers
-        self._log = log
-        self._writer = writer
+        self._admission = admission
         self._supervisor = supervisor
-        self._limits = limits
-        self._retries = retries
-        self._lease = lease
+        self._dispatcher = dispatcher
+        self._cancellation = cancellation
+        self._signals = signals
+        self._errands = errands
+        self._idempotency_seconds = idempotency_seconds
+        self._turnstile = turnstile
         self.follow = follower.follow
+        self.follow_conversation = follower.follow_conversation
+        self.conversation_place = follower.conversation_place
+        self.place = follower.place
+        self.read = follower.read
+        self.cancel = cancellation.cancel
+        self.cancel_conversation = cancellation.cancel_conversation
+        self.cancel_tenant = cancellation.cancel_tenant
 
-    async def store_message(self, tenant_id: UUID, conversation_id: UUID, content: str) -> Message:
-        """Append a user's message without asking for an answer.
+    async def store_message(
+        self, tenant_id: UUID, conversation_id: UUID, content: str, key: IdempotencyKey | None = None
+    ) -> Message:
+        """Append a user's message without asking for an answer. With a key that was used before: the first one's.
 
         Raises:
             NotFound: no such conversation.
-            Conflict: `conversation_closed`, or `conversation_busy` while a run writes its answer.
+            Conflict: `conversation_closed`, or `conversation_busy` while a run writes its answer or waits.
+            InvalidRequest: `idempotency_key_reused`.
         """
-        async with self._database.unit(tenant_id) as unit:
-            conversation = await _open_conversation(unit, conversation_id)
-            await _refuse_if_busy(unit, conversation)
-            position = await unit.conversations.advance(conversation.id, 1)
-            message = _user_message(conversation, content, position)
+        async with self._turnstile.through(conversation_id), self._database.unit(tenant_id) as unit:
+            if key and (earlier := await unit.idempotency.claim(key, keep_seconds=self._idempotency_seconds)):
+                return msgspec.json.decode(earlier.answer or b"null", type=Message)
+            conversation = await lock_open_conversation(unit, conversation_id)
+            active = await unit.runs.active(conversation_id)
+            if unfinished := [*([active] if active else []), *await unit.runs.queued(conversation_id)]:
+                raise busy(unfinished[0])
+            message = user_message(conversation, content, await unit.conversations.advance(conversation_id, 1))
             await unit.messages.add(message)
+            if key:
+                await unit.idempotency.keep(key, answer=msgspec.json.encode(message))
         return message
 
-    async def start(self, tenant_id: UUID, conversation_id: UUID, request: RunCreate) -> Run:
-        """Store the user's message and its run, and hand the run to the supervisor.
+    async def start(
+        self, tenant_id: UUID, conversation_id: UUID, request: RunCreate, key: IdempotencyKey | None = None
+    ) -> Accepted:
+        """Store the user's message and see to its answer.
 
-        When this returns, message and run are committed and the first event can be followed. Nothing is stored if
-        it raises.
+        When this returns, the message is committed, and so is the run that answers it, which can be followed: a new
+        one, one that waits for others (`enqueue`, `interrupt`), or the active one (`append`). With a key that was used
+        before it is the first request's run, and nothing new is stored. Nothing is stored if it raises.
 
         Raises:
             NotFound: no such conversation.
-            Conflict: `conversation_closed`, `conversation_busy`, `provider_not_configured`, `provider_not_usable`,
-                `employee_deleted` or `employee_busy`.
-            InvalidRequest: `message_exceeds_context`.
+            Conflict: `conversation_closed`, `conversation_busy`, `queue_full`, `provider_not_configured`,
+                `provider_not_usable`, `employee_deleted` or `employee_busy`.
+            InvalidRequest: `message_exceeds_context`, `idempotency_key_reused`.
             SecretUnreadable: the provider's key cannot be opened.
             Unavailable: `shutting_down` or `too_many_runs`.
         """
-        with self._supervisor.admit():
+        async with self._turnstile.through(conversation_id):
+            admitted = await self._admit(tenant_id, conversation_id, request, key)
+        if isinstance(admitted, Accepted):
+            return admitted
+        self._spread(admitted)
+        return Accepted(run=admitted.run, message_id=admitted.message_id)
+
+    async def _admit(
+        self, tenant_id: UUID, conversation_id: UUID, request: RunCreate, key: IdempotencyKey | None
+    ) -> Admitted | Accepted:
+        with ExitStack() as places:
             async with self._database.unit(tenant_id) as unit:
-                runner = await self._prepare(unit, conversation_id, request)
-            self._log.open(runner.run.id)
-            self._supervisor.start(runner)
-        return runner.run
+                if key and (earlier := await unit.idempotency.claim(key, keep_seconds=self._idempotency_seconds)):
+                    return await _accepted_before(unit, earlier)
+                self._supervisor.refuse_if_draining()
+                # Only what starts here and now needs a place here.
+                take_place = partial(places.enter_context, self._supervisor.admit())
+                admitted = await self._admission.admit(unit, conversation_id, request, take_place)
+                if key:
+                    await unit.idempotency.keep(key, run_id=admitted.run.id, answer=str(admitted.message_id).encode())
+            if isinstance(admitted, Started):
+                self._supervisor.start(admitted.runner)
+        return admitted
 
     async def wait(self, run: Run) -> TerminalEvent:
-        """Wait for a run's end; the caller may go away, the run does not mind."""
-        async for events in self.follow(run.tenant_id, run.id):
-            if isinstance(last := events[-1].event, TERMINAL_EVENTS):
-                return last
-        raise AssertionError("a run's log ends with a terminal event")
-
-    async def _prepare(self, unit: Unit, conversation_id: UUID, request: RunCreate) -> Runner:
-        conversation = await _open_conversation(unit, conversation_id)
-        await _refuse_if_busy(unit, conversation)
-        position = await unit.conversations.advance(conversation.id, 2)
-        context = await load_context(
-            unit, conversation, request, keyring=self._keyring, limits=self._limits, position=position
-        )
-        await _refuse_if_overworked(unit, context.employee)
-        question = _user_message(conversation, request.content, position)
-        run = _new_run(conversation, question)
-        runner = self._runner(run, context)
-        await unit.runs.add(run, owner=self._lease.owner, lease_seconds=self._lease.seconds)
-        await unit.messages.add(question, _answer_in_the_making(conversation, run, position + 1))
-        await unit.ledger.open(runner.first_entry())
-        return runner
-
-    def _runner(self, run: Run, context: RunContext) -> Runner:
-        return Runner(
-            run=run,
-            context=context,
-            provider=self._open(context.provider),
-            recorder=Recorder(
-                tenant_id=run.tenant_id, run_id=run.id, attempt=run.attempt, log=self._log, writer=self._writer
-            ),
-            writer=self._writer,
-            database=self._database,
-            retries=self._retries,
-        )
-
-    def _open(self, config: ProviderConfig) -> Provider:
-        """What was acceptable when it was stored may not be any more; that is no fault of this request's body.
+        """Wait for a run's end; the caller may go away, the run does not mind.
 
         Raises:
-            Conflict: `provider_not_usable`.
+            StreamBroken: see `Follower.follow`.
         """
-        try:
-            return self._providers.open(config)
-        except InvalidRequest as error:
-            detail = f"The tenant's model provider cannot be used as it is configured. {error.detail}"
-            raise Conflict(detail, code="provider_not_usable") from None
+        async with aclosing(self.follow(run.tenant_id, run.id)) as batches:
+            async for events in batches:
+                if isinstance(last := events[-1].event, TERMINAL_EVENTS):
+                    return last
+        raise AssertionError("a run's log ends with a terminal event")
+
+    async def get(self, tenant_id: UUID, run_id: UUID) -> Run:
+        """Raises: NotFound."""
+        async with self._database.unit(tenant_id, read_only=True) as unit:
+            return await unit.runs.get(run_id)
+
+    async def list(
+        self,
+        tenant_id: UUID,
+        conversation_id: UUID,
+        *,
+        limit: int,
+        after: UUID | None = None,
+        status: RunStatus | None = None,
+    ) -> Sequence[Run]:
+        """A conversation's runs, oldest first.
+
+        Raises:
+            NotFound: no such conversation.
+        """
+        async with self._database.unit(tenant_id, read_only=True) as unit:
+            await unit.conversations.get(conversation_id)
+            return await unit.runs.list(conversation_id, limit=limit, after=after, status=status)
+
+    def tell(self, tenant_id: UUID, conversation_id: UUID) -> None:
+        """Have those who follow a conversation look at it: it was changed or deleted."""
+        self._signals.send(Signal(SignalKind.CONVERSATION, tenant_id, conversation_id))
+
+    def cancel_soon(self, tenant_id: UUID, run_id: UUID) -> None:
+        """Cancel a run for a client that has gone away; nobody waits. A process that stops hands it over instead."""
+        if not self._supervisor.is_draining:
+            self._errands.send(self._cancel_anyway(tenant_id, run_id), "cancel")
+
+    async def _cancel_anyway(self, tenant_id: UUID, run_id: UUID) -> None:
+        with suppress(Conflict, NotFound):  # it has ended meanwhile, which is as good
+            await self.cancel(tenant_id, run_id)
+
+    def _spread(self, admitted: Admitted) -> None:
+        """Tell whoever has to know, after the commit."""
+        run = admitted.run
+        match admitted:
+            case Started():
+                self.tell(run.tenant_id, run.conversation_id)
+            case Queued(interrupted=interrupted):
+                self._signals.send(Signal(SignalKind.QUEUE, run.tenant_id, run.conversation_id))
+                if interrupted is not None:
+                    self._cancellation.interrupt(interrupted)
+                if not self._supervisor.runs_in(run.conversation_id):
+                    # What it waits for may have ended meanwhile.
+                    self._errands.send(self._dispatcher.start_next(run.tenant_id, run.conversation_id), "start-next")
+            case Appended():
+                pass
 
 
-async def _open_conversation(unit: Unit, conversation_id: UUID) -> Conversation:
-    conversation = await unit.conversations.get(conversation_id)
-    if conversation.status is ConversationStatus.CLOSED:
-        raise Conflict("This conversation is closed. Set its status to active to go on.", code="conversation_closed")
-    return conversation
-
-
-async def _refuse_if_busy(unit: Unit, conversation: Conversation) -> None:
-    """Answers early and by name; the unique index on active runs is what decides."""
-    if active := await unit.runs.active(conversation.id):
-        raise Conflict(f"Run {active.id} is answering in this conversation.", code="conversation_busy")
-
-
-async def _refuse_if_overworked(unit: Unit, employee: Employee) -> None:
-    if employee.max_concurrent_tasks is None:
-        return
-    await unit.employees.lock_for_start(employee.id)
-    if await unit.employees.count_active_runs(employee.id) >= employee.max_concurrent_tasks:
-        detail = f"{employee.name} works on {employee.max_concurrent_tasks} answers at once and no more."
-        raise Conflict(detail, code="employee_busy")
-
-
-def _user_message(conversation: Conversation, content: str, position: int) -> Message:
-    at = now()
-    return Message(
-        id=new_id(),
-        tenant_id=conversation.tenant_id,
-        conversation_id=conversation.id,
-        position=position,
-        role=Role.USER,
-        content=content,
-        created_at=at,
-        updated_at=at,
-    )
-
-
-def _new_run(conversation: Conversation, question: Message) -> Run:
-    return Run(
-        id=new_id(),
-        tenant_id=conversation.tenant_id,
-        conversation_id=conversation.id,
-        employee_id=conversation.employee_id,
-        user_message_id=question.id,
-        message_id=new_id(),
-        status=RunStatus.RUNNING,
-        attempt=1,
-        created_at=question.created_at,
-    )
-
-
-def _answer_in_the_making(conversation: Conversation, run: Run, position: int) -> Message:
-    return Message(
-        id=run.message_id,
-        tenant_id=conversation.tenant_id,
-        conversation_id=conversation.id,
-        run_id=run.id,
-        position=position,
-        role=Role.ASSISTANT,
-        content="",
-        status=MessageStatus.STREAMING,
-        created_at=run.created_at,
-        updated_at=run.created_at,
-    )
+async def _accepted_before(unit: Unit, record: IdempotencyRecord) -> Accepted:
+    assert record.run_id is not None, "a kept record of this route names its run"
+    assert record.answer is not None, "and its message"
+    run = await unit.runs.get(record.run_id)
+    return Accepted(run=run, message_id=UUID(record.answer.decode()))

@@ -68,7 +68,7 @@ class Step:
         # The calls decide, not the finish reason: several servers say `stop` and mean tools.
         if self._calls:
             return ToolsRequested(self._assembler.turn(), tuple(self._calls))
-        return Answered(finish)
+        return Answered(finish, self._assembler.turn())
 
     def _answer(self, piece: TextPiece) -> None:
         if not self._is_answering:

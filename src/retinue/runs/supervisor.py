@@ -7,8 +7,8 @@ from uuid import UUID
 
 import structlog
 
-from retinue.domain.errors import ServerStopping, Unavailable
-from retinue.runs.ending import Cancelled, Ending, Failed
+from retinue.domain.errors import Unavailable
+from retinue.domain.runs import Run
 from retinue.runs.runner import Runner
 
 _log = structlog.get_logger(__name__)
@@ -25,14 +25,35 @@ class Supervisor:
         self._nothing_prepared = asyncio.Event()
         self._nothing_prepared.set()
         self._is_draining = False
+        self.on_end: Callable[[Run], None] = lambda _: None
+        """Called after each run of this process, when it has ended or is somebody else's."""
 
     @property
     def active_count(self) -> int:
         return len(self._tasks)
 
     @property
+    def load(self) -> float:
+        """How much of what this process may run is running: 0 to 1."""
+        return len(self._tasks) / self._max_active
+
+    @property
+    def room(self) -> int:
+        """Runs that may still be started here."""
+        return 0 if self._is_draining else max(self._max_active - len(self._tasks) - self._preparing, 0)
+
+    @property
     def is_draining(self) -> bool:
         return self._is_draining
+
+    @property
+    def active_ids(self) -> frozenset[UUID]:
+        return frozenset(self._runners)
+
+    def refuse_if_draining(self) -> None:
+        """Raises: Unavailable, `shutting_down`."""
+        if self._is_draining:
+            raise Unavailable("This process is shutting down.", code="shutting_down", headers={"Retry-After": "1"})
 
     @contextmanager
     def admit(self) -> Iterator[None]:
@@ -41,9 +62,8 @@ class Supervisor:
         Raises:
             Unavailable: `shutting_down` or `too_many_runs`, on entering.
         """
-        if self._is_draining:
-            raise Unavailable("This process is shutting down.", code="shutting_down", headers={"Retry-After": "1"})
-        if len(self._tasks) + self._preparing >= self._max_active:
+        self.refuse_if_draining()
+        if not self.room:
             raise Unavailable(
                 "This process runs as many answers as it may.", code="too_many_runs", headers={"Retry-After": "1"}
             )
@@ -57,27 +77,49 @@ class Supervisor:
                 self._nothing_prepared.set()
 
     def start(self, runner: Runner) -> None:
-        """Take a run over. Its first event is recorded before this returns."""
+        """Take a run over that is not here yet. Its first event is recorded before this returns.
+
+        Raises:
+            ProcessLost: see `Runner.begin`.
+        """
         run_id = runner.run.id
         runner.begin()
         task = asyncio.create_task(self._guard(runner), name=f"run-{run_id}")
         self._runners[run_id] = runner
         self._tasks[run_id] = task
 
-    async def cancel_conversation(self, tenant_id: UUID, conversation_id: UUID) -> None:
-        """Cancel what runs in a conversation and wait until it has ended."""
-        await self._stop(
-            Cancelled(),
-            lambda runner: runner.run.tenant_id == tenant_id and runner.run.conversation_id == conversation_id,
-        )
+    def runs(self, run_id: UUID) -> bool:
+        """Whether the run is in this process, if only to be parted with."""
+        return run_id in self._runners
 
-    async def cancel_tenant(self, tenant_id: UUID) -> None:
-        """Cancel everything that runs for a tenant and wait until it has ended."""
-        await self._stop(Cancelled(), lambda runner: runner.run.tenant_id == tenant_id)
+    def runs_in(self, conversation_id: UUID) -> bool:
+        """Whether this process runs something in the conversation."""
+        return any(runner.run.conversation_id == conversation_id for runner in self._runners.values())
 
-    @property
-    def active_ids(self) -> frozenset[UUID]:
-        return frozenset(self._runners)
+    def cancel(self, tenant_id: UUID, run_id: UUID) -> bool:
+        """Cancel a run, if it is this tenant's and here. Does not wait; see `ended`."""
+        runner = self._runners.get(run_id)
+        if runner is None or runner.run.tenant_id != tenant_id:
+            return False
+        runner.cancel()
+        return True
+
+    def cancel_asked(self, run_ids: Iterable[UUID]) -> None:
+        """Cancel runs of which the database says that somebody asked for it."""
+        for run_id in run_ids:
+            if runner := self._runners.get(run_id):
+                runner.cancel()
+
+    async def ended(self, run_id: UUID) -> None:
+        """Wait until a run is not in this process any more; returns at once if it never was."""
+        if task := self._tasks.get(run_id):
+            await asyncio.wait([task])
+
+    def renew(self, run_ids: Iterable[UUID], asked_at: float) -> None:
+        """The leases of these runs were renewed."""
+        for run_id in run_ids:
+            if runner := self._runners.get(run_id):
+                runner.renew(asked_at)
 
     def lose(self, run_ids: Iterable[UUID]) -> None:
         """Stop runs that are not this process's any more. Does not wait for them."""
@@ -85,21 +127,24 @@ class Supervisor:
             if runner := self._runners.get(run_id):
                 runner.lose()
 
-    async def drain(self, grace_seconds: float) -> None:
-        """Start nothing new, let runs finish for the grace period, end the rest as `server_stopping`."""
+    def stop_admitting(self) -> None:
+        """Start nothing new from now on."""
         self._is_draining = True
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Start nothing new, let runs finish for the grace period, hand the rest over."""
+        self.stop_admitting()
+        await self._nothing_prepared.wait()
         if self._tasks:
             _log.info("draining", runs=len(self._tasks), grace_seconds=grace_seconds)
             await asyncio.wait(self._tasks.values(), timeout=grace_seconds)
-        await self._nothing_prepared.wait()
-        await self._stop(Failed(ServerStopping()), lambda _: True)
-
-    async def _stop(self, ending: Ending, is_meant: Callable[[Runner], bool]) -> None:
-        meant = [run_id for run_id, runner in self._runners.items() if is_meant(runner)]
-        tasks = [self._tasks[run_id] for run_id in meant]
+        meant = list(self._runners)
         for run_id in meant:
-            self._runners[run_id].stop(ending)
-        if tasks:
+            self._runners[run_id].hand_over()
+        await self._gone(meant)
+
+    async def _gone(self, run_ids: Iterable[UUID]) -> None:
+        if tasks := [self._tasks[run_id] for run_id in run_ids if run_id in self._tasks]:
             await asyncio.wait(tasks)
 
     async def _guard(self, runner: Runner) -> None:
@@ -108,5 +153,5 @@ class Supervisor:
         except Exception:
             _log.exception("run_lost", run_id=str(runner.run.id))
         finally:
-            self._runners.pop(runner.run.id, None)
-            self._tasks.pop(runner.run.id, None)
+            del self._runners[runner.run.id], self._tasks[runner.run.id]
+            self.on_end(runner.run)

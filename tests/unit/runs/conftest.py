@@ -2,15 +2,17 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+from uuid import UUID
 
 import msgspec
 import pytest
+import structlog
 import tenacity
 
-from retinue.coordination.memory import MemoryEventLog
+from retinue.coordination.memory import MemoryCoordination
 from retinue.db import migrations
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
@@ -19,18 +21,25 @@ from retinue.domain.ids import START, Position, new_id
 from retinue.domain.messages import Message, MessageStatus, Role
 from retinue.domain.model_io import UserTurn
 from retinue.domain.policy import RetryPolicy, RunLimits
-from retinue.domain.runs import LedgerEntry, Run, RunStatus
+from retinue.domain.runs import Checkpoint, LedgerEntry, Run, RunStatus
 from retinue.domain.tenants import Tenant
 from retinue.providers.base import Provider, ProviderConfig
+from retinue.runs import cancellation, follow
 from retinue.runs.context import RunContext
+from retinue.runs.draft import Draft
 from retinue.runs.event_writer import EventWriter
+from retinue.runs.factory import run_started
 from retinue.runs.follow import Follower
+from retinue.runs.lease import Hold, Lease, clock
 from retinue.runs.recorder import Recorder
-from retinue.runs.runner import Runner
+from retinue.runs.runner import Beginning, Runner
+from retinue.runs.wakes import Wakes
 from tests.contract.repositories.builders import NOON, a_conversation, a_tenant, an_employee
 from tests.unit.runs.doubles import DEADLINE, ChangeableDatabase
 
 NO_RETRIES = RetryPolicy(max_tries=1)
+OWNER = "test"
+LEASE = Lease(owner=OWNER, seconds=60)
 
 
 @pytest.fixture(scope="session")
@@ -54,15 +63,40 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tenacity, "wait_exponential_jitter", lambda **_: tenacity.wait_none())
 
 
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[Sequence[Mapping[str, Any]]]:
+    """What is logged is not printed: tracebacks of faults that a test brings about take time."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+@pytest.fixture(autouse=True)
+def polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for long before looking again."""
+    for module in (follow, cancellation):
+        monkeypatch.setattr(module, "POLL_SECONDS", 0.001)
+
+
+class Closable(Protocol):
+    async def close(self) -> None: ...
+
+
 class World:
     def __init__(self, database: ChangeableDatabase, tenant: Tenant, employee: Employee) -> None:
         self.database = database
         self.tenant = tenant
         self.employee = employee
-        self.log = MemoryEventLog()
         self.writer = EventWriter(database, batch=64, flush_seconds=60)
-        self.stopping = asyncio.Event()
-        self.follower = Follower(database, self.log, self.stopping)
+        self.stopping, self.wakes = asyncio.Event(), Wakes()
+        self.processes: list[Closable] = []
+        """Closed after the test."""
+        self.use_window(1024)
+
+    def use_window(self, window: int) -> None:
+        """Begin a new coordination whose tails hold so many events."""
+        self.coordination = MemoryCoordination(window=window)
+        self.log = self.coordination.log
+        self.follower = Follower(self.database, self.log, self.wakes, self.stopping)
 
     async def conversation(self) -> Conversation:
         conversation = a_conversation(self.employee, external_id=None)
@@ -84,16 +118,32 @@ class World:
             message_id=new_id(),
             status=RunStatus.RUNNING,
             attempt=1,
+            position=1,
             created_at=NOON,
         )
         async with self.database.unit(self.tenant.id) as unit:
-            await unit.runs.add(run, owner="test", lease_seconds=lease_seconds)
+            await unit.conversations.advance(conversation.id, 2)
+            await unit.runs.add(run, owner=OWNER, lease_seconds=lease_seconds)
             await unit.messages.add(*_messages(run))
-        self.log.open(run.id)
+        self.log.open(run.tenant_id, run.id)
         return run
 
-    def recorder(self, run: Run) -> Recorder:
-        return Recorder(tenant_id=run.tenant_id, run_id=run.id, attempt=run.attempt, log=self.log, writer=self.writer)
+    def recorder(self, run: Run, **others: Any) -> Recorder:
+        """A recorder of the run's attempt whose hold lasts."""
+        given = {"attempt": run.attempt, "log": self.log, "writer": self.writer, "hold": Hold(3600, clock()), **others}
+        return Recorder(tenant_id=run.tenant_id, run_id=run.id, **given)
+
+    async def expire(self, *runs: Run, owner: str = OWNER) -> None:
+        """The leases run out on the database's clock."""
+        async with self.database.operator() as operator:
+            renewed = await operator.renew_leases(owner, [run.id for run in runs], -1)
+        assert len(renewed) == len(runs), "somebody else owns it"
+
+    async def flush(self, writer: EventWriter | None = None) -> None:
+        """What the writer does when the flush time is over."""
+        writer = writer or self.writer
+        recorders, writer._dirty = writer._dirty, set()
+        await writer._write(recorders)
 
     async def runner(
         self, provider: Provider, *, run: Run | None = None, retries: RetryPolicy = NO_RETRIES, **limits: Any
@@ -101,14 +151,16 @@ class World:
         """A runner as the service prepares it: nothing has been recorded yet."""
         conversation = await self.conversation()
         run = run or await self.run_in(conversation)
+        limited = RunLimits(**limits)
         runner = Runner(
             run=run,
-            context=context(conversation, self.employee, RunLimits(**limits)),
+            context=context(conversation, self.employee, limited),
             provider=provider,
             recorder=self.recorder(run),
             writer=self.writer,
             database=self.database,
             retries=retries,
+            beginning=Beginning(draft=Draft(max_chars=limited.max_answer_chars), opening=(run_started(run),)),
         )
         async with self.database.unit(self.tenant.id) as unit:
             await unit.ledger.open(runner.first_entry())
@@ -126,6 +178,14 @@ class World:
     async def answer_now(self, run: Run) -> Message:
         async with self.database.unit(run.tenant_id, read_only=True) as unit:
             return await unit.messages.get(run.message_id)
+
+    async def messages_now(self, conversation_id: UUID) -> Sequence[Message]:
+        async with self.database.unit(self.tenant.id, read_only=True) as unit:
+            return await unit.messages.list(conversation_id, limit=100)
+
+    async def checkpoints_now(self, run: Run) -> Sequence[Checkpoint]:
+        async with self.database.unit(run.tenant_id, read_only=True) as unit:
+            return await unit.checkpoints.list(run.id)
 
     async def ledger_now(self, run: Run) -> Sequence[LedgerEntry]:
         async with self.database.unit(run.tenant_id, read_only=True) as unit:
@@ -147,7 +207,9 @@ async def world(database: ChangeableDatabase) -> AsyncIterator[World]:
         await unit.employees.add(employee)
     world = World(database, tenant, employee)
     yield world
-    await world.log.aclose()
+    for process in world.processes:
+        await process.close()
+    await world.coordination.aclose()
 
 
 def context(conversation: Conversation, employee: Employee, limits: RunLimits) -> RunContext:

@@ -14,7 +14,7 @@ from retinue.providers.base import Provider
 
 DEADLINE = 10.0
 
-Weather = Literal["away", "refused", "lost", "crash"]
+Weather = Literal["fair", "away", "refused", "lost", "crash"]
 """`away`: no connection. `refused`: it fails on leaving, nothing is stored. `lost`: stored, but the answer does not
 arrive. `crash`: a fault of ours."""
 Step = ProviderEvent | Exception | Callable[[], Awaitable[Any]]
@@ -80,6 +80,14 @@ class Gate:
     async def wait_until_reached(self) -> None:
         async with asyncio.timeout(DEADLINE):
             await self.reached.wait()
+
+
+class FirstGate(Gate):
+    """Stops only the first who comes."""
+
+    async def __call__(self) -> None:
+        if not self.reached.is_set():
+            await super().__call__()
 
 
 class ChangeableDatabase(Database):

@@ -1,5 +1,7 @@
 """An ending in the words of rows and events."""
 
+from datetime import timedelta
+
 import pytest
 
 from retinue.domain import events as e
@@ -7,10 +9,20 @@ from retinue.domain.errors import ProviderRateLimited, RunTimeout
 from retinue.domain.ids import new_id
 from retinue.domain.messages import MessageStatus, ToolLogEntry
 from retinue.domain.model_io import FinishReason
-from retinue.domain.runs import Run, RunStatus
-from retinue.domain.usage import Cost, Usage
+from retinue.domain.runs import CancelReceipt, Run, RunStatus
+from retinue.domain.usage import Cost, Provenance, Usage
 from retinue.runs.draft import Draft, text_digest
-from retinue.runs.ending import Cancelled, Completed, Ending, EndState, Failed, end_state, terminal_event
+from retinue.runs.ending import (
+    Cancelled,
+    Completed,
+    Ending,
+    EndState,
+    Failed,
+    Withdrawn,
+    end_state,
+    receipt_of,
+    terminal_event,
+)
 from tests.support.runs import ANSWER_ID, AT, CONVERSATION_ID, STATS
 
 RUN = Run(
@@ -22,8 +34,10 @@ RUN = Run(
     message_id=ANSWER_ID,
     status=RunStatus.RUNNING,
     attempt=1,
+    position=1,
     created_at=AT,
 )
+LATER = AT + timedelta(seconds=1)
 METADATA = {"provider": "stub"}
 
 
@@ -52,11 +66,31 @@ def test_a_completed_run_says_why_the_model_stopped(reason: FinishReason) -> Non
     assert event.finish_reason == reason.value
 
 
-def test_a_cancelled_run() -> None:
-    assert end_state(Cancelled()) == EndState(
-        run_status=RunStatus.CANCELLED, message_status=MessageStatus.CANCELLED, finish_reason="cancelled"
+@pytest.mark.parametrize(("ending", "reason"), [(Cancelled(AT), "cancelled"), (Withdrawn(AT), "withdrawn")])
+def test_a_cancelled_run(ending: Ending, reason: str) -> None:
+    assert end_state(ending) == EndState(
+        run_status=RunStatus.CANCELLED, message_status=MessageStatus.CANCELLED, finish_reason=reason
     )
-    assert isinstance(ended(Cancelled()), e.RunCancelled)
+    assert isinstance(ended(ending), e.RunCancelled)
+
+
+@pytest.mark.parametrize("ending", [Cancelled(AT), Withdrawn(AT)])
+def test_a_receipt_says_what_was_asked_when_and_what_it_had_cost(ending: Ending) -> None:
+    assert receipt_of(ending, draft(), LATER) == CancelReceipt(
+        requested_at=AT,
+        socket_closed_at=LATER,
+        tokens_received=3,
+        charged=Cost(micros=5),
+        provenance=Provenance.REPORTED,
+    )
+    assert receipt_of(ending, Draft(max_chars=1), None) == CancelReceipt(
+        requested_at=AT, socket_closed_at=None, tokens_received=None, charged=None, provenance=None
+    )
+
+
+@pytest.mark.parametrize("ending", [Completed(FinishReason.STOP), Failed(RunTimeout())])
+def test_what_was_not_cancelled_has_no_receipt(ending: Ending) -> None:
+    assert receipt_of(ending, draft(), LATER) is None
 
 
 def test_a_failed_run_carries_the_error_as_it_was_raised() -> None:
@@ -78,7 +112,7 @@ def test_a_failed_run_carries_the_error_as_it_was_raised() -> None:
     )
 
 
-@pytest.mark.parametrize("ending", [Completed(FinishReason.STOP), Cancelled(), Failed(RunTimeout())])
+@pytest.mark.parametrize("ending", [Completed(FinishReason.STOP), Cancelled(AT), Failed(RunTimeout())])
 def test_every_end_proves_what_was_said(ending: Ending) -> None:
     event = ended(ending)
     assert (event.conversation_id, event.message_id) == (CONVERSATION_ID, ANSWER_ID)
@@ -91,6 +125,6 @@ def test_every_end_proves_what_was_said(ending: Ending) -> None:
 def test_a_cost_that_is_not_known_in_full_is_not_told() -> None:
     made = draft()
     made.add_call(Usage(output_tokens=1), None)
-    event = terminal_event(Cancelled(), RUN, made, stats=STATS, event_count=9, metadata={})
+    event = terminal_event(Cancelled(AT), RUN, made, stats=STATS, event_count=9, metadata={})
     assert event.cost is None
     assert event.usage == Usage(output_tokens=4)

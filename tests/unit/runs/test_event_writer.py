@@ -168,7 +168,7 @@ async def test_a_run_taken_over_meanwhile_takes_no_more_events_and_hears_of_it(w
     run = await world.run()
     lost: list[bool] = []
     async with writing(world):
-        stale = Recorder(tenant_id=run.tenant_id, run_id=run.id, attempt=7, log=world.log, writer=world.writer)
+        stale = world.recorder(run, attempt=7)
         stale.on_lost = lambda: lost.append(True)
         say(stale, "a")
         await until(lambda: bool(lost))

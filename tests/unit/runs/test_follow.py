@@ -14,16 +14,11 @@ from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import START, Position, new_id
 from retinue.domain.runs import Run, RunStatus
 from retinue.runs import follow as module
-from retinue.runs.follow import Follower
+from retinue.runs import looks
 from retinue.runs.recorder import Recorder
 from tests.support.runs import end_fields
 from tests.unit.runs.conftest import World
 from tests.unit.runs.doubles import DEADLINE
-
-
-@pytest.fixture(autouse=True)
-def polling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "POLL_SECONDS", 0.001)
 
 
 async def store(world: World, run: Run, events: Sequence[RecordedEvent], *, status: RunStatus | None = None) -> None:
@@ -86,8 +81,7 @@ async def test_a_finished_run_is_read_from_any_position(world: World, seen: int)
 
 
 async def test_from_a_gap_to_the_database_and_back_to_the_tail(world: World) -> None:
-    world.log = MemoryEventLog(window=3)
-    world.follower = Follower(world.database, world.log, world.stopping)
+    world.use_window(3)
     run = await world.run()
     recorder = world.recorder(run)
     say(recorder, 6)
@@ -103,8 +97,7 @@ async def test_from_a_gap_to_the_database_and_back_to_the_tail(world: World) -> 
 
 
 async def test_a_gap_whose_events_are_not_stored_yet_is_waited_for(world: World) -> None:
-    world.log = MemoryEventLog(window=2)
-    world.follower = Follower(world.database, world.log, world.stopping)
+    world.use_window(2)
     run = await world.run()
     recorder = world.recorder(run)
     say(recorder, 4)
@@ -120,7 +113,7 @@ async def test_a_gap_whose_events_are_not_stored_yet_is_waited_for(world: World)
 async def test_a_run_of_another_process_is_read_from_the_database(world: World) -> None:
     run = await world.run()
     world.log.close(run.id)
-    elsewhere = Recorder(tenant_id=run.tenant_id, run_id=run.id, attempt=1, log=MemoryEventLog(), writer=world.writer)
+    elsewhere = world.recorder(run, log=MemoryEventLog())
     stream = following(world, run)
     reader = asyncio.create_task(read(stream, 2))
     say(elsewhere, 2)
@@ -133,7 +126,7 @@ async def test_a_run_of_another_process_is_read_from_the_database(world: World) 
 
 
 async def test_a_long_stored_log_is_read_page_by_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAGE_ROWS", 2)
+    monkeypatch.setattr(looks, "PAGE_ROWS", 2)
     run = await world.run()
     recorder = world.recorder(run)
     for _ in range(7):
@@ -156,7 +149,7 @@ async def test_a_later_attempt_follows_an_earlier_one(world: World) -> None:
     async with world.database.unit(run.tenant_id) as unit:
         claimed = await unit.runs.claim(run.id, 1, owner="another", lease_seconds=60)
     assert claimed is not None
-    elsewhere = Recorder(tenant_id=run.tenant_id, run_id=run.id, attempt=2, log=MemoryEventLog(), writer=world.writer)
+    elsewhere = world.recorder(claimed, log=MemoryEventLog())
     say(elsewhere, 1)
     await end(world, claimed, elsewhere)
     async with asyncio.timeout(DEADLINE):
@@ -177,8 +170,7 @@ async def test_a_broken_tail_breaks_the_reader_off_after_what_there_was(world: W
 
 async def test_behind_the_window_of_a_broken_run_there_is_no_waiting(world: World) -> None:
     """What fell out of the window and never reached the database will not come any more."""
-    world.log = MemoryEventLog(window=4)
-    world.follower = Follower(world.database, world.log, world.stopping)
+    world.use_window(4)
     run = await world.run()
     recorder = world.recorder(run)
     say(recorder, 2)
@@ -275,8 +267,7 @@ actions = st.lists(st.sampled_from(["say", "say", "store", "read"]), max_size=25
 @given(actions, st.integers(1, 6))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 async def test_whatever_the_timing_a_reader_gets_everything_once(world: World, timing: list[str], window: int) -> None:
-    world.log = MemoryEventLog(window=window)
-    world.follower = Follower(world.database, world.log, world.stopping)
+    world.use_window(window)
     run = await world.run()
     recorder = world.recorder(run)
     reader = asyncio.create_task(world.follow(run))

@@ -10,7 +10,6 @@ from retinue.domain.model_io import Finished, FinishReason, TextPiece, ToolCallE
 from retinue.domain.policy import RetryPolicy
 from retinue.domain.runs import CallOutcome, LedgerEntry
 from retinue.domain.usage import Provenance, Usage
-from retinue.runs.ending import Cancelled
 from tests.unit.runs.conftest import World
 from tests.unit.runs.doubles import DEADLINE, Gate, Step, StubProvider, says
 
@@ -78,7 +77,7 @@ async def test_an_aborted_call_is_booked_too(world: World) -> None:
     runner = await world.runner(StubProvider([TextPiece("a" * 40), gate]))
     task = asyncio.create_task(runner.execute())
     await gate.wait_until_reached()
-    runner.stop(Cancelled())
+    runner.cancel()
     async with asyncio.timeout(DEADLINE):
         await task
     (entry,) = await world.ledger_now(runner.run)
@@ -89,7 +88,7 @@ async def test_an_aborted_call_is_booked_too(world: World) -> None:
 
 async def test_a_run_that_never_called_closes_its_row(world: World) -> None:
     runner = await world.runner(StubProvider())
-    runner.stop(Cancelled())
+    runner.cancel()
     await runner.execute()
     (entry,) = await world.ledger_now(runner.run)
     assert (entry.outcome, entry.usage) == (CallOutcome.ABORTED, None)

@@ -7,7 +7,7 @@ import json_repair
 import pytest
 
 from retinue.domain import events as e
-from retinue.domain.errors import ProviderAuth, ProviderOverloaded, ProviderTimeout, ServerStopping
+from retinue.domain.errors import ProviderAuth, ProviderOverloaded, ProviderTimeout
 from retinue.domain.events import RecordedEvent, RunEnd
 from retinue.domain.messages import MessageStatus
 from retinue.domain.model_io import (
@@ -26,7 +26,6 @@ from retinue.domain.policy import RetryPolicy
 from retinue.domain.runs import CallOutcome, RunStatus
 from retinue.domain.usage import Usage
 from retinue.runs.draft import text_digest
-from retinue.runs.ending import Cancelled, Failed
 from retinue.runs.runner import Runner
 from retinue.runs.tool_calls import MAX_REPAIRED_CALLS
 from tests.unit.runs.conftest import World
@@ -159,8 +158,8 @@ async def test_stopping_a_silent_provider_closes_its_stream(world: World) -> Non
     runner.begin()
     task = asyncio.create_task(runner.execute())
     await gate.wait_until_reached()
-    runner.stop(Cancelled())
-    runner.stop(Failed(ServerStopping()))
+    runner.cancel()
+    runner.hand_over()
     async with asyncio.timeout(DEADLINE):
         await task
     assert provider.open_streams == 0
@@ -174,7 +173,7 @@ async def test_stopping_a_silent_provider_closes_its_stream(world: World) -> Non
 async def test_stopping_before_the_start_never_calls_the_provider(world: World) -> None:
     provider = StubProvider()
     runner = await world.runner(provider)
-    runner.stop(Cancelled())
+    runner.cancel()
     await execute(runner)
     assert provider.requests == []
     assert kinds(await world.follow(runner.run)) == ["run.started", "run.cancelled"]
@@ -187,7 +186,7 @@ async def test_stopping_while_the_end_is_stored_comes_too_late(world: World) -> 
     runner.begin()
     task = asyncio.create_task(runner.execute())
     await gate.wait_until_reached()
-    runner.stop(Cancelled())
+    runner.cancel()
     gate.opened.set()
     async with asyncio.timeout(DEADLINE):
         await task

@@ -1,6 +1,8 @@
 """What a run does when the database does not take its end."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -11,14 +13,16 @@ from retinue.domain.messages import MessageStatus
 from retinue.domain.model_io import TextPiece
 from retinue.domain.policy import RetryPolicy
 from retinue.domain.runs import CallOutcome, RunStatus
-from retinue.runs import recorder, runner
+from retinue.runs import recorder, runner, storing
 from tests.unit.runs.conftest import World
 from tests.unit.runs.doubles import DEADLINE, Gate, StubProvider, Weather, says
 from tests.unit.runs.test_runner import end_of, execute
 
 
 @pytest.mark.parametrize("weather", ["away", "refused", "lost"])
-async def test_an_end_that_is_stored_at_the_second_try_is_told_once(world: World, weather: Weather) -> None:
+async def test_an_end_that_is_stored_at_the_second_try_is_told_once(
+    world: World, weather: Weather, quiet: Sequence[Mapping[str, Any]]
+) -> None:
     """`lost` is the hard case: the first try was committed, and only its answer did not arrive."""
     running = await world.runner(StubProvider(says("Hel", "lo")))
     world.database.forecast.append(weather)
@@ -28,6 +32,7 @@ async def test_an_end_that_is_stored_at_the_second_try_is_told_once(world: World
     assert isinstance(end_of(events), e.RunCompleted)
     assert list(await world.stored(running.run)) == events
     assert (await world.answer_now(running.run)).content == "Hello"
+    assert [line["is_stored"] for line in quiet if line["event"] == "run_ended"] == [True]
     assert [entry.outcome for entry in await world.ledger_now(running.run)] == [CallOutcome.COMPLETED]
 
 
@@ -35,7 +40,7 @@ async def test_an_end_that_is_stored_at_the_second_try_is_told_once(world: World
 async def test_an_end_that_cannot_be_stored_breaks_the_followers_off(
     world: World, weather: Weather, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "STORE_END_SECONDS", 0)
+    monkeypatch.setattr(storing, "PATIENCE_SECONDS", 0)
     running = await world.runner(StubProvider(says("Hello")))
     world.database.forecast.append(weather)
     await execute_and_break(world, running)
@@ -69,13 +74,13 @@ async def test_a_run_that_another_process_took_over_is_not_ended_twice(world: Wo
             running.run.id, 1, status=RunStatus.FAILED, finish_reason="error", error_code="process_lost", usage=None,
             cost=None, generation_stats=None, event_count=1, text_sha256="0", at=running.run.created_at,
         )  # fmt: skip
-    async with world.log.tail(running.run.id) as tail:
+    async with world.log.tail(running.run.tenant_id, running.run.id) as tail:
         gate.opened.set()
         async with asyncio.timeout(DEADLINE):
             await task
             while not (batch := await tail.take(Position(1, 99))).is_closed:
                 pass
-    assert batch.is_broken
+    assert not batch.is_broken, "followers look for the end in the database"
     assert (await world.run_now(running.run)).error_code == "process_lost"
     assert (await world.answer_now(running.run)).content == ""
     assert not any(event.is_terminal for event in await world.stored(running.run))
@@ -137,10 +142,11 @@ async def execute_and_break(world: World, running: runner.Runner) -> None:
         async for batch in world.follower.follow(running.run.tenant_id, running.run.id):
             seen.extend(batch)
 
+    running.begin()
     reader = asyncio.create_task(follow())
     await asyncio.sleep(0)
-    await execute(running)
     async with asyncio.timeout(DEADLINE):
+        await asyncio.create_task(running.execute())
         with pytest.raises(StreamBroken):
             await reader
     assert isinstance(seen[0].event, e.RunStarted)

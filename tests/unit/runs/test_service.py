@@ -1,114 +1,29 @@
 """Starting a run: what it is told, what it costs, and when it is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 
-from retinue.crypto import Keyring
 from retinue.domain.conversations import Conversation, ConversationStatus
-from retinue.domain.employees import ModelSettings, Persona
+from retinue.domain.employees import ModelSettings
 from retinue.domain.errors import Conflict, EgressRefused, FieldError, InvalidRequest, RetinueError
-from retinue.domain.ids import now
 from retinue.domain.messages import MessageStatus, Role
-from retinue.domain.model_io import AssistantTurn, ModelRequest, UserTurn
-from retinue.domain.policy import RunLimits
-from retinue.domain.runs import CallOutcome, Run
-from retinue.domain.tenants import SecretState, StoredConfig, TenantConfig
+from retinue.domain.model_io import AssistantTurn, UserTurn
+from retinue.domain.runs import CallOutcome
 from retinue.providers.base import Provider, ProviderConfig
-from retinue.providers.registry import ProviderRegistry
-from retinue.runs.context import RunCreate, api_key_place
-from retinue.runs.lease import Lease
-from retinue.runs.service import RunService
-from retinue.runs.supervisor import Supervisor
-from tests.unit.runs.conftest import NO_RETRIES, World
-from tests.unit.runs.doubles import DEADLINE, Gate, Step, StubProvider, says
-
-KEY = "provider-key-0123456789"
-LIMITS = RunLimits(max_output_tokens=1000, context_tokens=10_000)
-
-
-class StubFactory:
-    """Hands out one provider and remembers with which configuration."""
-
-    needs_key = False
-
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
-        self.opened: list[ProviderConfig] = []
-
-    def validate(self, config: ProviderConfig) -> None:
-        del config
-
-    def open(self, config: ProviderConfig) -> Provider:
-        self.opened.append(config)
-        return self._provider
-
-
-class Office:
-    """A service with everything around it."""
-
-    def __init__(self, world: World, *calls: list[Step]) -> None:
-        self.world = world
-        self.provider = StubProvider(*calls)
-        self.factory = StubFactory(self.provider)
-        self.keyring = Keyring({"k1": bytes(32)})
-        self.supervisor = Supervisor(max_active=10)
-        self.service = RunService(
-            database=world.database,
-            keyring=self.keyring,
-            providers=ProviderRegistry({"stub": self.factory}),
-            log=world.log,
-            writer=world.writer,
-            supervisor=self.supervisor,
-            follower=world.follower,
-            limits=LIMITS,
-            retries=NO_RETRIES,
-            lease=Lease(owner="office", seconds=60),
-        )
-
-    async def configure(self, **fields: Any) -> None:
-        tenant_id = self.world.tenant.id
-        config = TenantConfig(
-            tenant_id=tenant_id,
-            llm_provider="stub",
-            llm_model="tenant-model",
-            llm_api_key=SecretState(set=True),
-            created_at=now(),
-            updated_at=now(),
-        )
-        config = msgspec.structs.replace(config, **fields)
-        async with self.world.database.unit(tenant_id) as unit:
-            sealed = self.keyring.seal(KEY, api_key_place(config))
-            await unit.config.put(StoredConfig(config=config, sealed_api_key=sealed))
-        await self.change_employee()
-
-    async def change_employee(self, **fields: Any) -> None:
-        """An employee without choices of its own, but for these."""
-        plain = {"persona": Persona(), "model_settings": ModelSettings(), "reasoning": None, **fields}
-        async with self.world.database.unit(self.world.tenant.id) as unit:
-            await unit.employees.update(msgspec.structs.replace(self.world.employee, **plain))
-
-    async def start(self, conversation: Conversation, content: str = "Hi", **fields: Any) -> Run:
-        return await self.service.start(self.world.tenant.id, conversation.id, RunCreate(content=content, **fields))
-
-    async def ask(self, conversation: Conversation, content: str = "Hi", **fields: Any) -> ModelRequest:
-        """One whole turn; what the model was asked."""
-        async with asyncio.timeout(DEADLINE):
-            await self.service.wait(await self.start(conversation, content, **fields))
-        return self.provider.requests[-1]
+from tests.unit.runs.conftest import World
+from tests.unit.runs.doubles import DEADLINE, Gate, says
+from tests.unit.runs.process import KEY, Process
 
 
 @pytest.fixture
-async def office(world: World) -> AsyncIterator[Office]:
-    office = Office(world, *(says("Yes") for _ in range(5)))
-    yield office
-    await office.supervisor.drain(0)
+def office(world: World) -> Process:
+    return Process(world, *(says("Yes") for _ in range(5)))
 
 
-async def test_a_short_turn_costs_two_transactions(office: Office) -> None:
+async def test_a_short_turn_costs_two_transactions(office: Process) -> None:
     await office.configure()
     conversation = await office.world.conversation()
     office.world.database.units = 0
@@ -116,7 +31,7 @@ async def test_a_short_turn_costs_two_transactions(office: Office) -> None:
     assert office.world.database.units == 2
 
 
-async def test_the_prompt_is_system_history_and_new_message(office: Office) -> None:
+async def test_the_prompt_is_system_history_and_new_message(office: Process) -> None:
     await office.configure()
     conversation = await office.world.conversation()
     await office.service.store_message(office.world.tenant.id, conversation.id, "Before")
@@ -129,7 +44,7 @@ async def test_the_prompt_is_system_history_and_new_message(office: Office) -> N
 
 async def test_what_is_stored_with_the_start(world: World) -> None:
     gate = Gate()
-    office = Office(world, [gate, *says("Yes")])
+    office = Process(world, [gate, *says("Yes")])
     await office.configure()
     run = await office.start(await world.conversation())
     async with world.database.unit(world.tenant.id, read_only=True) as unit:
@@ -142,7 +57,7 @@ async def test_what_is_stored_with_the_start(world: World) -> None:
     await office.supervisor.drain(DEADLINE)
 
 
-async def test_the_key_is_opened_for_the_provider_only(office: Office) -> None:
+async def test_the_key_is_opened_for_the_provider_only(office: Process) -> None:
     await office.configure()
     await office.ask(await office.world.conversation())
     (config,) = office.factory.opened
@@ -176,7 +91,7 @@ async def test_the_key_is_opened_for_the_provider_only(office: Office) -> None:
     ],
 )
 async def test_whose_choice_counts(
-    office: Office,
+    office: Process,
     tenant: dict[str, Any],
     employee: dict[str, Any],
     request_: dict[str, Any],
@@ -188,7 +103,7 @@ async def test_whose_choice_counts(
     assert (asked.model, asked.max_output_tokens, asked.temperature, asked.reasoning) == expected
 
 
-async def refused(office: Office, conversation: Conversation, kind: type[RetinueError], content: str = "Hi") -> str:
+async def refused(office: Process, conversation: Conversation, kind: type[RetinueError], content: str = "Hi") -> str:
     """The code; nothing may have been stored."""
     tenant_id = office.world.tenant.id
     async with office.world.database.unit(tenant_id, read_only=True) as unit:
@@ -201,11 +116,11 @@ async def refused(office: Office, conversation: Conversation, kind: type[Retinue
     return caught.value.problem_code
 
 
-async def test_without_a_provider(office: Office) -> None:
+async def test_without_a_provider(office: Process) -> None:
     assert await refused(office, await office.world.conversation(), Conflict) == "provider_not_configured"
 
 
-async def test_without_an_employee(office: Office) -> None:
+async def test_without_an_employee(office: Process) -> None:
     await office.configure()
     conversation = await office.world.conversation()
     async with office.world.database.unit(office.world.tenant.id) as unit:
@@ -213,7 +128,7 @@ async def test_without_an_employee(office: Office) -> None:
     assert await refused(office, conversation, Conflict) == "employee_deleted"
 
 
-async def test_a_closed_conversation_takes_nothing(office: Office) -> None:
+async def test_a_closed_conversation_takes_nothing(office: Process) -> None:
     await office.configure()
     conversation = await office.world.conversation()
     closed = msgspec.structs.replace(conversation, status=ConversationStatus.CLOSED)
@@ -224,7 +139,7 @@ async def test_a_closed_conversation_takes_nothing(office: Office) -> None:
         await office.service.store_message(office.world.tenant.id, conversation.id, "Hi")
 
 
-async def test_a_message_that_the_window_cannot_hold(office: Office) -> None:
+async def test_a_message_that_the_window_cannot_hold(office: Process) -> None:
     await office.configure(context_tokens=100, max_output_tokens=50)
     conversation = await office.world.conversation()
     assert await refused(office, conversation, InvalidRequest, "word " * 1000) == "message_exceeds_context"
@@ -232,7 +147,7 @@ async def test_a_message_that_the_window_cannot_hold(office: Office) -> None:
 
 async def test_a_busy_conversation_and_a_busy_employee(world: World) -> None:
     gate = Gate()
-    office = Office(world, [gate, *says("Yes")], says("Yes"))
+    office = Process(world, [gate, *says("Yes")], says("Yes"))
     await office.configure()
     await office.change_employee(max_concurrent_tasks=1)
     first, second = await world.conversation(), await world.conversation()
@@ -250,7 +165,9 @@ async def test_a_busy_conversation_and_a_busy_employee(world: World) -> None:
     await office.ask(second)
 
 
-async def test_a_configuration_that_is_not_acceptable_any_more(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_configuration_that_is_not_acceptable_any_more(
+    office: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuses(config: ProviderConfig) -> Provider:
         del config
         raise EgressRefused("Not this one.", errors=(FieldError(pointer="/llm_base_url", detail="x"),))
@@ -266,7 +183,7 @@ async def test_a_configuration_that_is_not_acceptable_any_more(office: Office, m
     assert await refused(office, conversation, Conflict) == "provider_not_usable"
 
 
-async def test_a_known_model_s_window_bounds_the_prompt(office: Office) -> None:
+async def test_a_known_model_s_window_bounds_the_prompt(office: Process) -> None:
     await office.configure(llm_base_url="https://api.openai.com/v1", llm_model="gpt-4")
     conversation = await office.world.conversation()
     fits, not_any_more = "a" * 4 * 7000, "a" * 4 * 7300

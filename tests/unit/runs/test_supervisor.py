@@ -7,10 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from retinue.domain.errors import ServerStopping, Unavailable
+from retinue.domain.errors import ProcessLost, Unavailable
 from retinue.domain.ids import new_id
 from retinue.domain.runs import Run, RunStatus
-from retinue.runs.ending import Cancelled, Ending, Failed
 from retinue.runs.runner import Runner
 from retinue.runs.supervisor import Supervisor
 from tests.support.runs import AT
@@ -32,25 +31,34 @@ class StubRunner:
             message_id=new_id(),
             status=RunStatus.RUNNING,
             attempt=1,
+            position=1,
             created_at=AT,
         )
         self.crash: Exception | None = None
         self.has_begun = False
         self.started = asyncio.Event()
         self.released = asyncio.Event()
-        self.ending: Ending | None = None
+        self.told: list[str] = []
+        self.renewed_at: float | None = None
         self.is_over = False
-        self.is_lost = False
 
     def begin(self) -> None:
         self.has_begun = True
 
-    def lose(self) -> None:
-        self.is_lost = True
-        self.released.set()
+    def renew(self, asked_at: float) -> None:
+        self.renewed_at = asked_at
 
-    def stop(self, ending: Ending) -> None:
-        self.ending = self.ending or ending
+    def cancel(self) -> None:
+        self._stop("cancel")
+
+    def lose(self) -> None:
+        self._stop("lose")
+
+    def hand_over(self) -> None:
+        self._stop("hand_over")
+
+    def _stop(self, how: str) -> None:
+        self.told.append(how)
         self.released.set()
 
     async def execute(self) -> None:
@@ -119,7 +127,7 @@ async def test_a_failing_run_does_not_touch_another(supervisor: Supervisor, cras
     failing.released.set()
     await until(lambda: supervisor.active_count < 2)
     assert supervisor.active_ids == {other.run.id}
-    assert other.ending is None
+    assert other.told == []
     other.released.set()
     await until_idle(supervisor)
     assert other.is_over
@@ -127,29 +135,90 @@ async def test_a_failing_run_does_not_touch_another(supervisor: Supervisor, cras
     assert unhandled == []
 
 
-async def test_cancelling_a_conversation_waits_for_its_run_and_leaves_the_others(supervisor: Supervisor) -> None:
-    conversation = new_id()
-    meant = start(supervisor, StubRunner(conversation_id=conversation))
-    other = start(supervisor, StubRunner())
-    foreign = start(supervisor, StubRunner(tenant_id=new_id(), conversation_id=conversation))
+async def test_only_a_run_of_the_tenant_that_is_here_can_be_cancelled(supervisor: Supervisor) -> None:
+    runner = start(supervisor, StubRunner())
+    assert not supervisor.cancel(new_id(), runner.run.id)
+    assert not supervisor.cancel(TENANT, new_id())
+    assert runner.told == []
+    assert supervisor.cancel(TENANT, runner.run.id)
     async with asyncio.timeout(DEADLINE):
-        await supervisor.cancel_conversation(TENANT, conversation)
-    assert (meant.ending, meant.is_over) == (Cancelled(), True)
-    assert [other.ending, foreign.ending] == [None, None]
-    async with asyncio.timeout(DEADLINE):
-        await supervisor.cancel_conversation(TENANT, new_id())
-        await supervisor.cancel_tenant(TENANT)
-    assert (other.ending, other.is_over, foreign.ending) == (Cancelled(), True, None)
-    foreign.released.set()
+        await supervisor.ended(runner.run.id)
+        await supervisor.ended(new_id())
+    assert (runner.told, runner.is_over) == (["cancel"], True)
+
+
+async def test_what_the_database_says_is_to_be_cancelled(supervisor: Supervisor) -> None:
+    asked, other = start(supervisor, StubRunner()), start(supervisor, StubRunner())
+    supervisor.cancel_asked([asked.run.id, new_id()])
+    assert (asked.told, other.told) == (["cancel"], [])
+    other.released.set()
     await until_idle(supervisor)
 
 
 async def test_stopping_reaches_a_run_whose_task_has_not_started(supervisor: Supervisor) -> None:
     runner = start(supervisor, StubRunner())
     assert not runner.started.is_set()
+    assert supervisor.cancel(TENANT, runner.run.id)
     async with asyncio.timeout(DEADLINE):
-        await supervisor.cancel_tenant(TENANT)
-    assert (runner.ending, runner.is_over) == (Cancelled(), True)
+        await supervisor.ended(runner.run.id)
+    assert (runner.told, runner.is_over) == (["cancel"], True)
+
+
+async def test_where_a_run_is(supervisor: Supervisor) -> None:
+    runner = start(supervisor, StubRunner())
+    assert supervisor.runs(runner.run.id)
+    assert supervisor.runs_in(runner.run.conversation_id)
+    assert not supervisor.runs(new_id())
+    assert not supervisor.runs_in(new_id())
+    runner.released.set()
+    await until_idle(supervisor)
+    assert not supervisor.runs(runner.run.id)
+    assert not supervisor.runs_in(runner.run.conversation_id)
+
+
+async def test_room_and_load(supervisor: Supervisor) -> None:
+    assert (supervisor.room, supervisor.load) == (3, 0.0)
+    runner = start(supervisor, StubRunner())
+    with supervisor.admit():
+        assert supervisor.room == 1
+    assert supervisor.load == pytest.approx(1 / 3)
+    supervisor.stop_admitting()
+    assert supervisor.room == 0, "a process that stops looks for nothing new"
+    runner.released.set()
+    await until_idle(supervisor)
+
+
+async def test_each_end_is_told_once_when_the_run_is_not_here_any_more(supervisor: Supervisor) -> None:
+    ended: list[tuple[UUID, bool]] = []
+    supervisor.on_end = lambda run: ended.append((run.id, supervisor.runs_in(run.conversation_id)))
+    runner, failing = start(supervisor, StubRunner()), start(supervisor, StubRunner())
+    failing.crash = ZeroDivisionError()
+    runner.released.set()
+    await until(lambda: len(ended) == 1)
+    failing.released.set()
+    await until_idle(supervisor)
+    assert ended == [(runner.run.id, False), (failing.run.id, False)]
+
+
+async def test_a_run_that_cannot_even_begin_is_not_kept(supervisor: Supervisor) -> None:
+    runner = StubRunner()
+    runner.begin = _lost  # type: ignore[method-assign]
+    with pytest.raises(ProcessLost), supervisor.admit():
+        supervisor.start(cast("Runner", runner))
+    assert (supervisor.active_count, supervisor.room) == (0, 3)
+
+
+def _lost() -> None:
+    raise ProcessLost
+
+
+async def test_renewals_reach_the_runs_they_are_for(supervisor: Supervisor) -> None:
+    kept, other = start(supervisor, StubRunner()), start(supervisor, StubRunner())
+    supervisor.renew([kept.run.id, new_id()], 12.5)
+    assert (kept.renewed_at, other.renewed_at) == (12.5, None)
+    for runner in (kept, other):
+        runner.released.set()
+    await until_idle(supervisor)
 
 
 async def test_draining_lets_runs_finish(supervisor: Supervisor) -> None:
@@ -165,16 +234,14 @@ async def test_draining_lets_runs_finish(supervisor: Supervisor) -> None:
     runner.released.set()
     async with asyncio.timeout(DEADLINE):
         await draining
-    assert (runner.ending, supervisor.active_count) == (None, 0)
+    assert (runner.told, supervisor.active_count) == ([], 0)
 
 
-async def test_draining_ends_what_is_left_after_the_grace_period(supervisor: Supervisor) -> None:
+async def test_draining_hands_over_what_is_left_after_the_grace_period(supervisor: Supervisor) -> None:
     runners = [start(supervisor, StubRunner()) for _ in range(3)]
     async with asyncio.timeout(DEADLINE):
         await supervisor.drain(0.01)
-    for runner in runners:
-        assert isinstance(runner.ending, Failed)
-        assert isinstance(runner.ending.error, ServerStopping)
+    assert [runner.told for runner in runners] == [["hand_over"]] * 3
     assert supervisor.active_count == 0
 
 
@@ -184,8 +251,8 @@ async def test_draining_an_idle_supervisor_is_over_at_once(supervisor: Superviso
         await supervisor.drain(3600)
 
 
-async def test_draining_waits_for_a_run_that_is_being_prepared_and_stops_it(supervisor: Supervisor) -> None:
-    """Its user message is about to be stored; the run must still come to an end of its own."""
+async def test_draining_waits_for_a_run_that_is_being_prepared_and_hands_it_over(supervisor: Supervisor) -> None:
+    """Its user message is about to be stored; the run must not stay behind without a process."""
     runner = StubRunner()
     with supervisor.admit():
         draining = asyncio.create_task(supervisor.drain(0))
@@ -196,8 +263,7 @@ async def test_draining_waits_for_a_run_that_is_being_prepared_and_stops_it(supe
     async with asyncio.timeout(DEADLINE):
         await draining
     assert runner.has_begun
-    assert isinstance(runner.ending, Failed)
-    assert runner.is_over
+    assert (runner.told, runner.is_over) == (["hand_over"], True)
 
 
 async def test_lost_runs_are_stopped_and_the_others_go_on(supervisor: Supervisor) -> None:
@@ -205,6 +271,6 @@ async def test_lost_runs_are_stopped_and_the_others_go_on(supervisor: Supervisor
     assert supervisor.active_ids == {lost.run.id, kept.run.id}
     supervisor.lose([lost.run.id, new_id()])
     await until(lambda: supervisor.active_ids == {kept.run.id})
-    assert (lost.is_lost, kept.is_lost) == (True, False)
+    assert (lost.told, kept.told) == (["lose"], [])
     kept.released.set()
     await until_idle(supervisor)

@@ -14,6 +14,7 @@ from retinue.domain import events as e
 from retinue.domain.messages import ToolLogEntry
 from retinue.runs.draft import Draft
 from retinue.runs.event_writer import EventWriter
+from retinue.runs.lease import Hold, clock
 from retinue.runs.outcome import RequestedCall
 from retinue.runs.recorder import Recorder
 from retinue.runs.tool_calls import (
@@ -118,8 +119,8 @@ class NoDatabase(EventWriter):
 
 async def test_every_call_is_answered_logged_and_told() -> None:
     log, writer = MemoryEventLog(), NoDatabase()
-    log.open(RUN_ID)
-    recorder = Recorder(tenant_id=RUN_ID, run_id=RUN_ID, attempt=1, log=log, writer=writer)
+    log.open(RUN_ID, RUN_ID)
+    recorder = Recorder(tenant_id=RUN_ID, run_id=RUN_ID, attempt=1, log=log, writer=writer, hold=Hold(60, clock()))
     draft = Draft(max_chars=100)
     calls = (
         RequestedCall(id="a", name="search", args={"q": 1}),

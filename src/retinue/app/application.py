@@ -1,23 +1,22 @@
-"""The composition root: everything that exists is put together here, and nowhere else."""
+"""The application: database, engine and HTTP."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import msgspec
 from litestar import Controller, Litestar, Router
 from litestar.types import ASGIApp
 
 from retinue import __version__
-from retinue.coordination.base import EventLog
-from retinue.coordination.memory import MemoryEventLog
-from retinue.crypto import Keyring
+from retinue.app.engine import HOUR, Engine
+from retinue.app.keys import open_keyring
+from retinue.coordination.registry import connect
 from retinue.db.session import Database
-from retinue.domain.errors import RetinueError
 from retinue.domain.ids import new_id
 from retinue.egress import EgressPolicy, make_client
 from retinue.http.controllers import bound
+from retinue.http.idempotency import Once
 from retinue.http.middleware import Edge, EdgeLimits
 from retinue.http.openapi import ApiInfo, OpenApiController
 from retinue.http.options import name_every_method
@@ -25,7 +24,8 @@ from retinue.http.parameters import knows_every_parameter
 from retinue.http.problems import exception_handlers
 from retinue.http.requests import EdgeRequest
 from retinue.http.sse import StreamSettings
-from retinue.jobs.leases import keep_leases
+from retinue.observability.lag import LagMonitor
+from retinue.observability.readiness import Readiness
 from retinue.observability.redaction import Redactor
 from retinue.protocols.events import EventsProtocol
 from retinue.protocols.messages import MessagesProtocol
@@ -33,7 +33,6 @@ from retinue.protocols.registry import ProtocolRegistry
 from retinue.providers.anthropic import AnthropicFactory
 from retinue.providers.openai import OpenAIFactory
 from retinue.providers.registry import ProviderFactory, ProviderRegistry
-from retinue.providers.retry import settle
 from retinue.providers.scripted import ScriptedFactory
 from retinue.providers.upstream import CallLimits
 from retinue.resources.conversations.controller import ConversationController
@@ -43,15 +42,12 @@ from retinue.resources.employees.service import EmployeeService
 from retinue.resources.health.controller import HealthController
 from retinue.resources.messages.controller import MessageController
 from retinue.resources.messages.service import MessageService
+from retinue.resources.runs.controller import ConversationRunController, RunController
+from retinue.resources.runs.service import RunAccess
 from retinue.resources.tenants.config.controller import ConfigController
 from retinue.resources.tenants.config.service import ConfigService
 from retinue.resources.tenants.controller import TenantController
 from retinue.resources.tenants.service import TenantService
-from retinue.runs.event_writer import EventWriter
-from retinue.runs.follow import Follower
-from retinue.runs.lease import Lease
-from retinue.runs.service import RunService
-from retinue.runs.supervisor import Supervisor
 from retinue.security.guards import AccessGuard
 from retinue.security.tenancy import Tenancy
 from retinue.settings import Settings
@@ -59,11 +55,15 @@ from retinue.settings import Settings
 TOOLS: frozenset[str] = frozenset()
 """Names of the tools that employees can be given."""
 
+RESERVED_CONNECTIONS = 3
+"""For leases, events and the search for lost runs, besides `database.pool_size`."""
+
 TAGS = {
     "tenants": "Tenants and their model providers.",
     "employees": "AI employees: persona, permission, model.",
     "conversations": "Conversations between a user and an employee.",
     "messages": "What is said, and answers as streams.",
+    "runs": "Answers as records: follow, list and cancel them.",
     "health": "Whether this process lives and is ready.",
 }
 
@@ -71,61 +71,52 @@ TAGS = {
 class Application:
     """One process's worth of Retinue, ready to be served."""
 
-    def __init__(self, settings: Settings, redactor: Redactor) -> None:
+    def __init__(
+        self, settings: Settings, redactor: Redactor, *, place: Callable[[], str | None] = lambda: None
+    ) -> None:
+        """
+        Args:
+            place: what is wrong with this process's place among others; see `observability.readiness`.
+        """
+        process = str(new_id())
         self._settings = settings
-        self._database = Database.connect(
-            settings.database.url,
-            pool_size=settings.database.pool_size,
-            command_timeout=settings.database.command_timeout,
+        self._database = _connect(settings, pool_size=settings.database.pool_size)
+        self._reserved = (
+            self._database if self._database.is_sqlite else _connect(settings, pool_size=RESERVED_CONNECTIONS)
         )
         self._keyring = open_keyring(settings)
         self._keyring.on_secret = redactor.add
         self._providers = _providers(settings)
         self._protocols = ProtocolRegistry([MessagesProtocol(), EventsProtocol()])
-        self._log: EventLog = MemoryEventLog()
-        self._writer = EventWriter(
-            self._database, batch=settings.runs.event_batch, flush_seconds=settings.runs.event_flush_ms / 1000
-        )
-        self._lease = Lease(owner=str(new_id()), seconds=settings.runs.lease_seconds)
-        self._stopping = asyncio.Event()
-        self.supervisor = Supervisor(max_active=settings.runs.max_active)
-        self._runs = RunService(
+        self._coordination = connect(settings.coordination.url, process=process)
+        self._engine = Engine(
+            settings,
+            process=process,
             database=self._database,
+            reserved=self._reserved,
             keyring=self._keyring,
             providers=self._providers,
-            log=self._log,
-            writer=self._writer,
-            supervisor=self.supervisor,
-            follower=Follower(self._database, self._log, self._stopping),
-            limits=settings.limits.run_limits(),
-            retries=settings.provider.retry_policy(),
-            lease=self._lease,
+            coordination=self._coordination,
+        )
+        self.supervisor = self._engine.supervisor
+        self._lag = LagMonitor()
+        self._readiness = Readiness(
+            is_draining=lambda: self.supervisor.is_draining,
+            ping=self._reserved.ping,
+            place=place,
+            load=lambda: self.supervisor.load,
+            max_load=settings.readiness.max_load,
+            lag=self._lag,
+            max_lag_ms=settings.readiness.max_lag_ms,
+            coordination=lambda: self._coordination.is_healthy,
         )
         self.litestar = self._litestar()
         name_every_method(self.litestar)
         self.asgi: ASGIApp = Edge(self.litestar, _edge_limits(settings))
 
     async def drain(self, grace_seconds: float) -> None:
-        """Take nothing new, let runs finish for the grace period, end the rest, then let every stream go."""
-        await self.supervisor.drain(grace_seconds)
-        await settle()
-        self._stopping.set()
-
-    async def aclose(self) -> None:
-        """Let go of every connection."""
-        await self._log.aclose()
-        await self._providers.aclose()
-        await self._database.aclose()
-
-    async def readiness(self) -> Sequence[str]:
-        """Why this process should get no requests; empty if it should."""
-        if self.supervisor.is_draining:
-            return ["draining"]
-        try:
-            await self._database.ping()
-        except RetinueError:
-            return ["database"]
-        return []
+        """Take nothing new, let runs finish for the grace period, hand the rest over, then let every stream go."""
+        await self._engine.drain(grace_seconds)
 
     def _litestar(self) -> Litestar:
         operator_key = self._settings.operator_key.get_secret_value() or None
@@ -145,27 +136,36 @@ class Application:
     def _controllers(self) -> list[type[Controller]]:
         database, tenancy = self._database, Tenancy(self._database)
         limits = self._settings.limits.run_limits()
+        runs = self._engine.runs
+        streaming = _stream_settings(self._settings)
+        once = Once(keep_seconds=self._settings.retention.idempotency_hours * HOUR)
+        access = RunAccess(database=database, tenancy=tenancy, runs=runs)
         messages = MessageService(
             database=database,
             tenancy=tenancy,
-            runs=self._runs,
+            runs=runs,
             content_chars=self._settings.limits.content_chars,
         )
+        streams = {"protocols": self._protocols, "streaming": streaming}
         return [
-            bound(HealthController, check=self.readiness),
-            bound(TenantController, tenants=TenantService(database, self.supervisor.cancel_tenant)),
-            bound(ConfigController, configs=ConfigService(database, self._keyring, self._providers, limits)),
-            bound(EmployeeController, employees=EmployeeService(database, tenancy, TOOLS, limits)),
+            bound(HealthController, check=self._readiness),
+            bound(TenantController, tenants=TenantService(database, runs.cancel_tenant, once)),
+            bound(ConfigController, configs=ConfigService(database, self._keyring, self._providers, limits, once)),
+            bound(EmployeeController, employees=EmployeeService(database, tenancy, TOOLS, limits, once)),
             bound(
                 ConversationController,
-                conversations=ConversationService(database, tenancy, self.supervisor.cancel_conversation),
+                conversations=ConversationService(
+                    database,
+                    tenancy,
+                    cancel_conversation=runs.cancel_conversation,
+                    tell=runs.tell,
+                    turnstile=self._engine.turnstile,
+                    once=once,
+                ),
             ),
-            bound(
-                MessageController,
-                messages=messages,
-                protocols=self._protocols,
-                streaming=_stream_settings(self._settings),
-            ),
+            bound(MessageController, messages=messages, **streams),
+            bound(RunController, runs=access, **streams),
+            bound(ConversationRunController, runs=access, **streams),
         ]
 
     def _api_info(self) -> ApiInfo:
@@ -180,47 +180,26 @@ class Application:
 
     @asynccontextmanager
     async def _background(self, _: Litestar) -> AsyncGenerator[None, None]:
-        tasks = [
-            asyncio.create_task(self._writer.run(), name="event-writer"),
-            asyncio.create_task(keep_leases(self._database, self._lease, self.supervisor), name="leases"),
-        ]
+        await self._engine.start()
+        lag = asyncio.create_task(self._lag.run(), name="lag")
         try:
             yield
         finally:
             # Nothing is left to drain after an orderly stop; a host that only knows lifespans gets here first.
             await self.drain(0)
-            for task in tasks:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-            await self.aclose()
+            lag.cancel()
+            with suppress(asyncio.CancelledError):
+                await lag
+            await self._engine.aclose()
+            await self._providers.aclose()
+            await self._database.aclose()
+            await self._reserved.aclose()
 
 
-class KeyFileUnusable(RetinueError):
-    """The master key file beside the database cannot be used; the detail says why and shows nothing of it."""
-
-
-def sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite URL; None for other databases."""
-    return Path(url.partition(":///")[2].partition("?")[0]) if url.startswith("sqlite") else None
-
-
-def open_keyring(settings: Settings) -> Keyring:
-    """The master keys from the settings; in open mode, where there may be none, a key file beside the database.
-
-    Raises:
-        KeyFileUnusable: the file cannot be read or made, others may read it, or it has another form.
-    """
-    if given := settings.master_keys.get_secret_value():
-        return Keyring.parse(given)
-    database_file = sqlite_file(settings.database.url)
-    assert database_file is not None, "open mode is for SQLite"
-    key_file = database_file.parent / "master.key"
-    try:
-        return Keyring.load_or_create(key_file)
-    except (ValueError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise KeyFileUnusable(f"The master key file {key_file} cannot be used: {reason}.") from None
+def _connect(settings: Settings, *, pool_size: int) -> Database:
+    return Database.connect(
+        settings.database.url, pool_size=pool_size, command_timeout=settings.database.command_timeout
+    )
 
 
 def _providers(settings: Settings) -> ProviderRegistry:
@@ -246,4 +225,5 @@ def _stream_settings(settings: Settings) -> StreamSettings:
         ping_seconds=stream.ping_seconds,
         send_timeout=stream.send_timeout_seconds,
         chunk_bytes=stream.max_chunk_bytes,
+        retry_ms=stream.retry_ms,
     )

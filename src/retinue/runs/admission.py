@@ -1,0 +1,215 @@
+"""What becomes of a new message: a run, a place in the queue, or a part of the run that is active.
+
+Everything here happens in one transaction, under the conversation's lock.
+"""
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import msgspec
+
+from retinue.db.session import Unit
+from retinue.domain import events as e
+from retinue.domain.conversations import Conversation, ConversationStatus
+from retinue.domain.employees import Employee
+from retinue.domain.errors import Conflict
+from retinue.domain.events import RecordedEvent
+from retinue.domain.ids import Position, new_id, now
+from retinue.domain.messages import Message, MessageStatus, Role
+from retinue.domain.runs import Run, RunOptions, RunStatus
+from retinue.runs.context import RunCreate
+from retinue.runs.factory import RunnerFactory, run_started
+from retinue.runs.lease import clock
+from retinue.runs.recorder import milliseconds
+from retinue.runs.runner import Runner
+from retinue.runs.unrun import withdraw
+
+
+class Started(msgspec.Struct, frozen=True):
+    run: Run
+    message_id: UUID
+    """The message that was stored."""
+    runner: Runner
+
+
+class Queued(msgspec.Struct, frozen=True):
+    run: Run
+    message_id: UUID
+    interrupted: Run | None = None
+    """The active run, if it has to make way."""
+
+
+class Appended(msgspec.Struct, frozen=True):
+    run: Run
+    """The active run, which has taken the message."""
+    message_id: UUID
+
+
+Admitted = Started | Queued | Appended
+
+
+class Admission:
+    def __init__(self, factory: RunnerFactory) -> None:
+        self._factory = factory
+
+    async def admit(
+        self, unit: Unit, conversation_id: UUID, request: RunCreate, take_place: Callable[[], object]
+    ) -> Admitted:
+        """Store the message and decide about it.
+
+        Args:
+            take_place: called before a run is started here; raises if there is no room for it.
+
+        Raises:
+            NotFound: no such conversation.
+            Conflict, InvalidRequest, SecretUnreadable: see `RunService.start`.
+        """
+        conversation = await lock_open_conversation(unit, conversation_id)
+        active = await unit.runs.active(conversation.id)
+        queued = await unit.runs.queued(conversation.id)
+        if active is None and not queued:
+            take_place()
+            return await self._start(unit, conversation, request)
+        match request.on_busy:
+            case "reject":
+                raise busy(active or queued[0])
+            case "append" if active is not None and await unit.runs.append(active.id):
+                return await self._append(unit, conversation, request, active)
+            case "interrupt":
+                return await self._interrupt(unit, conversation, request, active, queued)
+            case _:
+                run = await self._enqueue(unit, conversation, request, len(queued))
+                return Queued(run, run.user_message_id)
+
+    async def _start(self, unit: Unit, conversation: Conversation, request: RunCreate) -> Started:
+        lease = self._factory.lease
+        position = await unit.conversations.advance(conversation.id, 2)
+        context = await self._factory.context(unit, conversation, request.content, request.options, position=position)
+        await refuse_if_overworked(unit, context.employee)
+        question = user_message(conversation, request.content, position)
+        run = _new_run(conversation, question, request.options, RunStatus.RUNNING)
+        run = msgspec.structs.replace(run, started_at=run.created_at)
+        runner = self._factory.first(run, context, clock())
+        await unit.runs.add(run, owner=lease.owner, lease_seconds=lease.seconds)
+        await unit.messages.add(question, _answer(conversation, run, MessageStatus.STREAMING))
+        await unit.ledger.open(runner.first_entry())
+        return Started(run, question.id, runner)
+
+    async def _interrupt(
+        self, unit: Unit, conversation: Conversation, request: RunCreate, active: Run | None, queued: Sequence[Run]
+    ) -> Queued:
+        """What came to interrupt and has not even started is itself interrupted."""
+        superseded = [run for run in queued if run.is_urgent]
+        for run in superseded:
+            await withdraw(unit, run, now())
+        run = await self._enqueue(unit, conversation, request, len(queued) - len(superseded), is_urgent=True)
+        interrupted = await unit.runs.request_cancel(active.id) if active is not None else None
+        return Queued(run, run.user_message_id, interrupted)
+
+    async def _append(self, unit: Unit, conversation: Conversation, request: RunCreate, run: Run) -> Appended:
+        waiting = await unit.messages.appended(run.id)
+        self._refuse_if_full(len(waiting))
+        position = await unit.conversations.advance(conversation.id, 1)
+        # They are taken together, so they have to fit together.
+        together = "\n".join([*(message.content for message in waiting), request.content])
+        await self._factory.context(unit, conversation, together, request.options, position=position)
+        message = user_message(conversation, request.content, position, MessageStatus.PENDING)
+        await unit.messages.add(msgspec.structs.replace(message, run_id=run.id))
+        return Appended(run, message.id)
+
+    def _refuse_if_full(self, waiting: int) -> None:
+        if waiting >= self._factory.limits.max_queued:
+            detail = f"{waiting} messages wait in this conversation, and no more may."
+            raise Conflict(detail, code="queue_full")
+
+    async def _enqueue(
+        self, unit: Unit, conversation: Conversation, request: RunCreate, waiting: int, *, is_urgent: bool = False
+    ) -> Run:
+        self._refuse_if_full(waiting)
+        position = await unit.conversations.advance(conversation.id, 2)
+        # What cannot be answered now is refused now, and not after it has waited.
+        await self._factory.context(unit, conversation, request.content, request.options, position=position)
+        question = user_message(conversation, request.content, position, MessageStatus.PENDING)
+        run = _new_run(conversation, question, request.options, RunStatus.QUEUED)
+        run = msgspec.structs.replace(run, is_urgent=is_urgent)
+        await unit.runs.add(run, owner=None, lease_seconds=0)
+        await unit.messages.add(question, _answer(conversation, run, MessageStatus.PENDING))
+        await unit.run_events.add(run.id, run.attempt, _queued_events(run))
+        return run
+
+
+async def lock_open_conversation(unit: Unit, conversation_id: UUID) -> Conversation:
+    """Raises: NotFound; Conflict, `conversation_closed`."""
+    conversation = await unit.conversations.get_for_update(conversation_id)
+    if conversation.status is ConversationStatus.CLOSED:
+        raise Conflict("This conversation is closed. Set its status to active to go on.", code="conversation_closed")
+    return conversation
+
+
+async def refuse_if_overworked(unit: Unit, employee: Employee) -> None:
+    """Raises: Conflict, `employee_busy`."""
+    if employee.max_concurrent_tasks is None:
+        return
+    await unit.employees.lock_for_start(employee.id)
+    if await unit.employees.count_active_runs(employee.id) >= employee.max_concurrent_tasks:
+        detail = f"{employee.name} works on {employee.max_concurrent_tasks} answers at once and no more."
+        raise Conflict(detail, code="employee_busy")
+
+
+def busy(run: Run) -> Conflict:
+    return Conflict(f"Run {run.id} is answering in this conversation.", code="conversation_busy")
+
+
+def user_message(
+    conversation: Conversation, content: str, position: int, status: MessageStatus = MessageStatus.COMPLETED
+) -> Message:
+    at = now()
+    return Message(
+        id=new_id(),
+        tenant_id=conversation.tenant_id,
+        conversation_id=conversation.id,
+        position=position,
+        role=Role.USER,
+        content=content,
+        status=status,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def _new_run(conversation: Conversation, question: Message, options: RunOptions, status: RunStatus) -> Run:
+    return Run(
+        id=new_id(),
+        tenant_id=conversation.tenant_id,
+        conversation_id=conversation.id,
+        employee_id=conversation.employee_id,
+        user_message_id=question.id,
+        message_id=new_id(),
+        status=status,
+        attempt=1,
+        position=question.position,
+        options=options,
+        created_at=question.created_at,
+    )
+
+
+def _answer(conversation: Conversation, run: Run, status: MessageStatus) -> Message:
+    return Message(
+        id=run.message_id,
+        tenant_id=conversation.tenant_id,
+        conversation_id=conversation.id,
+        run_id=run.id,
+        position=run.position + 1,
+        role=Role.ASSISTANT,
+        content="",
+        status=status,
+        created_at=run.created_at,
+        updated_at=run.created_at,
+    )
+
+
+def _queued_events(run: Run) -> list[RecordedEvent]:
+    """A queued run can be followed at once."""
+    at = milliseconds(run.created_at)
+    first: tuple[e.RunEvent, ...] = (run_started(run), e.StatusChanged(stage="queued"))
+    return [RecordedEvent(run.id, Position(run.attempt, seq), at, event) for seq, event in enumerate(first, 1)]

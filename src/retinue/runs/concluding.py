@@ -1,0 +1,102 @@
+"""Storing and telling a run's end."""
+
+from enum import Enum, auto
+from typing import Any
+
+from retinue.db.session import Database, Unit
+from retinue.domain import events as e
+from retinue.domain.runs import STARTED_STATUSES, CancelReceipt, Run
+from retinue.runs.draft import Draft
+from retinue.runs.ending import Cancelled, Completed, Ending, end_state, receipt_of, store_end, terminal_event
+from retinue.runs.ledger import CallLedger
+from retinue.runs.recorder import Recorder
+from retinue.runs.storing import persistently
+
+
+class Result(Enum):
+    STORED = auto()
+    NOT_OURS = auto()
+    """The run was deleted or taken over, or somebody else has ended it: nothing was written."""
+    GOES_ON = auto()
+    """Another message was appended to the run: nothing was written, and it has to be answered."""
+
+
+class Conclusion:
+    """Ends a run in one transaction and tells its followers after the commit."""
+
+    def __init__(self, database: Database, run: Run, recorder: Recorder, ledger: CallLedger, draft: Draft) -> None:
+        self._database = database
+        self._run = run
+        self._recorder = recorder
+        self._ledger = ledger
+        self._draft = draft
+
+    async def conclude(self, ending: Ending, metadata: dict[str, Any], taken: int) -> Result:
+        """
+        Args:
+            taken: appended messages that the answer knows of; a completed run must have taken all there are.
+
+        Raises:
+            Unavailable, StorageFailed: the database did not take it for a while. Nobody knows whether it is stored.
+        """
+        event = terminal_event(
+            ending,
+            self._run,
+            self._draft,
+            stats=self._draft.stats(),
+            event_count=self._recorder.event_count + 1,
+            metadata=metadata,
+        )
+        terminal = self._recorder.seal(event)
+        appended = taken if isinstance(ending, Completed) else None
+        result = await persistently(lambda: self._store(ending, terminal, appended))
+        match result:
+            case Result.STORED:
+                self._recorder.announce(terminal)
+            case Result.GOES_ON | Result.NOT_OURS:
+                self._recorder.unseal()
+        return result
+
+    async def _store(self, ending: Ending, terminal: e.RecordedEvent, appended: int | None) -> Result:
+        event = terminal.event
+        assert isinstance(event, e.TERMINAL_EVENTS)
+        async with self._recorder.writing:
+            events = self._recorder.take_unstored()
+            try:
+                async with self._database.unit(self._run.tenant_id) as unit:
+                    receipt = await self._receipt(unit, ending)
+                    is_ours = await store_end(
+                        unit, self._run, end_state(ending), self._draft, event, receipt=receipt, appended=appended
+                    )
+                    # The money is spent, whoever the run belongs to by now.
+                    await self._ledger.write_closings(unit)
+                    if is_ours:
+                        await unit.run_events.add(self._run.id, self._run.attempt, [*events, terminal])
+                        return Result.STORED
+                    result = await self._why_not(unit, event, appended)
+            except BaseException:
+                self._recorder.put_back(events)
+                raise
+            if result is Result.GOES_ON:
+                self._recorder.put_back(events)
+            return result
+
+    async def _receipt(self, unit: Unit, ending: Ending) -> CancelReceipt | None:
+        if isinstance(ending, Cancelled) and (asked := await unit.runs.find(self._run.id)):
+            # A process that has the run stops it before it tells the database.
+            ending = Cancelled(min(asked.cancel_requested_at or ending.requested_at, ending.requested_at))
+        return receipt_of(ending, self._draft, self._ledger.aborted_at)
+
+    async def _why_not(self, unit: Unit, event: e.TerminalEvent, appended: int | None) -> Result:
+        stored = await unit.runs.find(self._run.id)
+        if stored is None or stored.attempt != self._run.attempt:
+            return Result.NOT_OURS
+        if stored.status in STARTED_STATUSES:
+            return Result.GOES_ON if appended not in {None, stored.appended} else Result.NOT_OURS
+        # An earlier try may have been committed although its answer got lost.
+        is_this_end = (
+            stored.finish_reason == event.finish_reason
+            and stored.text_sha256 == event.text_sha256
+            and stored.event_count == event.event_count
+        )
+        return Result.STORED if is_this_end else Result.NOT_OURS

@@ -1,0 +1,148 @@
+"""Gives runs without a process to this one: those that waited, and those that were lost."""
+
+from contextlib import suppress
+from uuid import UUID
+
+import structlog
+
+from retinue.coordination.base import Signals
+from retinue.db.session import Database, Unit
+from retinue.domain.errors import Conflict, InternalError, NotFound, Unavailable
+from retinue.domain.messages import MessageStatus
+from retinue.domain.runs import Run
+from retinue.domain.signals import Signal, SignalKind
+from retinue.runs.admission import refuse_if_overworked
+from retinue.runs.ending import Failed
+from retinue.runs.factory import RunnerFactory
+from retinue.runs.lease import clock
+from retinue.runs.recovery import CANNOT_START, Recovery
+from retinue.runs.runner import Beginning, Runner
+from retinue.runs.supervisor import Supervisor
+from retinue.runs.unrun import end_unrun
+
+_log = structlog.get_logger(__name__)
+
+
+class Dispatcher:
+    """Any process may call any of this at any time: who wins is decided in the database."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        factory: RunnerFactory,
+        recovery: Recovery,
+        supervisor: Supervisor,
+        signals: Signals,
+    ) -> None:
+        self._database = database
+        self._factory = factory
+        self._recovery = recovery
+        self._supervisor = supervisor
+        self._signals = signals
+
+    async def start_next(self, tenant_id: UUID, conversation_id: UUID) -> None:
+        """Start the conversation's next queued run, if none is active, its employee is free and there is room here.
+
+        A run that cannot be started fails, and the one behind it is next.
+        """
+        with suppress(Unavailable, NotFound):  # full, stopping, without a database, or the conversation is gone
+            while await self._try_next(tenant_id, conversation_id):
+                pass
+
+    async def resume(self, tenant_id: UUID, run_id: UUID) -> bool:
+        """Take a lost run over and go on with it; false if there is nothing to go on with, no room for it here, or no
+        database.
+
+        What runs here is left alone: it renews its lease, or notices by itself that it has lost the run.
+        """
+        if self._supervisor.runs(run_id):
+            return False
+        try:
+            with self._supervisor.admit():
+                runner = await self._recovery.take_over(tenant_id, run_id)
+                if runner is None:
+                    return False
+                self._supervisor.start(runner)
+        except Unavailable:
+            return False
+        self._tell(tenant_id, runner.run.conversation_id)
+        # What waits behind it was heard of by the process that is gone.
+        self._signals.send(Signal(SignalKind.QUEUE, tenant_id, runner.run.conversation_id))
+        return True
+
+    async def _try_next(self, tenant_id: UUID, conversation_id: UUID) -> bool:
+        """Whether it is worth looking again: the run that was next is over already."""
+        with self._supervisor.admit():
+            asked_at = clock()
+            try:
+                async with self._database.unit(tenant_id) as unit:
+                    run = await self._lock_next(unit, conversation_id)
+                    if run is None:
+                        return False
+                    runner = await self._start(unit, run, asked_at)
+                    has_more = bool(await unit.runs.queued(conversation_id))
+            except (Unavailable, NotFound):
+                raise
+            except Exception:
+                _log.exception("queued_run_not_started", conversation_id=str(conversation_id))
+                return await self._give_up(tenant_id, conversation_id)
+            if runner is not None:
+                self._supervisor.start(runner)
+        self._tell(tenant_id, conversation_id)
+        if has_more:
+            self._signals.send(Signal(SignalKind.QUEUE, tenant_id, conversation_id))
+        return runner is None
+
+    def _tell(self, tenant_id: UUID, conversation_id: UUID) -> None:
+        self._signals.send(Signal(SignalKind.CONVERSATION, tenant_id, conversation_id))
+
+    async def _lock_next(self, unit: Unit, conversation_id: UUID) -> Run | None:
+        """The run that may start now; its conversation is locked."""
+        conversation = await unit.conversations.get_for_update(conversation_id)
+        if await unit.runs.active(conversation_id) is not None:
+            return None
+        queued = await unit.runs.queued(conversation_id)
+        if not queued:
+            return None
+        employee = await unit.employees.find(conversation.employee_id)
+        try:
+            if employee is not None:
+                await refuse_if_overworked(unit, employee)
+        except Conflict:
+            return None
+        return await self._leave_queue(unit, queued[0])
+
+    async def _leave_queue(self, unit: Unit, queued: Run) -> Run | None:
+        lease = self._factory.lease
+        run = await unit.runs.start(
+            queued.id,
+            owner=lease.owner,
+            lease_seconds=lease.seconds,
+            ordinal=await unit.runs.next_ordinal(queued.conversation_id),
+        )
+        if run is not None:
+            pending = MessageStatus.PENDING
+            await unit.messages.change_status(run.user_message_id, to=MessageStatus.COMPLETED, from_=pending)
+            await unit.messages.change_status(run.message_id, to=MessageStatus.STREAMING, from_=pending)
+        return run
+
+    async def _start(self, unit: Unit, run: Run, asked_at: float) -> Runner | None:
+        stored = await unit.run_events.last_position(run.id)
+        try:
+            context = await self._factory.stored_context(unit, run)
+            runner = self._factory.make(run, context, Beginning(draft=self._factory.draft()), asked_at, seq=stored.seq)
+        except CANNOT_START as error:
+            await end_unrun(unit, run, Failed(error), self._factory.draft(), seq=stored.seq)
+            return None
+        await unit.ledger.open(runner.first_entry())
+        return runner
+
+    async def _give_up(self, tenant_id: UUID, conversation_id: UUID) -> bool:
+        """A run that makes every process stumble must not block those behind it."""
+        async with self._database.unit(tenant_id) as unit:
+            run = await self._lock_next(unit, conversation_id)
+            if run is None:
+                return False
+            stored = await unit.run_events.last_position(run.id)
+            return await end_unrun(unit, run, Failed(InternalError()), self._factory.draft(), seq=stored.seq)

@@ -1,0 +1,225 @@
+"""One process of several on one database: everything that runs runs, put together as the application does it."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from retinue.coordination.memory import MemoryCoordination
+from retinue.crypto import Keyring
+from retinue.domain.conversations import Conversation
+from retinue.domain.employees import ModelSettings, Persona
+from retinue.domain.events import RecordedEvent
+from retinue.domain.idempotency import IdempotencyKey
+from retinue.domain.ids import START, Position, now
+from retinue.domain.model_io import ModelRequest
+from retinue.domain.policy import RetryPolicy, RunLimits
+from retinue.domain.runs import Run
+from retinue.domain.signals import Signal, SignalKind
+from retinue.domain.tenants import SecretState, StoredConfig, TenantConfig
+from retinue.jobs.lookout import Lookout
+from retinue.providers.base import Provider, ProviderConfig
+from retinue.providers.registry import ProviderRegistry
+from retinue.runs.admission import Admission
+from retinue.runs.cancellation import Cancellation
+from retinue.runs.context import RunCreate, api_key_place
+from retinue.runs.dispatcher import Dispatcher
+from retinue.runs.errands import Errands
+from retinue.runs.event_writer import EventWriter
+from retinue.runs.factory import RunnerFactory
+from retinue.runs.follow import Follower
+from retinue.runs.lease import Lease
+from retinue.runs.recovery import Recovery
+from retinue.runs.runner import Runner
+from retinue.runs.service import RunService
+from retinue.runs.supervisor import Supervisor
+from retinue.runs.switchboard import Switchboard
+from retinue.runs.turnstile import Turnstile
+from retinue.runs.wakes import Wakes
+from tests.unit.runs.conftest import NO_RETRIES, World
+from tests.unit.runs.doubles import DEADLINE, Step, StubProvider, until
+
+KEY = "provider-key-0123456789"
+KEYRING = Keyring({"k1": bytes(32)})
+LIMITS = RunLimits(max_output_tokens=1000, context_tokens=10_000)
+
+
+class StubFactory:
+    """Hands out one provider and remembers with which configuration."""
+
+    needs_key = False
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self.opened: list[ProviderConfig] = []
+
+    def validate(self, config: ProviderConfig) -> None:
+        del config
+
+    def open(self, config: ProviderConfig) -> Provider:
+        self.opened.append(config)
+        return self._provider
+
+
+class Process:
+    """Nothing here looks around by itself: a test says when."""
+
+    def __init__(
+        self,
+        world: World,
+        *calls: list[Step],
+        name: str = "office",
+        coordination: MemoryCoordination | None = None,
+        limits: RunLimits = LIMITS,
+        retries: RetryPolicy = NO_RETRIES,
+        max_active: int = 10,
+        is_alone: bool = False,
+    ) -> None:
+        self.hears_others = True
+        self.turnstile = Turnstile()
+        self.world = world
+        world.processes.append(self)
+        self.provider = StubProvider(*calls)
+        self.factory = StubFactory(self.provider)
+        self.coordination = coordination or MemoryCoordination()
+        self.heard: list[SignalKind] = []
+        self.lease = Lease(owner=name, seconds=60)
+        self.writer = EventWriter(world.database, batch=10_000, flush_seconds=3600)
+        self.stopping, self.wakes, self.errands = asyncio.Event(), Wakes(), Errands()
+        self.supervisor = Supervisor(max_active=max_active)
+        self.runners = RunnerFactory(
+            database=world.database,
+            keyring=KEYRING,
+            providers=ProviderRegistry({"stub": self.factory}),
+            log=self.coordination.log,
+            writer=self.writer,
+            limits=limits,
+            retries=retries,
+            lease=self.lease,
+        )
+        self.recovery = Recovery(world.database, self.runners)
+        self.dispatcher = Dispatcher(
+            database=world.database,
+            factory=self.runners,
+            recovery=self.recovery,
+            supervisor=self.supervisor,
+            signals=self.coordination.signals,
+        )
+        self.switchboard = Switchboard(
+            supervisor=self.supervisor, dispatcher=self.dispatcher, wakes=self.wakes, errands=self.errands
+        )
+        self.coordination.signals.subscribe(self._hear)
+        self.supervisor.on_end = self.switchboard.run_ended
+        self.service = RunService(
+            database=world.database,
+            admission=Admission(self.runners),
+            supervisor=self.supervisor,
+            dispatcher=self.dispatcher,
+            cancellation=Cancellation(
+                world.database, self.supervisor, self.coordination.signals, self.wakes, self.turnstile
+            ),
+            follower=Follower(world.database, self.coordination.log, self.wakes, self.stopping),
+            signals=self.coordination.signals,
+            errands=self.errands,
+            turnstile=self.turnstile,
+            idempotency_seconds=3600,
+        )
+        self.lookout = Lookout(
+            database=world.database,
+            lease=self.lease,
+            supervisor=self.supervisor,
+            dispatcher=self.dispatcher,
+            switchboard=self.switchboard,
+            wakes=self.wakes,
+            is_alone=is_alone,
+            hears_others=lambda: self.hears_others,
+        )
+
+    def _hear(self, signal: Signal) -> None:
+        self.heard.append(signal.kind)
+        self.switchboard.hear(signal)
+
+    async def configure(self, **fields: Any) -> None:
+        tenant_id = self.world.tenant.id
+        config = TenantConfig(
+            tenant_id=tenant_id,
+            llm_provider="stub",
+            llm_model="tenant-model",
+            llm_api_key=SecretState(set=True),
+            created_at=now(),
+            updated_at=now(),
+        )
+        config = msgspec.structs.replace(config, **fields)
+        async with self.world.database.unit(tenant_id) as unit:
+            sealed = KEYRING.seal(KEY, api_key_place(config))
+            await unit.config.put(StoredConfig(config=config, sealed_api_key=sealed))
+        await self.change_employee(max_concurrent_tasks=None)
+
+    async def change_employee(self, **fields: Any) -> None:
+        """An employee without choices of its own, but for these."""
+        plain = {"persona": Persona(), "model_settings": ModelSettings(), "reasoning": None, **fields}
+        async with self.world.database.unit(self.world.tenant.id) as unit:
+            await unit.employees.update(msgspec.structs.replace(self.world.employee, **plain))
+
+    async def start(
+        self, conversation: Conversation, content: str = "Hi", *, key: IdempotencyKey | None = None, **fields: Any
+    ) -> Run:
+        request = RunCreate(content=content, **fields)
+        return (await self.service.start(self.world.tenant.id, conversation.id, request, key)).run
+
+    async def ask(self, conversation: Conversation, content: str = "Hi", **fields: Any) -> ModelRequest:
+        """One whole turn; what the model was asked."""
+        async with asyncio.timeout(DEADLINE):
+            await self.service.wait(await self.start(conversation, content, **fields))
+        return self.provider.requests[-1]
+
+    async def follow(self, run: Run, after: Position = START) -> list[RecordedEvent]:
+        """Everything that a reader here gets."""
+        async with asyncio.timeout(DEADLINE):
+            return [event async for batch in self.service.follow(run.tenant_id, run.id, after) for event in batch]
+
+    def runner(self, run: Run) -> Runner:
+        """The one that runs the run here."""
+        return self.supervisor._runners[run.id]
+
+    async def flush(self) -> None:
+        await self.world.flush(self.writer)
+
+    async def look(self) -> None:
+        """One round of the job that looks for runs without a process."""
+        async with asyncio.timeout(DEADLINE):
+            await self.lookout.look()
+
+    async def idle(self) -> None:
+        """Wait until nothing runs here any more."""
+        await until(lambda: self.supervisor.active_count == 0)
+
+    async def freeze(self, *runs: Run) -> None:
+        """The process stands still for longer than its lease: it stores and renews nothing, and others may notice."""
+        for run in runs:
+            self.runner(run).renew(asked_at=float("-inf"))
+        await self.world.expire(*runs, owner=self.lease.owner)
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        self.supervisor.stop_admitting()
+        self.supervisor.lose(self.supervisor.active_ids)
+        await self.idle()
+        self.stopping.set()
+        self.wakes.wake_all()
+        async with asyncio.timeout(DEADLINE):
+            await self.errands.finish()
+
+
+class Published:
+    """Listens to everything that a process publishes."""
+
+    def __init__(self, office: Process) -> None:
+        self.said: list[RecordedEvent] = []
+        publish = office.coordination.log.publish
+
+        def listen(event: RecordedEvent) -> None:
+            self.said.append(event)
+            publish(event)
+
+        office.coordination.log.publish = listen  # type: ignore[method-assign]
