@@ -3,6 +3,7 @@
 Wraps the whole application, not single routes: unknown paths and broken requests pass here too.
 """
 
+import asyncio
 import re
 from typing import Any
 
@@ -12,7 +13,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPDisconnectEvent, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from retinue.domain.errors import BadRequest, BodyTooLarge, FieldError, InvalidRequest, RetinueError, StreamBroken
+from retinue.domain.errors import BadRequest, BodyTooLarge, RetinueError, StreamBroken, StreamMoved
 from retinue.domain.ids import new_id
 from retinue.http.body import LimitedBody
 from retinue.http.problems import MEDIA_TYPE, encode_problem, headers_of, to_retinue_error
@@ -66,7 +67,7 @@ class Edge:
             return
         if answer.is_head:
             scope["method"] = "GET"
-            receive = answer.disconnecting(receive)
+            receive = answer.until_headers
         elif scope["method"] in _WITH_BODY:
             receive = LimitedBody(receive, self._limits.body_bytes, self._limits.body_seconds)
         try:
@@ -76,8 +77,9 @@ class Edge:
                 await _send_problem(answer, to_retinue_error(exc), scope["path"])
             # Once a response has begun, breaking off is the only honest thing left. A server closes the connection
             # without the terminating chunk also when the application returns without having ended the body.
-            elif _is_deliberate(exc):
-                _log.warning("stream_broken", path=scope["path"])
+            elif broken := _deliberate(exc):
+                tell = _log.info if isinstance(broken, StreamMoved) else _log.warning
+                tell(broken.code, path=scope["path"])
             else:
                 raise
 
@@ -93,15 +95,13 @@ class Edge:
                     refusal = BodyTooLarge(f"A body may have {self._limits.body_bytes} bytes.")
             elif name == b"transfer-encoding" and any(other == b"content-length" for other, _ in scope["headers"]):
                 refusal = _ambiguous_framing()
-            elif name == b"idempotency-key" and scope["method"] == "POST":
-                refusal = _idempotency_unsupported()
         return request_id or str(new_id()).encode(), refusal
 
 
 class _Answer:
     """`send`, with the headers of every response; drops the body of an answer to HEAD."""
 
-    __slots__ = ("_request_id", "_send", "has_begun", "has_ended", "is_head")
+    __slots__ = ("_headers_sent", "_request_id", "_send", "has_begun", "has_ended", "is_head")
 
     def __init__(self, send: Send, request_id: bytes, *, is_head: bool) -> None:
         self._send = send
@@ -109,6 +109,7 @@ class _Answer:
         self.is_head = is_head
         self.has_begun = False
         self.has_ended = False
+        self._headers_sent = asyncio.Event()
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -117,17 +118,15 @@ class _Answer:
             await self._send(message)
             if self.is_head:
                 self.has_ended = True
+                self._headers_sent.set()
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         elif not self.has_ended:
             await self._send(message)
 
-    def disconnecting(self, receive: Receive) -> Receive:
-        """A `receive` that tells a stream to stop as soon as HEAD has been answered."""
-
-        async def after_head() -> ReceiveMessage:
-            return HTTPDisconnectEvent(type="http.disconnect") if self.has_ended else await receive()
-
-        return after_head
+    async def until_headers(self) -> ReceiveMessage:
+        """`receive` for HEAD, which has no body to read: tells a stream to stop as soon as its headers are out."""
+        await self._headers_sent.wait()
+        return HTTPDisconnectEvent(type="http.disconnect")
 
     def _complete(self, given: Any) -> list[tuple[bytes, bytes]]:
         headers = [(name, _with_head(value) if name.lower() == b"allow" else value) for name, value in given]
@@ -138,11 +137,11 @@ class _Answer:
         return headers
 
 
-def _is_deliberate(error: BaseException | None) -> bool:
-    """Whether the error is StreamBroken or was caused by it; Litestar wraps what comes after a response's start."""
+def _deliberate(error: BaseException | None) -> StreamBroken | None:
+    """The StreamBroken that the error is or was caused by; Litestar wraps what comes after a response's start."""
     while error is not None and not isinstance(error, StreamBroken):
         error = error.__cause__
-    return error is not None
+    return error
 
 
 def _with_head(allow: bytes) -> bytes:
@@ -153,15 +152,6 @@ def _with_head(allow: bytes) -> bytes:
 def _ambiguous_framing() -> BadRequest:
     """A proxy that counts by the other one would take the rest of the body for a request of its own (RFC 9112, 6.1)."""
     return BadRequest("A body has a length or comes in chunks, not both.", headers={"connection": "close"})
-
-
-def _idempotency_unsupported() -> InvalidRequest:
-    """An option must not be accepted and then ignored."""
-    return InvalidRequest(
-        "Idempotency keys are not supported yet; nothing has been done.",
-        code="idempotency_key_unsupported",
-        errors=(FieldError(parameter="Idempotency-Key", detail="Leave this header out."),),
-    )
 
 
 async def _send_problem(send: Send, error: RetinueError, path: str) -> None:

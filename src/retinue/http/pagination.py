@@ -75,14 +75,18 @@ def page_of(items: Sequence[T], limit: int, key: Any) -> Page[T]:
 
 
 def answer_page(request: Request[Any, Any, Any], page: Page[T]) -> Response[list[T]]:
-    """The array, and a `Link` to the next one that keeps every other parameter."""
-    headers = {}
-    if page.next_cursor is not None:
-        query = request.scope["query_string"].decode("latin-1")
-        kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "cursor"]
-        target = f"{quote(request.scope['path'])}?{urlencode([*kept, ('cursor', page.next_cursor)])}"
-        headers["link"] = f'<{target}>; rel="next"'
-    return Response(list(page.items), headers=headers)
+    """The array, and a `Link` to the next one."""
+    return Response(list(page.items), headers=next_link(request, "cursor", page.next_cursor))
+
+
+def next_link(request: Request[Any, Any, Any], name: str, value: str | None) -> dict[str, str]:
+    """The `Link` header to this request with another value of the parameter `name`; nothing for None."""
+    if value is None:
+        return {}
+    query = request.scope["query_string"].decode("latin-1")
+    kept = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != name]
+    target = f"{quote(request.scope['path'])}?{urlencode([*kept, (name, value)])}"
+    return {"link": f'<{target}>; rel="next"'}
 
 
 def _check(payload: bytes) -> bytes:

@@ -1,13 +1,19 @@
-"""Frames to bytes on the wire: a server-sent event stream of a run."""
+"""Frames to bytes on the wire: a server-sent event stream of one run or of many."""
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from typing import Any
+from uuid import UUID
 
 import msgspec
+from litestar.response.base import ASGIResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from retinue.domain.errors import StreamBroken, StreamMoved
 from retinue.domain.events import RecordedEvent
-from retinue.protocols.base import Encode
+from retinue.protocols.base import Protocol
+
+CONNECTED = b": connected\n"
 
 
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,13 +23,24 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds without any progress after which a reader is cut off. Its run goes on."""
     chunk_bytes: int = 65_536
     """Waiting frames leave together, up to about this size."""
+    retry_ms: int = 1000
+    """How long a client is told to wait before it comes back to a stream that goes on in another process."""
 
 
-class _KeepAlive(ServerSentEvent):
-    """A comment without a blank line after it: some clients take that blank line for an empty message."""
+class Feed(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream before anybody has said how it is written."""
 
-    def encode(self) -> bytes:
-        return b": keep-alive\n"
+    batches: AsyncGenerator[Sequence[RecordedEvent], None]
+    """Raises `StreamBroken` or `StreamMoved` if it cannot tell the end."""
+    run_id: UUID | None = None
+    """The run that is told; null if there may be many."""
+    on_gone: Callable[[], None] | None = None
+    """Called if the reader goes away before the end."""
+    may_be_silent: bool = False
+    """Nothing may be there to send for a long time: the client gets a comment at once, so that it knows that it is
+    connected, and so that proxies pass the headers on."""
+    last_event_id: str | None = None
+    """Where the client is before it has seen an event, so that it can come back to this place."""
 
 
 class RunStream(EventSourceResponse):
@@ -33,16 +50,12 @@ class RunStream(EventSourceResponse):
     without the terminating chunk, because a clean end would be read as success.
     """
 
-    def __init__(
-        self,
-        batches: AsyncGenerator[Sequence[RecordedEvent], None],
-        encode: Encode,
-        settings: StreamSettings,
-        headers: Mapping[str, str],
-    ) -> None:
+    def __init__(self, feed: Feed, protocol: Protocol, settings: StreamSettings) -> None:
+        self._teller = _Teller(feed, protocol, settings)
+        self._on_gone = feed.on_gone
         super().__init__(
-            _chunks(batches, encode, settings.chunk_bytes),
-            headers={"Cache-Control": "no-cache", **headers},
+            self._teller.chunks(),
+            headers={"Cache-Control": "no-cache", **protocol.headers},
             ping=settings.ping_seconds,
             ping_message_factory=_KeepAlive,
             send_timeout=settings.send_timeout,
@@ -51,19 +64,80 @@ class RunStream(EventSourceResponse):
         # HTTP/2 forbids this header, and HTTP/1.1 does not need it.
         del self.headers["connection"]
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # Here and not in the generator: one that was never begun has no `finally`. Nothing may be awaited, because
+            # the server cancels that again.
+            if self._on_gone is not None and not self._teller.is_done:
+                self._on_gone()
 
-async def _chunks(
-    batches: AsyncGenerator[Sequence[RecordedEvent], None], encode: Encode, size: int
-) -> AsyncGenerator[bytes, None]:
-    # A reader who goes away is noticed here while a chunk is being sent; the follower must hear of it at once.
-    async with aclosing(batches):
-        async for batch in batches:
-            if len(batch) == 1:
-                if frame := encode(batch[0]):
-                    yield frame
-                continue
-            for chunk in _joined((encode(event) for event in batch), size):
-                yield chunk
+
+def nothing_follows() -> ASGIResponse:
+    """204 tells an `EventSource` to stop coming back."""
+    return ASGIResponse(status_code=204)
+
+
+class _KeepAlive(ServerSentEvent):
+    """A comment without a blank line after it: some clients take that blank line for an empty message."""
+
+    def encode(self) -> bytes:
+        return b": keep-alive\n"
+
+
+def _place(event_id: str | None) -> bytes:
+    """A block with an id and without data: an EventSource keeps the id and dispatches nothing (WHATWG HTML, 9.2.6)."""
+    return b"" if event_id is None else f"id: {event_id}\n\n".encode()
+
+
+class _Teller:
+    """Makes the chunks of one stream."""
+
+    def __init__(self, feed: Feed, protocol: Protocol, settings: StreamSettings) -> None:
+        self._feed = feed
+        self._protocol = protocol
+        self._settings = settings
+        self._open_run = feed.run_id
+        self.is_done = False
+        """The end was told, or the stream ends for a reason of ours: the reader does not go away any more."""
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        encode, size = self._protocol.encoder(), self._settings.chunk_bytes
+        if self._feed.may_be_silent:
+            yield CONNECTED + _place(self._feed.last_event_id)
+        try:
+            # A reader who goes away is noticed here while a chunk is being sent; the follower must hear of it at once.
+            async with aclosing(self._feed.batches) as batches:
+                async for batch in batches:
+                    self._note(batch[-1])
+                    if len(batch) == 1:
+                        if frame := encode(batch[0]):
+                            yield frame
+                        continue
+                    for chunk in _joined(map(encode, batch), size):
+                        yield chunk
+            self.is_done = True
+        except Exception as error:
+            self.is_done = True
+            if last_words := self._last_words(error):
+                yield last_words
+            raise
+
+    def _note(self, event: RecordedEvent) -> None:
+        if event.is_terminal:
+            self._open_run, self.is_done = None, self._feed.run_id is not None
+        else:
+            self._open_run = event.run_id
+
+    def _last_words(self, error: Exception) -> bytes:
+        """What is sent before the connection is broken off."""
+        if isinstance(error, StreamMoved):
+            # No blank line: some clients would take it for an empty message.
+            return b"retry: %d\n" % self._settings.retry_ms
+        if isinstance(error, StreamBroken) and self._open_run is not None:
+            return self._protocol.failure(self._open_run, error)
+        return b""
 
 
 def _joined(frames: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -3,9 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import ClassVar
+from uuid import UUID
 
 import msgspec
 
+from retinue.domain.errors import StreamBroken
 from retinue.domain.events import RecordedEvent
 
 Encode = Callable[[RecordedEvent], bytes]
@@ -27,4 +29,14 @@ class Protocol(ABC):
 
     @abstractmethod
     def encoder(self) -> Encode:
-        """An encoder for one stream. Encoders may keep state; streams never share one."""
+        """An encoder for one stream. Encoders may keep state; streams never share one.
+
+        A stream of a conversation tells many runs, one after the other, through one encoder.
+        """
+
+    def failure(self, run_id: UUID, error: StreamBroken) -> bytes:  # noqa: ARG002
+        """The last words of a stream that breaks off before the run's end; empty if the protocol has none.
+
+        They have no id: the client resumes after the last event that it got.
+        """
+        return b""

@@ -1,7 +1,8 @@
 """`messages`: the default protocol of a conversation's stream.
 
 A run that fails ends with two frames, `message_error` and `message_end`. Both come from one event, so only the last one
-carries its id: a client that is cut off between them resumes before both.
+carries its id: a client that is cut off between them resumes before both. A stream that cannot tell the run's end sends
+`message_error` alone and breaks off.
 """
 
 from typing import Any
@@ -10,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from retinue.domain import events as e
+from retinue.domain.errors import RetinueError, StreamBroken
 from retinue.domain.events import RecordedEvent, RunEnd
 from retinue.domain.messages import ToolLogEntry
 from retinue.domain.usage import Cost, GenerationStats, Usage
@@ -24,7 +26,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageStart(Frame, frozen=True, kw_only=True, tag="message_start"):
-    """Always the first frame."""
+    """The first frame of a run, unless its beginning is not kept any more: then `snapshot` takes its place."""
 
     conversation_id: UUID
     message_id: UUID
@@ -35,7 +37,7 @@ class MessageStart(Frame, frozen=True, kw_only=True, tag="message_start"):
 
 
 class AttemptStarted(Frame, frozen=True, kw_only=True, tag="attempt_started"):
-    """Another process has taken the run over; what came after `discard_after` does not count."""
+    """Another process has taken the run over; what came of earlier attempts after `discard_after` does not count."""
 
     attempt: int
     discard_after: str | None
@@ -70,8 +72,33 @@ class ToolCallFinished(Frame, frozen=True, kw_only=True, tag="tool_call_finished
     duration_ms: int
 
 
+class MessageAppended(Frame, frozen=True, kw_only=True, tag="message_appended"):
+    """The run has taken a message that came after its start; what follows answers it too."""
+
+    user_message_id: UUID
+
+
+class Snapshot(Frame, frozen=True, kw_only=True, tag="snapshot"):
+    """Takes the place of everything before it that is not kept any more. Nothing of what a client has put together from
+    earlier frames needs to be kept.
+    """
+
+    conversation_id: UUID
+    employee_id: UUID
+    user_message_id: UUID
+    message_id: UUID
+    status: str
+    """The run's."""
+    text: str
+    """All of the answer's text up to here."""
+    reasoning: str | None
+    tool_log: tuple[ToolLogEntry, ...]
+
+
 class MessageError(Frame, frozen=True, kw_only=True, tag="message_error"):
-    """What went wrong, as a problem document. `message_end` follows."""
+    """What went wrong, as a problem document. `message_end` follows if it is the run that failed; if it does not, the
+    stream broke off, and a client may come back after the last event it got.
+    """
 
     code: str
     title: str
@@ -99,6 +126,18 @@ class MessageEnd(Frame, frozen=True, kw_only=True, tag="message_end"):
     metadata: dict[str, Any]
 
 
+_SHOWN: dict[type[msgspec.Struct], type[Frame]] = {
+    e.RunStarted: MessageStart,
+    e.AttemptStarted: AttemptStarted,
+    e.StatusChanged: RuntimeStatus,
+    e.ToolCallRequested: ToolCallStarted,
+    e.ToolCallFinished: ToolCallFinished,
+    e.MessageAppended: MessageAppended,
+    e.SnapshotTaken: Snapshot,
+}
+"""Events that have the same fields as their frames; the others are translated by hand or are not shown."""
+
+
 class MessagesProtocol(Protocol):
     name = "messages"
     frames = (
@@ -109,12 +148,17 @@ class MessagesProtocol(Protocol):
         Token,
         ToolCallStarted,
         ToolCallFinished,
+        MessageAppended,
+        Snapshot,
         MessageError,
         MessageEnd,
     )
 
     def encoder(self) -> Encode:
         return encode
+
+    def failure(self, run_id: UUID, error: StreamBroken) -> bytes:
+        return _error(run_id, error, error.problem_code)
 
 
 def encode(recorded: RecordedEvent) -> bytes:
@@ -125,7 +169,9 @@ def encode(recorded: RecordedEvent) -> bytes:
         case e.ReasoningDelta(delta=delta):
             return _frame(recorded, ReasoningDelta(run_id=recorded.run_id, delta=delta))
         case e.RunFailed() as failed:
-            return _error(recorded.run_id, failed) + _frame(recorded, _end(recorded.run_id, failed, "failed"))
+            return _error(recorded.run_id, failed, failed.code) + _frame(
+                recorded, _end(recorded.run_id, failed, "failed")
+            )
         case e.RunCompleted() as completed:
             return _frame(recorded, _end(recorded.run_id, completed, "completed"))
         case e.RunCancelled() as cancelled:
@@ -136,46 +182,20 @@ def encode(recorded: RecordedEvent) -> bytes:
 
 
 def _translate(run_id: UUID, event: e.RunEvent) -> Frame | None:
-    match event:
-        case e.RunStarted():
-            return MessageStart(
-                run_id=run_id,
-                conversation_id=event.conversation_id,
-                message_id=event.message_id,
-                user_message_id=event.user_message_id,
-                employee_id=event.employee_id,
-                attempt=event.attempt,
-            )
-        case e.AttemptStarted(attempt=attempt, discard_after=discard_after):
-            return AttemptStarted(run_id=run_id, attempt=attempt, discard_after=discard_after)
-        case e.StatusChanged(stage=stage):
-            return RuntimeStatus(run_id=run_id, stage=stage)
-        case e.ToolCallRequested():
-            return ToolCallStarted(run_id=run_id, tool_call_id=event.tool_call_id, tool=event.tool, args=event.args)
-        case e.ToolCallFinished():
-            return ToolCallFinished(
-                run_id=run_id,
-                tool_call_id=event.tool_call_id,
-                tool=event.tool,
-                args=event.args,
-                result=event.result,
-                error=event.error,
-                duration_ms=event.duration_ms,
-            )
-        case _:
-            return None
+    kind = _SHOWN.get(type(event))
+    return None if kind is None else kind(run_id=run_id, **msgspec.structs.asdict(event))
 
 
-def _error(run_id: UUID, failed: e.RunFailed) -> bytes:
+def _error(run_id: UUID, failed: e.RunFailed | RetinueError, code: str) -> bytes:
     error = MessageError(
         run_id=run_id,
-        code=failed.code,
+        code=code,
         title=failed.title,
         status=failed.status,
         detail=failed.detail,
         retryable=failed.retryable,
     )
-    return frame(event="message_error", data=_encode(error))
+    return frame(event=name_of(error), data=_encode(error))
 
 
 def _end(run_id: UUID, end: RunEnd, status: str) -> MessageEnd:

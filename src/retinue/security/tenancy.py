@@ -1,4 +1,4 @@
-"""Whose is it? Conversation and employee routes name no tenant."""
+"""Whose is it? Conversation, run and employee routes name no tenant."""
 
 from uuid import UUID
 
@@ -25,3 +25,10 @@ class Tenancy:
             return principal.tenant_id
         async with self._database.operator(read_only=True) as unit:
             return await unit.tenant_of_employee(employee_id)
+
+    async def of_run(self, principal: Principal, run_id: UUID) -> UUID:
+        """Raises: NotFound."""
+        if principal.tenant_id is not None:
+            return principal.tenant_id
+        async with self._database.operator(read_only=True) as unit:
+            return await unit.tenant_of_run(run_id)

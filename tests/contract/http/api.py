@@ -1,4 +1,4 @@
-"""The four resources of this suite, put together the way the product does."""
+"""The resources of this suite, put together the way the product does, without an engine behind them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,29 +11,48 @@ from retinue.crypto import Keyring
 from retinue.db.session import Database
 from retinue.domain.policy import RunLimits
 from retinue.http.controllers import bound
+from retinue.http.idempotency import Once
 from retinue.http.middleware import Edge, EdgeLimits
 from retinue.http.openapi import ApiInfo, OpenApiController
 from retinue.http.parameters import knows_every_parameter
 from retinue.http.problems import exception_handlers
 from retinue.http.requests import EdgeRequest
+from retinue.http.sse import StreamSettings
+from retinue.protocols.events import EventsProtocol
+from retinue.protocols.messages import MessagesProtocol
+from retinue.protocols.registry import ProtocolRegistry
 from retinue.resources.conversations.controller import ConversationController
 from retinue.resources.conversations.service import ConversationService
 from retinue.resources.employees.controller import EmployeeController
 from retinue.resources.employees.service import EmployeeService
 from retinue.resources.health.controller import HealthController
+from retinue.resources.messages.controller import MessageController
+from retinue.resources.messages.service import MessageService
+from retinue.resources.runs.controller import ConversationRunController, RunController
+from retinue.resources.runs.service import RunAccess
 from retinue.resources.tenants.config.controller import ConfigController
 from retinue.resources.tenants.config.service import ConfigService
 from retinue.resources.tenants.controller import TenantController
 from retinue.resources.tenants.service import TenantService
+from retinue.runs.turnstile import Turnstile
 from retinue.security.guards import AccessGuard
 from retinue.security.tenancy import Tenancy
+from tests.contract.http.engine import FakeRuns
 
+PROTOCOLS = ProtocolRegistry([MessagesProtocol(), EventsProtocol()])
 KEYRING = Keyring({"test": bytes(32)})
 INFO = ApiInfo(
     title="Retinue",
     version="0",
     description="AI employees for every tenant.",
-    tags={"tenants": "Tenants", "employees": "Employees", "conversations": "Conversations", "health": "Health"},
+    tags={
+        "tenants": "Tenants",
+        "employees": "Employees",
+        "conversations": "Conversations",
+        "messages": "Messages",
+        "runs": "Runs",
+        "health": "Health",
+    },
 )
 
 
@@ -42,16 +61,32 @@ class Calls:
 
     def __init__(self) -> None:
         self.cancelled: list[tuple[UUID, ...]] = []
+        self.told: list[tuple[UUID, UUID]] = []
         self.reasons: Sequence[str] = ()
+        self.degraded: Sequence[str] = ()
+        self.runs = FakeRuns()
 
     async def cancel_conversation(self, tenant_id: UUID, conversation_id: UUID) -> None:
         self.cancelled.append((tenant_id, conversation_id))
 
+    def tell(self, tenant_id: UUID, conversation_id: UUID) -> None:
+        self.told.append((tenant_id, conversation_id))
+
     async def cancel_tenant(self, tenant_id: UUID) -> None:
         self.cancelled.append((tenant_id,))
 
-    async def is_ready(self) -> Sequence[str]:
-        return self.reasons
+
+class Health:
+    """What the process says about itself."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def reasons(self) -> Sequence[str]:
+        return self._calls.reasons
+
+    def degraded(self) -> Sequence[str]:
+        return self._calls.degraded
 
 
 class Client:
@@ -91,17 +126,35 @@ class Client:
 
 def make_litestar(database: Database, providers: Any, calls: Calls, operator_key: str | None = None) -> Litestar:
     tenancy = Tenancy(database)
+    once = Once(keep_seconds=60)
+    engine: Any = calls.runs
+    messages = MessageService(database=database, tenancy=tenancy, runs=engine, content_chars=1000)
+    access = RunAccess(database=database, tenancy=tenancy, runs=engine)
+    streams: dict[str, Any] = {"protocols": PROTOCOLS, "streaming": StreamSettings(ping_seconds=60)}
     resources = Router(
         "/api/v1",
         route_handlers=[
-            bound(TenantController, tenants=TenantService(database, calls.cancel_tenant)),
-            bound(ConfigController, configs=ConfigService(database, KEYRING, providers, RunLimits())),
-            bound(EmployeeController, employees=EmployeeService(database, tenancy, frozenset({"lookup"}), RunLimits())),
+            bound(TenantController, tenants=TenantService(database, calls.cancel_tenant, once)),
+            bound(ConfigController, configs=ConfigService(database, KEYRING, providers, RunLimits(), once)),
+            bound(
+                EmployeeController,
+                employees=EmployeeService(database, tenancy, frozenset({"lookup"}), RunLimits(), once),
+            ),
             bound(
                 ConversationController,
-                conversations=ConversationService(database, tenancy, calls.cancel_conversation),
+                conversations=ConversationService(
+                    database,
+                    tenancy,
+                    cancel_conversation=calls.cancel_conversation,
+                    tell=calls.tell,
+                    turnstile=Turnstile(),
+                    once=once,
+                ),
             ),
-            bound(HealthController, check=calls.is_ready),
+            bound(MessageController, messages=messages, **streams),
+            bound(RunController, runs=access, **streams),
+            bound(ConversationRunController, runs=access, **streams),
+            bound(HealthController, check=Health(calls)),
         ],
     )
     return Litestar(

@@ -78,10 +78,15 @@ async def client(database: Database, providers: FakeProviders) -> AsyncIterator[
 
 
 @pytest.fixture
-async def lone_client(tmp_path: Path, providers: FakeProviders) -> AsyncIterator[Client]:
-    """The API on SQLite only, for answers that are ready before any database is asked."""
-    url = f"sqlite+aiosqlite:///{tmp_path / 'lone.db'}"
-    async with opened(url) as database, client_on(database, providers) as client:
+async def lone_database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with opened(f"sqlite+aiosqlite:///{tmp_path / 'lone.db'}") as database:
+        yield database
+
+
+@pytest.fixture
+async def lone_client(lone_database: Database, providers: FakeProviders) -> AsyncIterator[Client]:
+    """The API on SQLite only, for answers in which no database has a part."""
+    async with client_on(lone_database, providers) as client:
         yield client
 
 

@@ -9,7 +9,17 @@ async def test_the_process_lives(lone_client: Client) -> None:
 
 
 async def test_readiness_gives_its_reasons(lone_client: Client) -> None:
-    assert await lone_client.call("GET", "/health/ready", 200) == {"status": "ready", "reasons": []}
+    assert await lone_client.call("GET", "/health/ready", 200) == {
+        "status": "ready",
+        "reasons": [],
+        "degraded": [],
+    }
     lone_client.calls.reasons = ["draining", "database"]
     answer = await lone_client.call("GET", "/health/ready", 503)
-    assert answer == {"status": "not_ready", "reasons": ["draining", "database"]}
+    assert answer == {"status": "not_ready", "reasons": ["draining", "database"], "degraded": []}
+
+
+async def test_what_works_worse_than_it_should_is_told_and_is_no_reason(lone_client: Client) -> None:
+    lone_client.calls.degraded = ["coordination"]
+    answer = await lone_client.call("GET", "/health/ready", 200)
+    assert answer == {"status": "ready", "reasons": [], "degraded": ["coordination"]}

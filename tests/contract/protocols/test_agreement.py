@@ -12,7 +12,7 @@ from retinue.domain.events import RecordedEvent, RunEnd
 from retinue.protocols.events import Envelope, EventsProtocol
 from retinue.protocols.messages import MessagesProtocol
 from tests.contract.protocols.frames import PROTOCOLS, Frame, encoded, frames
-from tests.support.runs import whole_runs
+from tests.support.runs import snapshot, whole_runs
 
 Story = dict[str, Any]
 
@@ -25,6 +25,8 @@ def told_by_messages(shown: list[Frame]) -> Story:
         "reasoning": "".join(frame.data["delta"] for frame in shown if frame.event == "reasoning_delta"),
         "requested": [_call(frame.data) for frame in shown if frame.event == "tool_call_started"],
         "finished": [_result(frame.data) for frame in shown if frame.event == "tool_call_finished"],
+        "appended": [frame.data["user_message_id"] for frame in shown if frame.event == "message_appended"],
+        "snapshots": [_snapshot(frame.data) for frame in shown if frame.event == "snapshot"],
         "status": end["status"],
         "errors": [{key: error[key] for key in ("code", "title", "status", "detail", "retryable")} for error in errors],
         **_end(end),
@@ -39,6 +41,8 @@ def told_by_events(shown: list[Frame]) -> Story:
         "reasoning": "".join(frame.data["delta"] for frame in shown if frame.event == "reasoning.delta"),
         "requested": [_call(frame.data) for frame in shown if frame.event == "tool_call.requested"],
         "finished": [_result(frame.data) for frame in shown if frame.event == "tool_call.finished"],
+        "appended": [frame.data["user_message_id"] for frame in shown if frame.event == "message.appended"],
+        "snapshots": [_snapshot(frame.data) for frame in shown if frame.event == "snapshot.taken"],
         "status": end["type"].removeprefix("run."),
         "errors": [{key: end[key] for key in fields}] if end["type"] == "run.failed" else [],
         **_end(end),
@@ -53,10 +57,15 @@ def _result(data: dict[str, Any]) -> list[Any]:
     return [*_call(data), *(data[key] for key in ("result", "error", "duration_ms"))]
 
 
+def _snapshot(data: dict[str, Any]) -> Story:
+    return {name: data[name] for name in ("run_id", *e.SnapshotTaken.__struct_fields__)}
+
+
 def _end(data: dict[str, Any]) -> Story:
     return {name: data[name] for name in RunEnd.__struct_fields__}
 
 
+_ENDING = ("status", "errors", *RunEnd.__struct_fields__)
 TELLERS: dict[str, Callable[[list[Frame]], Story]] = {
     MessagesProtocol.name: told_by_messages,
     EventsProtocol.name: told_by_events,
@@ -67,6 +76,27 @@ TELLERS: dict[str, Callable[[list[Frame]], Story]] = {
 def test_protocols_tell_the_same_story(run: list[RecordedEvent]) -> None:
     stories = [TELLERS[protocol.name](frames(encoded(protocol, run))) for protocol in PROTOCOLS]
     assert stories[1:] == stories[:-1]
+
+
+def pruned(run: list[RecordedEvent]) -> list[RecordedEvent]:
+    """What is read of the run when only its last event is kept: a snapshot just before that."""
+    *rest, last = run
+    text = "".join(event.event.delta for event in run if isinstance(event.event, e.TextDelta))
+    assert isinstance(last.event, RunEnd)
+    taken = snapshot(text, tool_log=last.event.tool_log, status="completed")
+    return [RecordedEvent(last.run_id, rest[-1].position, last.at, taken), last]
+
+
+@given(whole_runs())
+def test_protocols_tell_the_same_of_a_run_that_was_pruned(run: list[RecordedEvent]) -> None:
+    whole, rest = run, pruned(run)
+    stories = [TELLERS[protocol.name](frames(encoded(protocol, rest))) for protocol in PROTOCOLS]
+    assert stories[1:] == stories[:-1]
+    for protocol, story in zip(PROTOCOLS, stories, strict=True):
+        [taken] = story["snapshots"]
+        before = TELLERS[protocol.name](frames(encoded(protocol, whole)))
+        assert taken["text"] == before["text"]
+        assert [story[name] for name in _ENDING] == [before[name] for name in _ENDING]
 
 
 @given(whole_runs())

@@ -5,11 +5,12 @@ clients depend on every byte of them.
 """
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from retinue.domain import events as e
-from retinue.domain.errors import InvalidRequest
+from retinue.domain.errors import InvalidRequest, StreamBroken
 from retinue.domain.usage import GenerationStats
 from retinue.protocols.base import Protocol
 from retinue.protocols.events import EventsProtocol
@@ -17,7 +18,7 @@ from retinue.protocols.frames import frame
 from retinue.protocols.messages import MessagesProtocol
 from retinue.protocols.registry import ProtocolRegistry
 from tests.contract.protocols.frames import PROTOCOLS, encoded, frames
-from tests.support.runs import FAILURE, every_event, recorded, run_started
+from tests.support.runs import FAILURE, every_event, recorded, run_started, snapshot
 
 EXPECTED = Path(__file__).parent / "expected"
 RUN = b"01928f6e-0000-7000-8000-000000000001"
@@ -91,6 +92,32 @@ def test_a_failure_is_two_frames_and_only_the_second_has_the_id() -> None:
         b"id: " + RUN + b":1-1\nevent: message_end\n"
         b'data: {"type":"message_end",' + _IDS + b',"status":"failed","finish_reason":"error",'
         b"" + _NOTHING_KNOWN + b"}\n\n"
+    )
+
+
+def test_a_snapshot_and_an_appended_message() -> None:
+    events = recorded([snapshot("Hi"), e.MessageAppended(user_message_id=run_started().user_message_id)])
+    question = b'"user_message_id":"01928f6e-0000-7000-8000-000000000004"'
+    assert encoded(MessagesProtocol(), events) == (
+        b"id: " + RUN + b":1-1\nevent: snapshot\n"
+        b'data: {"type":"snapshot","run_id":"' + RUN + b'",'
+        b'"conversation_id":"01928f6e-0000-7000-8000-000000000002",'
+        b'"employee_id":"01928f6e-0000-7000-8000-000000000003",' + question + b","
+        b'"message_id":"01928f6e-0000-7000-8000-000000000005","status":"completed","text":"Hi","reasoning":null,'
+        b'"tool_log":[]}\n\n'
+        b"id: " + RUN + b":1-2\nevent: message_appended\n"
+        b'data: {"type":"message_appended","run_id":"' + RUN + b'",' + question + b"}\n\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "event"), [(MessagesProtocol(), b"message_error"), (EventsProtocol(), b"stream.broken")]
+)
+def test_a_stream_that_breaks_off(protocol: Protocol, event: bytes) -> None:
+    assert protocol.failure(UUID(RUN.decode()), StreamBroken()) == (
+        b"event: " + event + b'\ndata: {"type":"' + event + b'","run_id":"' + RUN + b'",'
+        b'"code":"stream_broken","title":"The stream broke off","status":500,"detail":"The stream broke off",'
+        b'"retryable":true}\n\n'
     )
 
 

@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retinue.domain import events as e
+from retinue.domain.errors import StreamBroken
 from retinue.domain.events import RecordedEvent
+from retinue.domain.ids import new_id
 from retinue.protocols.base import Protocol
 from tests.contract.protocols.frames import PROTOCOLS, encoded, frames
-from tests.support.runs import any_event, every_event, recorded, whole_runs
+from tests.support.runs import RUN_ID, any_event, every_event, recorded, whole_runs
 
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
 
@@ -48,12 +50,39 @@ def test_ids_are_those_of_the_events_and_the_last_frame_is_the_end(
 def test_every_frame_is_described(protocol: Protocol) -> None:
     """The API description is made from `frames`; a frame that is not among them, or not like them, is undocumented."""
     described = {kind.__struct_config__.tag: kind for kind in protocol.frames}
-    shown = frames(encoded(protocol, recorded(every_event())))
+    shown = frames(encoded(protocol, recorded(every_event())) + protocol.failure(RUN_ID, StreamBroken()))
     assert {frame.event for frame in shown} == described.keys()
     for frame in shown:
         kind = described[frame.event]
         msgspec.convert(frame.data, kind, strict=False)
         assert frame.data.keys() == {"type", *kind.__struct_encode_fields__}
+
+
+@each_protocol
+@pytest.mark.parametrize("error", [StreamBroken(), StreamBroken("The database is gone.", code="storage_failed")])
+def test_a_stream_that_breaks_off_says_why_and_has_no_id(protocol: Protocol, error: StreamBroken) -> None:
+    [failure] = frames(protocol.failure(RUN_ID, error))
+    assert failure.id is None
+    assert failure.data == {
+        "type": failure.event,
+        "run_id": str(RUN_ID),
+        "code": error.problem_code,
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "retryable": True,
+    }
+
+
+@each_protocol
+@given(whole_runs(), whole_runs())
+def test_one_encoder_tells_many_runs(
+    protocol: Protocol, first: list[RecordedEvent], second: list[RecordedEvent]
+) -> None:
+    """As in the stream of a conversation: what one run leaves behind must not show in the next."""
+    later = recorded((event.event for event in second), run_id=new_id())
+    encode = protocol.encoder()
+    assert b"".join(map(encode, [*first, *later])) == encoded(protocol, first) + encoded(protocol, later)
 
 
 @each_protocol

@@ -10,7 +10,7 @@ from litestar.exceptions import LitestarException
 from litestar.testing import AsyncTestClient
 from structlog.testing import capture_logs
 
-from retinue.domain.errors import StreamBroken
+from retinue.domain.errors import StreamBroken, StreamMoved
 from retinue.http.middleware import Edge, EdgeLimits
 from tests.unit.http.conftest import LIMITS, small_app
 
@@ -107,13 +107,6 @@ async def test_head_answers_like_get_without_a_body(client: Client) -> None:
 async def test_options_names_the_methods(client: Client) -> None:
     response = await client.options("/who")
     assert (response.status_code, response.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
-
-
-async def test_an_idempotency_key_is_refused_and_not_ignored(client: Client) -> None:
-    response = await client.post("/things", json={"name": "a"}, headers={"idempotency-key": "k"})
-    assert response.status_code == 422
-    assert response.json()["code"] == "idempotency_key_unsupported"
-    assert response.json()["errors"][0]["parameter"] == "Idempotency-Key"
 
 
 async def test_an_idempotency_key_on_get_means_nothing(client: Client) -> None:
@@ -257,20 +250,23 @@ async def test_a_response_that_has_begun_is_broken_off() -> None:
         await call(Edge(breaks, EdgeLimits()), scope("GET", "/"), [])
 
 
+@pytest.mark.parametrize(("error", "level"), [(StreamBroken(), "warning"), (StreamMoved(), "info")])
 @pytest.mark.parametrize("is_wrapped", [False, True])
-async def test_a_stream_that_is_broken_off_on_purpose_is_no_failure(is_wrapped: bool) -> None:
+async def test_a_stream_that_is_broken_off_on_purpose_is_no_failure(
+    is_wrapped: bool, error: StreamBroken, level: str
+) -> None:
     async def breaks(_scope: object, _receive: object, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"begun", "more_body": True})
         if is_wrapped:
-            raise LitestarException from StreamBroken()
-        raise StreamBroken
+            raise LitestarException from error
+        raise error
 
     with capture_logs() as logs:
         answer = await call(Edge(breaks, EdgeLimits()), scope("GET", "/stream"), [])
     assert (answer.status, answer.body, answer.is_complete) == (200, b"begun", False)
     assert [(entry["event"], entry["log_level"], entry["path"]) for entry in logs] == [
-        ("stream_broken", "warning", "/stream")
+        (error.problem_code, level, "/stream")
     ]
 
 

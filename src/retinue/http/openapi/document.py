@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar
 
+from retinue.http.idempotency import REPLAYED
 from retinue.http.openapi.components import Components
 from retinue.http.openapi.failures import failures
 from retinue.http.openapi.operations import Operation, Parameter, operations
@@ -98,8 +99,13 @@ def _parameter(parameter: Parameter, components: Components) -> dict[str, Any]:
 
 def _success(operation: Operation, components: Components) -> dict[str, Any]:
     headers: dict[str, Any] = {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}}
-    if any(parameter.name == "cursor" for parameter in operation.parameters):
+    if operation.is_list:
         headers["Link"] = {"description": 'The next page, as `<…>; rel="next"`.', "schema": {"type": "string"}}
+    if operation.has_replays:
+        headers[REPLAYED] = {
+            "description": "`true` if this is the answer of an earlier request with the same key.",
+            "schema": {"type": "string", "const": "true"},
+        }
     response: dict[str, Any] = {"description": operation.summary, "headers": headers}
     if operation.frames:
         response["content"] = {"text/event-stream": {"schema": _stream(operation, components)}}
@@ -115,8 +121,8 @@ def _otherwise(operation: Operation, components: Components) -> dict[str, Any]:
         str(status): {
             "description": operation.summary,
             "headers": {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}},
-            "content": {"application/json": {"schema": components.schema(answer)}},
         }
+        | ({} if answer is None else {"content": {"application/json": {"schema": components.schema(answer)}}})
         for status, answer in operation.otherwise.items()
     }
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retinue.domain import errors as e
+from retinue.http.idempotency import HEADER
 from retinue.http.openapi.operations import Operation
 from retinue.http.problems import MEDIA_TYPE, URN
 
@@ -43,8 +44,10 @@ def _problems(operation: Operation) -> dict[str, type[e.RetinueError]]:
         kinds.extend(_WITH_BODY)
     if any(parameter.name == "cursor" for parameter in operation.parameters):
         found["invalid_cursor"] = e.InvalidRequest
-    if operation.method == "post":
-        found["idempotency_key_unsupported"] = e.InvalidRequest
+    if any(parameter.name == HEADER for parameter in operation.parameters):
+        found["invalid_idempotency_key"] = e.InvalidRequest
+    if operation.has_replays:
+        found["idempotency_key_reused"] = e.InvalidRequest
     return {kind.code: kind for kind in kinds} | found | dict(operation.problems)
 
 

@@ -18,7 +18,13 @@ from retinue.security.guards import PUBLIC
 PROBLEMS = "problems"
 """Option of a handler: problem codes of its own, each with the class of the error."""
 OTHERWISE = "otherwise"
-"""Option of a handler: further statuses that it answers with and that are no problems, each with the body's type."""
+"""Option of a handler: further statuses that it answers with and that are no problems, each with the body's type; None
+where there is no body.
+"""
+ANSWERS = "answers"
+"""Option of a handler: the body's type, where the annotation of the handler cannot tell."""
+REPLAYS = "replays"
+"""Option of a handler: a request that has a key of an earlier one gets the earlier one's answer."""
 FRAMES = "frames"
 """Option of a handler that streams: the Structs of its frames."""
 
@@ -50,6 +56,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     otherwise: Mapping[int, Any] = {}
     frames: Sequence[type[msgspec.Struct]] = ()
     problems: Mapping[str, type[RetinueError]] = {}
+    has_replays: bool = False
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a `Link` header leads to what comes next."""
+        return any(parameter.name == "limit" for parameter in self.parameters)
 
     @property
     def types(self) -> list[Any]:
@@ -83,10 +95,11 @@ def _operation(route: HTTPRoute, handler: HTTPRouteHandler, method: str) -> Oper
         parameters=[*_path_parameters(route), *_other_parameters(fields)],
         body=_meant(body.annotation) if body else None,
         is_body_required=body is not None and not body.is_optional,
-        answers=_answers(handler.parsed_fn_signature.return_type),
+        answers=handler.opt.get(ANSWERS) or _answers(handler.parsed_fn_signature.return_type),
         otherwise=handler.opt.get(OTHERWISE, {}),
         frames=handler.opt.get(FRAMES, ()),
         problems=handler.opt.get(PROBLEMS, {}),
+        has_replays=handler.opt.get(REPLAYS, False),
     )
 
 

@@ -8,6 +8,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from retinue.domain.conversations import Conversation, ConversationStatus
 from retinue.domain.errors import Conflict, NotFound
+from retinue.http.idempotency import KeyHeader, answer_with, key_of
 from retinue.http.pagination import DEFAULT_LIMIT, Cursor, Limit, answer_page
 from retinue.http.requests import EdgeRequest
 from retinue.resources.conversations.schemas import ConversationCreate, ConversationUpdate
@@ -21,10 +22,13 @@ class ConversationController(Controller):
     tags = ("conversations",)
     conversations: ConversationService
 
-    @post(problems={"external_id_taken": Conflict, "not_found": NotFound})
-    async def create_conversation(self, request: EdgeRequest, data: JSONBody[ConversationCreate]) -> Conversation:
+    @post(problems={"external_id_taken": Conflict, "not_found": NotFound}, replays=True)
+    async def create_conversation(
+        self, request: EdgeRequest, data: JSONBody[ConversationCreate], idempotency_key: KeyHeader = None
+    ) -> Response[Conversation]:
         """Begin a conversation between a user and an employee."""
-        return await self.conversations.create(request.principal, data)
+        key = key_of(request, idempotency_key, data)
+        return answer_with(await self.conversations.create(request.principal, data, key))
 
     @get()
     async def list_conversations(

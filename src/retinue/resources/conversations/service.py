@@ -7,16 +7,21 @@ import msgspec
 
 from retinue.db.session import Database
 from retinue.domain.conversations import Conversation, ConversationStatus
+from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import new_id, now
 from retinue.domain.text import clean
+from retinue.http.idempotency import Once, Replay
 from retinue.http.pagination import Page, decode_cursor, page_of
 from retinue.http.schemas import given
 from retinue.resources.conversations.schemas import ConversationCreate, ConversationUpdate
+from retinue.runs.turnstile import Turnstile
 from retinue.security.principal import Principal
 from retinue.security.tenancy import Tenancy
 
-CancelConversation = Callable[[UUID, UUID], Awaitable[None]]
+CancelConversation = Callable[[UUID, UUID], Awaitable[object]]
 """Cancels what runs in a tenant's conversation and waits until it has ended."""
+TellFollowers = Callable[[UUID, UUID], None]
+"""Has those who follow a tenant's conversation look at it."""
 
 
 class ConversationFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,18 +34,37 @@ class ConversationFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConversationService:
-    def __init__(self, database: Database, tenancy: Tenancy, cancel_conversation: CancelConversation) -> None:
+    def __init__(
+        self,
+        database: Database,
+        tenancy: Tenancy,
+        *,
+        cancel_conversation: CancelConversation,
+        tell: TellFollowers,
+        turnstile: Turnstile,
+        once: Once,
+    ) -> None:
         self._database = database
         self._tenancy = tenancy
         self._cancel_conversation = cancel_conversation
+        self._tell = tell
+        self._turnstile = turnstile
+        self._once = once
 
-    async def create(self, principal: Principal, body: ConversationCreate) -> Conversation:
-        """Raises: NotFound for the tenant or the employee, Conflict with code `external_id_taken`."""
+    async def create(
+        self, principal: Principal, body: ConversationCreate, key: IdempotencyKey | None
+    ) -> Conversation | Replay:
+        """Raises: NotFound for the tenant or the employee; Conflict with code `external_id_taken`; InvalidRequest with
+        code `idempotency_key_reused`.
+        """
         conversation = _conversation(principal.tenant_for(body.tenant_id), body)
         async with self._database.unit(conversation.tenant_id) as unit:
+            if replay := await self._once.begin(unit.idempotency, key):
+                return replay
             # A foreign key cannot tell that an employee is deleted.
             await unit.employees.get(conversation.employee_id)
             await unit.conversations.add(conversation)
+            await self._once.end(unit.idempotency, key, conversation)
         return conversation
 
     async def list(
@@ -67,18 +91,20 @@ class ConversationService:
     async def update(self, principal: Principal, conversation_id: UUID, body: ConversationUpdate) -> Conversation:
         """Raises: NotFound, Conflict with code `external_id_taken`."""
         tenant_id = await self._tenancy.of_conversation(principal, conversation_id)
-        async with self._database.unit(tenant_id) as unit:
+        async with self._turnstile.through(conversation_id), self._database.unit(tenant_id) as unit:
             current = await unit.conversations.get_for_update(conversation_id)
             conversation = msgspec.structs.replace(current, **given(body), updated_at=now())
             await unit.conversations.update(conversation)
+        self._tell(tenant_id, conversation_id)
         return conversation
 
     async def delete(self, principal: Principal, conversation_id: UUID) -> None:
         """Raises: NotFound."""
         tenant_id = await self._tenancy.of_conversation(principal, conversation_id)
         await self._cancel_conversation(tenant_id, conversation_id)
-        async with self._database.unit(tenant_id) as unit:
+        async with self._turnstile.through(conversation_id), self._database.unit(tenant_id) as unit:
             await unit.conversations.delete(conversation_id)
+        self._tell(tenant_id, conversation_id)
 
 
 def _conversation(tenant_id: UUID, body: ConversationCreate) -> Conversation:

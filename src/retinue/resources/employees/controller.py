@@ -7,6 +7,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 
 from retinue.domain.employees import Employee
 from retinue.domain.errors import Conflict, InvalidRequest, NotFound
+from retinue.http.idempotency import KeyHeader, answer_with, key_of
 from retinue.http.pagination import DEFAULT_LIMIT, Cursor, Limit, answer_page
 from retinue.http.requests import EdgeRequest
 from retinue.resources.employees.schemas import EmployeeCreate, EmployeeUpdate
@@ -18,10 +19,13 @@ class EmployeeController(Controller):
     tags = ("employees",)
     employees: EmployeeService
 
-    @post(problems={"slug_taken": Conflict, "unknown_tool": InvalidRequest, "not_found": NotFound})
-    async def create_employee(self, request: EdgeRequest, data: JSONBody[EmployeeCreate]) -> Employee:
+    @post(problems={"slug_taken": Conflict, "unknown_tool": InvalidRequest, "not_found": NotFound}, replays=True)
+    async def create_employee(
+        self, request: EdgeRequest, data: JSONBody[EmployeeCreate], idempotency_key: KeyHeader = None
+    ) -> Response[Employee]:
         """Hire an employee."""
-        return await self.employees.create(request.principal, data)
+        key = key_of(request, idempotency_key, data)
+        return answer_with(await self.employees.create(request.principal, data, key))
 
     @get()
     async def list_employees(

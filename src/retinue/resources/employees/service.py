@@ -10,8 +10,10 @@ from msgspec import UNSET
 from retinue.db.session import Database
 from retinue.domain.employees import Employee, ModelSettings, Persona
 from retinue.domain.errors import Conflict, FieldError, InvalidRequest
+from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import new_id, now
 from retinue.domain.policy import RunLimits
+from retinue.http.idempotency import Once, Replay
 from retinue.http.pagination import Page, decode_cursor, page_of
 from retinue.http.schemas import given, merged
 from retinue.resources.employees.schemas import EmployeeCreate, EmployeeUpdate
@@ -24,21 +26,25 @@ from retinue.security.tenancy import Tenancy
 class EmployeeService:
     """`tools` are the names of all tools that exist."""
 
-    def __init__(self, database: Database, tenancy: Tenancy, tools: AbstractSet[str], limits: RunLimits) -> None:
+    def __init__(
+        self, database: Database, tenancy: Tenancy, tools: AbstractSet[str], limits: RunLimits, once: Once
+    ) -> None:
         self._database = database
         self._tenancy = tenancy
         self._tools = tools
         self._limits = limits
+        self._once = once
 
-    async def create(self, principal: Principal, body: EmployeeCreate) -> Employee:
-        """Raises: NotFound, Conflict with code `slug_taken`, InvalidRequest with code `unknown_tool`."""
+    async def create(self, principal: Principal, body: EmployeeCreate, key: IdempotencyKey | None) -> Employee | Replay:
+        """Raises: NotFound, Conflict with code `slug_taken`, InvalidRequest with code `unknown_tool` or
+        `idempotency_key_reused`.
+        """
         self._check_tools(body.tools)
         employee = _employee(principal.tenant_for(body.tenant_id), body)
         self._check_length(employee)
         if body.slug is not UNSET:
-            await self._add(employee)
-            return employee
-        return await self._add_with_free_slug(employee)
+            return await self._add(employee, key)
+        return await self._add_with_free_slug(employee, key)
 
     async def list(self, tenant_id: UUID, *, limit: int, cursor: str | None) -> Page[Employee]:
         after = decode_cursor(cursor)
@@ -68,25 +74,24 @@ class EmployeeService:
         async with self._database.unit(tenant_id) as unit:
             await unit.employees.delete(employee_id)
 
-    async def _add(self, employee: Employee) -> None:
+    async def _add(self, employee: Employee, key: IdempotencyKey | None) -> Employee | Replay:
         async with self._database.unit(employee.tenant_id) as unit:
+            if replay := await self._once.begin(unit.idempotency, key):
+                return replay
             await unit.employees.add(employee)
+            await self._once.end(unit.idempotency, key, employee)
+        return employee
 
-    async def _add_with_free_slug(self, employee: Employee) -> Employee:
+    async def _add_with_free_slug(self, employee: Employee, key: IdempotencyKey | None) -> Employee | Replay:
         """Only the unique index knows which slugs are free, so each candidate is tried in its own transaction."""
         *tries, last = slugs_for(employee.name, employee.id)
         for slug in tries:
-            candidate = msgspec.structs.replace(employee, slug=slug)
             try:
-                await self._add(candidate)
+                return await self._add(msgspec.structs.replace(employee, slug=slug), key)
             except Conflict as conflict:
                 if conflict.problem_code != "slug_taken":
                     raise
-            else:
-                return candidate
-        candidate = msgspec.structs.replace(employee, slug=last)
-        await self._add(candidate)
-        return candidate
+        return await self._add(msgspec.structs.replace(employee, slug=last), key)
 
     def _check_length(self, employee: Employee) -> None:
         wanted = employee.model_settings.max_output_tokens

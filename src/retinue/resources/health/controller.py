@@ -22,7 +22,7 @@ class HealthController(Controller):
 
         Answers 503 with the reasons, in the same shape, while it should not.
         """
-        reasons = tuple(await self.check())
+        reasons, degraded = tuple(await self.check.reasons()), tuple(self.check.degraded())
         if reasons:
-            return Response(Readiness(status="not_ready", reasons=reasons), status_code=503)
-        return Response(Readiness(status="ready"))
+            return Response(Readiness(status="not_ready", reasons=reasons, degraded=degraded), status_code=503)
+        return Response(Readiness(status="ready", degraded=degraded))

@@ -4,21 +4,20 @@ from typing import Annotated, cast
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
-from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, HeaderParameter, JSONBody
 from litestar.types import ASGIApp
 
 from retinue.domain import errors
 from retinue.domain.messages import Message
+from retinue.http.idempotency import KeyHeader, key_of
 from retinue.http.pagination import DEFAULT_LIMIT, Cursor, Limit, answer_page
 from retinue.http.requests import EdgeRequest
 from retinue.http.sse import RunStream, StreamSettings
-from retinue.protocols.events import EventsProtocol
-from retinue.protocols.messages import MessagesProtocol
+from retinue.http.streams import FRAMES, PLACES, ProtocolName, place_of
 from retinue.protocols.registry import ProtocolRegistry
 from retinue.resources.messages.schemas import Answer, MessageCreate, StreamCreate
 from retinue.resources.messages.service import MessageService
 
-_ProtocolName = Annotated[str, QueryParameter(description="The wire protocol: `messages` or `events`.")]
 _LastEventId = Annotated[
     str | None,
     HeaderParameter(
@@ -27,25 +26,25 @@ _LastEventId = Annotated[
     ),
 ]
 
-_STORING = {"conversation_closed": errors.Conflict, "conversation_busy": errors.Conflict}
+_STORING = {
+    "conversation_closed": errors.Conflict,
+    "conversation_busy": errors.Conflict,
+    "idempotency_key_reused": errors.InvalidRequest,
+}
 _STARTING = {
     **_STORING,
     "provider_not_configured": errors.Conflict,
     "provider_not_usable": errors.Conflict,
     "employee_deleted": errors.Conflict,
     "employee_busy": errors.Conflict,
+    "queue_full": errors.Conflict,
     "message_exceeds_context": errors.InvalidRequest,
     "too_many_runs": errors.Unavailable,
     "shutting_down": errors.Unavailable,
     "secret_unreadable": errors.SecretUnreadable,
     "unknown_master_key": errors.UnknownMasterKey,
 }
-_STREAMING = {
-    **_STARTING,
-    "unknown_protocol": errors.InvalidRequest,
-    "invalid_event_id": errors.InvalidRequest,
-    "unknown_event_id": errors.InvalidRequest,
-}
+_STREAMING = {**_STARTING, **PLACES, "unknown_protocol": errors.InvalidRequest}
 _FAILING = {
     kind.code: kind
     for kind in (
@@ -58,11 +57,11 @@ _FAILING = {
         errors.ProviderAuth,
         errors.ProviderRefused,
         errors.ProcessLost,
-        errors.ServerStopping,
         errors.RunTimeout,
         errors.StepLimitReached,
         errors.AnswerTooLong,
         errors.StreamBroken,
+        errors.StreamMoved,
     )
 } | {"egress_refused": errors.ProviderRefused}
 
@@ -87,32 +86,47 @@ class MessageController(Controller):
 
     @post(status_code=200, problems=_STARTING | _FAILING)
     async def create_message(
-        self, request: EdgeRequest, conversation_id: FromPath[UUID], data: JSONBody[MessageCreate]
-    ) -> Message | Answer:
-        """Append a user's message.
-
-        With `respond` the employee answers it, and the request waits for the answer; the run goes on even if the client
-        goes away. Without, the stored message is all that comes back.
-        """
-        if data.respond:
-            return await self.messages.respond(request.principal, conversation_id, data)
-        return await self.messages.store(request.principal, conversation_id, data)
-
-    @post("/stream", status_code=200, problems=_STREAMING, frames=(*MessagesProtocol.frames, *EventsProtocol.frames))
-    async def stream_answer(
         self,
         request: EdgeRequest,
         conversation_id: FromPath[UUID],
+        data: JSONBody[MessageCreate],
+        idempotency_key: KeyHeader = None,
+    ) -> Message | Answer:
+        """Append a user's message.
+
+        With `respond` the employee answers it, and the request waits for the answer. If the client goes away
+        meanwhile, the run goes on and is stored, unless `on_disconnect` says `cancel`. Without `respond`, the stored
+        message is all that comes back. Sent again with the same `Idempotency-Key`, the request answers with what
+        became of the first.
+        """
+        key = key_of(request, idempotency_key, data)
+        if data.respond:
+            return await self.messages.respond(request.principal, conversation_id, data, key, request.receive)
+        return await self.messages.store(request.principal, conversation_id, data, key)
+
+    @post("/stream", status_code=200, problems=_STREAMING, frames=FRAMES)
+    async def stream_answer(
+        self,
+        *,
+        request: EdgeRequest,
+        conversation_id: FromPath[UUID],
         data: JSONBody[StreamCreate],
-        protocol: _ProtocolName = "messages",
+        protocol: ProtocolName = "messages",
         last_event_id: _LastEventId = None,
+        idempotency_key: KeyHeader = None,
     ) -> ASGIApp:
         """Append a user's message and stream the answer as server-sent events.
 
         The first event comes at once, the last is `message_end`, and it follows the commit. A client that goes away
-        loses nothing: the run goes on and is stored. With `Last-Event-ID` the request goes on after that event instead
-        of starting a run. With `protocol=events` the canonical run events are sent as they are.
+        loses nothing: the run goes on and is stored, unless `on_disconnect` says `cancel`. The first frame is
+        `message_start`; of a run that ended so long ago that its beginning is not kept any more, it is `snapshot`.
+
+        With `Last-Event-ID` the request goes on after that event instead of starting a run. Sent again with the same
+        `Idempotency-Key`, it follows the run of the first request from its beginning. With `protocol=events` the
+        canonical run events are sent as they are.
         """
+        key = key_of(request, idempotency_key, data)
         wire = self.protocols.get(protocol)
-        batches = await self.messages.stream(request.principal, conversation_id, data, last_event_id)
-        return cast("ASGIApp", RunStream(batches, wire.encoder(), self.streaming, wire.headers))
+        place = place_of(last_event_id, None)
+        feed = await self.messages.stream(request.principal, conversation_id, data, key, place)
+        return cast("ASGIApp", RunStream(feed, wire, self.streaming))

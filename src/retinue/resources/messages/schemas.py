@@ -4,10 +4,10 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from retinue.domain.messages import Message, ToolLogEntry
-from retinue.domain.policy import ReasoningEffort
+from retinue.domain.policy import OnBusy, OnDisconnect, ReasoningEffort
 from retinue.domain.usage import Cost, GenerationStats, Usage
 from retinue.http.schemas import RequestBody
 
@@ -22,6 +22,10 @@ class MessageCreate(RequestBody, frozen=True, kw_only=True, forbid_unknown_field
     """True lets the employee answer, and waits for the answer."""
     reasoning: ReasoningEffort | None = None
     """For this answer only; needs `respond`."""
+    on_busy: OnBusy | UnsetType = UNSET
+    """As in a stream; left out, `reject`. Needs `respond`: what asks for no answer waits for none."""
+    on_disconnect: OnDisconnect | UnsetType = UNSET
+    """As in a stream; left out, `continue`. Needs `respond`."""
 
 
 class StreamCreate(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,6 +34,15 @@ class StreamCreate(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields
     content: Content
     reasoning: ReasoningEffort | None = None
     """For this answer only."""
+    on_busy: OnBusy = "reject"
+    """What becomes of the message while a run is active: `reject` answers 409; `enqueue` has it answered after what is
+    there, up to a bound; `interrupt` cancels the active run, which keeps what it has said, and has the message answered
+    next; `append` hands it to the active run, which takes it as soon as its present step is complete.
+    """
+    on_disconnect: OnDisconnect = "continue"
+    """What becomes of the run when this connection goes away before the end: `continue` lets it complete, to be read
+    later; `cancel` stops it, whoever else follows it.
+    """
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,19 +1,28 @@
 """What the messages routes do."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from uuid import UUID
+
+from litestar.types import Receive
+from msgspec import UNSET
 
 from retinue.db.session import Database
 from retinue.domain import events as e
-from retinue.domain.errors import FailedAnswer, FieldError, InvalidRequest, NotFound
-from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import START, parse_event_id
+from retinue.domain.errors import FailedAnswer, FieldError, InvalidRequest, NotFound, StreamBroken
+from retinue.domain.events import TerminalEvent
+from retinue.domain.idempotency import IdempotencyKey
+from retinue.domain.ids import START, Position
 from retinue.domain.messages import Message
-from retinue.domain.runs import ACTIVE_STATUSES
+from retinue.domain.policy import OnDisconnect
+from retinue.domain.runs import Run
+from retinue.http.disconnects import watching
 from retinue.http.pagination import Page, decode_cursor, invalid_cursor, page_of
+from retinue.http.sse import Feed
 from retinue.resources.messages.schemas import Answer, MessageCreate, StreamCreate
 from retinue.runs.context import RunCreate
-from retinue.runs.service import RunService
+from retinue.runs.service import Accepted, RunService
 from retinue.security.principal import Principal
 from retinue.security.tenancy import Tenancy
 
@@ -39,16 +48,23 @@ class MessageService:
             messages = await unit.messages.list(conversation_id, limit=limit + 1, after=after)
         return page_of(messages, limit, lambda message: message.id)
 
-    async def store(self, principal: Principal, conversation_id: UUID, body: MessageCreate) -> Message:
+    async def store(
+        self, principal: Principal, conversation_id: UUID, body: MessageCreate, key: IdempotencyKey | None
+    ) -> Message:
         """Append without an answer."""
         self._check_length(body.content)
-        if body.reasoning is not None:
-            detail = "Reasoning needs an answer: set respond to true."
-            raise InvalidRequest(detail, errors=(FieldError(pointer="/reasoning", detail=detail),))
+        _refuse_choices(body)
         tenant_id = await self._tenancy.of_conversation(principal, conversation_id)
-        return await self._runs.store_message(tenant_id, conversation_id, body.content)
+        return await self._runs.store_message(tenant_id, conversation_id, body.content, key)
 
-    async def respond(self, principal: Principal, conversation_id: UUID, body: MessageCreate) -> Answer:
+    async def respond(
+        self,
+        principal: Principal,
+        conversation_id: UUID,
+        body: MessageCreate,
+        key: IdempotencyKey | None,
+        receive: Receive,
+    ) -> Answer:
         """Append, run the employee, wait for the end.
 
         Raises:
@@ -56,59 +72,90 @@ class MessageService:
         """
         self._check_length(body.content)
         tenant_id = await self._tenancy.of_conversation(principal, conversation_id)
-        run = await self._runs.start(
-            tenant_id, conversation_id, RunCreate(content=body.content, reasoning=body.reasoning)
-        )
-        end = await self._runs.wait(run)
+        request = RunCreate(content=body.content, reasoning=body.reasoning, on_busy=body.on_busy or "reject")
+        accepted = await self._runs.start(tenant_id, conversation_id, request, key)
+        run = accepted.run
+        on_gone = self._on_gone(run, body.on_disconnect or "continue")
+        with watching(receive, on_gone) if on_gone else nullcontext():
+            end = await self._end_of(run)
         if isinstance(end, e.RunFailed):
             raise FailedAnswer(
                 code=end.code, title=end.title, status=end.status, detail=end.detail, retryable=end.retryable
             )
         async with self._database.unit(tenant_id, read_only=True) as unit:
             message = await unit.messages.get(run.message_id)
-        return Answer(
-            run_id=run.id,
-            user_message_id=run.user_message_id,
-            message=message,
-            status=message.status.value,
-            finish_reason=end.finish_reason,
-            usage=end.usage,
-            cost=end.cost,
-            generation_stats=end.generation_stats,
-            tool_log=end.tool_log,
-            text_sha256=end.text_sha256,
-        )
+        return _answer(accepted, message, end)
+
+    async def _end_of(self, run: Run) -> TerminalEvent:
+        """Raises: NotFound, if the conversation is deleted meanwhile; StreamBroken."""
+        try:
+            return await self._runs.wait(run)
+        except StreamBroken:
+            await self._runs.get(run.tenant_id, run.id)
+            raise
 
     async def stream(
-        self, principal: Principal, conversation_id: UUID, body: StreamCreate, last_event_id: str | None
-    ) -> AsyncGenerator[Sequence[RecordedEvent], None]:
-        """Start a run and follow it, or go on with the run that `last_event_id` names.
+        self,
+        principal: Principal,
+        conversation_id: UUID,
+        body: StreamCreate,
+        key: IdempotencyKey | None,
+        place: tuple[UUID, Position] | None,
+    ) -> Feed:
+        """Start a run and follow it, or go on with a run after `place`.
 
-        A request that carries a last event id is a client's reconnect: it never starts a run.
+        A request that names a last event is a client's reconnect: it never starts a run. The place before a
+        conversation's first run is no event.
         """
         self._check_length(body.content)
         tenant_id = await self._tenancy.of_conversation(principal, conversation_id)
-        if last_event_id:
-            return await self._resume(tenant_id, conversation_id, last_event_id)
-        run = await self._runs.start(
-            tenant_id, conversation_id, RunCreate(content=body.content, reasoning=body.reasoning)
-        )
-        return self._runs.follow(tenant_id, run.id, START)
+        if place is not None and place != (conversation_id, START):
+            run, position = await self._known(tenant_id, conversation_id, place), place[1]
+        else:
+            request = RunCreate(content=body.content, reasoning=body.reasoning, on_busy=body.on_busy)
+            run, position = (await self._runs.start(tenant_id, conversation_id, request, key)).run, START
+        batches = self._runs.follow(tenant_id, run.id, position)
+        return Feed(batches=batches, run_id=run.id, on_gone=self._on_gone(run, body.on_disconnect))
 
-    async def _resume(
-        self, tenant_id: UUID, conversation_id: UUID, last_event_id: str
-    ) -> AsyncGenerator[Sequence[RecordedEvent], None]:
-        run_id, position = parse_event_id(last_event_id)
-        async with self._database.unit(tenant_id, read_only=True) as unit:
-            run = await unit.runs.find(run_id)
-            if run is None or run.conversation_id != conversation_id:
-                raise NotFound("There is no such run in this conversation.")
-            is_over = run.status not in ACTIVE_STATUSES
-            if position.attempt > run.attempt or (is_over and position > await unit.run_events.last_position(run_id)):
-                raise InvalidRequest("The run has no such event.", code="unknown_event_id")
-        return self._runs.follow(tenant_id, run_id, position)
+    async def _known(self, tenant_id: UUID, conversation_id: UUID, place: tuple[UUID, Position]) -> Run:
+        """Raises: NotFound; InvalidRequest, `unknown_event_id`."""
+        run = await self._runs.get(tenant_id, place[0])
+        if run.conversation_id != conversation_id:
+            raise NotFound("There is no such run in this conversation.")
+        await self._runs.place(tenant_id, *place)
+        return run
+
+    def _on_gone(self, run: Run, policy: OnDisconnect) -> Callable[[], None] | None:
+        return partial(self._runs.cancel_soon, run.tenant_id, run.id) if policy == "cancel" else None
 
     def _check_length(self, content: str) -> None:
         if len(content) > self._content_chars:
             detail = f"A message may have {self._content_chars} characters."
             raise InvalidRequest(detail, errors=(FieldError(pointer="/content", detail=detail),))
+
+
+def _refuse_choices(body: MessageCreate) -> None:
+    """Raises: InvalidRequest: something is chosen that only an answer has."""
+    chosen = {"reasoning": body.reasoning, "on_busy": body.on_busy, "on_disconnect": body.on_disconnect}
+    errors = tuple(
+        FieldError(pointer=f"/{name}", detail="Needs an answer: set respond to true.")
+        for name, value in chosen.items()
+        if value is not None and value is not UNSET
+    )
+    if errors:
+        raise InvalidRequest("A message that asks for no answer cannot choose how it is answered.", errors=errors)
+
+
+def _answer(accepted: Accepted, message: Message, end: TerminalEvent) -> Answer:
+    return Answer(
+        run_id=accepted.run.id,
+        user_message_id=accepted.message_id,
+        message=message,
+        status=message.status.value,
+        finish_reason=end.finish_reason,
+        usage=end.usage,
+        cost=end.cost,
+        generation_stats=end.generation_stats,
+        tool_log=end.tool_log,
+        text_sha256=end.text_sha256,
+    )

@@ -7,6 +7,7 @@ from litestar.params import FromPath, JSONBody
 
 from retinue.domain.errors import Conflict
 from retinue.domain.tenants import Tenant
+from retinue.http.idempotency import KeyHeader, answer_with, key_of
 from retinue.http.pagination import DEFAULT_LIMIT, Cursor, Limit, answer_page
 from retinue.http.requests import EdgeRequest
 from retinue.resources.tenants.schemas import TenantCreate, TenantUpdate
@@ -18,10 +19,12 @@ class TenantController(Controller):
     tags = ("tenants",)
     tenants: TenantService
 
-    @post(problems={"slug_taken": Conflict})
-    async def create_tenant(self, data: JSONBody[TenantCreate]) -> Tenant:
+    @post(problems={"slug_taken": Conflict}, replays=True)
+    async def create_tenant(
+        self, request: EdgeRequest, data: JSONBody[TenantCreate], idempotency_key: KeyHeader = None
+    ) -> Response[Tenant]:
         """Create a tenant."""
-        return await self.tenants.create(data)
+        return answer_with(await self.tenants.create(data, key_of(request, idempotency_key, data)))
 
     @get()
     async def list_tenants(

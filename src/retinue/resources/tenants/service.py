@@ -6,8 +6,10 @@ from uuid import UUID
 import msgspec
 
 from retinue.db.session import Database
+from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import new_id, now
 from retinue.domain.tenants import Tenant
+from retinue.http.idempotency import Once, Replay
 from retinue.http.pagination import Page, decode_cursor, page_of
 from retinue.http.schemas import given
 from retinue.resources.tenants.schemas import TenantCreate, TenantUpdate
@@ -17,16 +19,20 @@ CancelTenant = Callable[[UUID], Awaitable[None]]
 
 
 class TenantService:
-    def __init__(self, database: Database, cancel_tenant: CancelTenant) -> None:
+    def __init__(self, database: Database, cancel_tenant: CancelTenant, once: Once) -> None:
         self._database = database
         self._cancel_tenant = cancel_tenant
+        self._once = once
 
-    async def create(self, body: TenantCreate) -> Tenant:
-        """Raises: Conflict, code `slug_taken`."""
+    async def create(self, body: TenantCreate, key: IdempotencyKey | None) -> Tenant | Replay:
+        """Raises: Conflict, code `slug_taken`; InvalidRequest, `idempotency_key_reused`."""
         at = now()
         tenant = Tenant(id=new_id(), name=body.name, slug=body.slug, created_at=at, updated_at=at)
         async with self._database.operator() as unit:
+            if replay := await self._once.begin(unit.idempotency, key):
+                return replay
             await unit.tenants.add(tenant)
+            await self._once.end(unit.idempotency, key, tenant)
         return tenant
 
     async def list(self, *, limit: int, cursor: str | None) -> Page[Tenant]:

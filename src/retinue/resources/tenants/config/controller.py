@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from litestar import Controller, get, post, put
+from litestar import Controller, Response, get, post, put
 from litestar.params import FromPath, JSONBody
 
 from retinue.domain.errors import (
@@ -14,6 +14,8 @@ from retinue.domain.errors import (
     UnknownMasterKey,
 )
 from retinue.domain.tenants import TenantConfig
+from retinue.http.idempotency import KeyHeader, answer_with, key_of
+from retinue.http.requests import EdgeRequest
 from retinue.resources.tenants.config.schemas import ConfigCheck, TenantConfigPut
 from retinue.resources.tenants.config.service import ConfigService
 
@@ -47,7 +49,14 @@ class ConfigController(Controller):
         """
         return await self.configs.put(tenant_id, data)
 
-    @post("/check", status_code=200, problems={"provider_not_configured": Conflict, **_SEALED})
-    async def check_config(self, tenant_id: FromPath[UUID]) -> ConfigCheck:
+    @post(
+        "/check",
+        status_code=200,
+        problems={"provider_not_configured": Conflict, "idempotency_key_in_use": Conflict, **_SEALED},
+        replays=True,
+    )
+    async def check_config(
+        self, request: EdgeRequest, tenant_id: FromPath[UUID], idempotency_key: KeyHeader = None
+    ) -> Response[ConfigCheck]:
         """Ask the provider, for a few tokens, whether address, key and model work."""
-        return await self.configs.check(tenant_id)
+        return answer_with(await self.configs.check(tenant_id, key_of(request, idempotency_key)))

@@ -9,11 +9,13 @@ from msgspec import UNSET
 from retinue.crypto import Keyring
 from retinue.db.session import Database
 from retinue.domain.errors import EgressRefused, InvalidRequest, NotFound, ProviderError
+from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import now
 from retinue.domain.model_io import ModelRequest
 from retinue.domain.policy import RunLimits
 from retinue.domain.tenants import SecretState, StoredConfig, TenantConfig
 from retinue.egress.policy import origin_of
+from retinue.http.idempotency import Once, Replay
 from retinue.providers.base import ProviderConfig
 from retinue.providers.registry import ProviderRegistry
 from retinue.resources.tenants.config.bounds import check_model_settings, refusal
@@ -25,11 +27,19 @@ MIN_LENGTH_TO_SHOW = 8
 
 
 class ConfigService:
-    def __init__(self, database: Database, keyring: Keyring, providers: ProviderRegistry, limits: RunLimits) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        providers: ProviderRegistry,
+        limits: RunLimits,
+        once: Once,
+    ) -> None:
         self._database = database
         self._keyring = keyring
         self._providers = providers
         self._limits = limits
+        self._once = once
 
     async def get(self, tenant_id: UUID) -> TenantConfig:
         """Raises: NotFound, with code `provider_not_configured` if it is only the configuration that is missing."""
@@ -55,16 +65,32 @@ class ConfigService:
             await unit.config.put(stored)
         return stored.config
 
-    async def check(self, tenant_id: UUID) -> ConfigCheck:
+    async def check(self, tenant_id: UUID, key: IdempotencyKey | None) -> ConfigCheck | Replay:
         """Ask the provider as a run would, outside of any transaction.
 
         Raises:
             NotFound: no such tenant.
-            Conflict: `provider_not_configured`.
+            Conflict: `provider_not_configured`, `idempotency_key_in_use`.
+            InvalidRequest: `idempotency_key_reused`.
         """
         await self._require_tenant(tenant_id)
-        async with self._database.unit(tenant_id, read_only=True) as unit:
+        async with self._database.unit(tenant_id, read_only=key is None) as unit:
+            if replay := await self._once.begin(unit.idempotency, key, goes_on=True):
+                return replay
             config, provider = await load_provider(unit, self._keyring)
+        try:
+            found = await self._try(config, provider)
+            if key is not None:
+                async with self._database.unit(tenant_id) as unit:
+                    await self._once.end_later(unit.idempotency, key, found)
+        except Exception:
+            if key is not None:
+                async with self._database.unit(tenant_id) as unit:
+                    await unit.idempotency.forget(key)
+            raise
+        return found
+
+    async def _try(self, config: TenantConfig, provider: ProviderConfig) -> ConfigCheck:
         began = perf_counter()
         problem = await self._ask(provider, trial_request(config, self._limits))
         return ConfigCheck(

@@ -1,0 +1,137 @@
+"""Idempotency keys (draft-ietf-httpapi-idempotency-key-header): a request that is sent twice acts once.
+
+A key counts within its tenant and route. What only chooses how an answer is shown, such as the wire protocol, is no
+part of the request: the same run may be followed in another one.
+"""
+
+import hashlib
+import re
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from litestar import Response
+from litestar.params import HeaderParameter
+
+from retinue.db.repositories.idempotency import IdempotencyRepository
+from retinue.domain.encoding import encode
+from retinue.domain.errors import Conflict, FieldError, InvalidRequest
+from retinue.domain.idempotency import IdempotencyKey
+from retinue.http.requests import EdgeRequest
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+
+KeyHeader = Annotated[
+    str | None,
+    HeaderParameter(
+        name=HEADER,
+        description="The client's own name for this request, 1 to 255 visible ASCII characters. Sent again with the "
+        "same key, it acts no second time.",
+    ),
+]
+"""Every POST declares it; a header that is accepted and then ignored would be a trap."""
+
+T = TypeVar("T")
+_HEADER = HEADER.lower().encode()
+_KEY = re.compile(r"[!-~]{1,255}")
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """The answer of an earlier request with the same key, byte for byte."""
+
+    answer: bytes
+
+
+class Once(msgspec.Struct, frozen=True, kw_only=True):
+    """Lets what has a key be made once: record and object are one commit.
+
+    Example:
+        async with database.unit(tenant_id) as unit:
+            if replay := await once.begin(unit.idempotency, key):
+                return replay
+            await unit.employees.add(employee)
+            await once.end(unit.idempotency, key, employee)
+    """
+
+    keep_seconds: float = 86_400.0
+    at_work_seconds: float = 120.0
+    """How long a request may be at work between two units before its key can be had again: its process may be gone."""
+
+    async def begin(
+        self, records: IdempotencyRepository, key: IdempotencyKey | None, *, goes_on: bool = False
+    ) -> Replay | None:
+        """The first thing in the unit that acts. None if it is to act; else the answer to give.
+
+        Waits for another request with the same key that is about to commit. With `goes_on` the request is at work for
+        longer than the unit, and has to call `end_later` in a later one, or to forget the key.
+
+        Raises:
+            InvalidRequest: `idempotency_key_reused`: the key came with another request before.
+            Conflict: `idempotency_key_in_use`: the first request is still at work.
+        """
+        if key is None:
+            return None
+        record = await records.claim(key, keep_seconds=self.at_work_seconds if goes_on else self.keep_seconds)
+        if record is None:
+            return None
+        if record.answer is None:
+            raise Conflict("A request with this key is at work.", code="idempotency_key_in_use")
+        return Replay(record.answer)
+
+    async def end(self, records: IdempotencyRepository, key: IdempotencyKey | None, made: Any) -> None:
+        """The last thing in the unit that acts: keep the answer with the key."""
+        if key is not None:
+            await records.keep(key, answer=encode(made))
+
+    async def end_later(self, records: IdempotencyRepository, key: IdempotencyKey | None, made: Any) -> None:
+        """As `end`, in a later unit than `begin`: from now on the key is kept for its whole time."""
+        if key is not None:
+            await records.forget(key)
+            await records.claim(key, keep_seconds=self.keep_seconds)
+            await self.end(records, key, made)
+
+
+def key_of(request: EdgeRequest, header: str | None, body: msgspec.Struct | None = None) -> IdempotencyKey | None:
+    """The key of a request; None if it has none. Its route is told without regard to the spelling of ids.
+
+    `header` is what the handler got; should there be several header lines, it got one of them.
+
+    Raises:
+        InvalidRequest: code `invalid_idempotency_key`.
+    """
+    if header is None:
+        return None
+    if any(name == _HEADER and value.decode("latin-1") != header for name, value in request.scope["headers"]):
+        raise _invalid("Send one key, not several.")
+    if not _KEY.fullmatch(header):
+        raise _invalid("A key has 1 to 255 visible ASCII characters.")
+    route = request.scope["path_template"].format(**request.path_params)
+    return IdempotencyKey(route=f"{request.method} {route}", key=header, digest=digest_of(body))
+
+
+def digest_of(body: msgspec.Struct | None) -> str:
+    """SHA-256 of what a body asks for. Fields that have their default value do not count: whether they were written out
+    makes no difference, and a field that is added some day does not change the digests of older requests.
+    """
+    return hashlib.sha256(msgspec.json.encode(_asked_for(body), order="deterministic")).hexdigest()
+
+
+def answer_with(made: T | Replay) -> Response[T]:
+    """What was made, or what an earlier request with the same key was answered with."""
+    if isinstance(made, Replay):
+        return Response(made.answer, headers={REPLAYED: "true"}, media_type="application/json")  # type: ignore[arg-type]
+    return Response(encode(made), media_type="application/json")  # type: ignore[arg-type]
+
+
+def _asked_for(value: Any) -> Any:
+    if not isinstance(value, msgspec.Struct):
+        return value
+    fields = msgspec.structs.fields(value)
+    chosen = {field.encode_name: getattr(value, field.name) for field in fields}
+    defaults = {field.encode_name: field.default for field in fields}
+    return {name: _asked_for(given) for name, given in chosen.items() if given != defaults[name]}
+
+
+def _invalid(detail: str) -> InvalidRequest:
+    errors = (FieldError(parameter=HEADER, detail=detail),)
+    return InvalidRequest(detail, code="invalid_idempotency_key", errors=errors)

@@ -1,0 +1,1 @@
+"""Runs: what became of them, their events, and how they are stopped."""
