@@ -10,8 +10,7 @@ import click
 from retinue import __version__, demo, server
 from retinue.db import migrations
 from retinue.domain.errors import RetinueError
-from retinue.observability.logging import configure
-from retinue.observability.redaction import Redactor
+from retinue.server.log import log_to_stderr
 from retinue.settings import Settings, SettingsError, check, load
 
 CONFIG_ERROR = 2
@@ -37,7 +36,7 @@ def serve(config: Path | None, *, with_demo: bool) -> None:
     """Serve HTTP. Migrates SQLite by itself; refuses a PostgreSQL schema that is not current."""
     settings = _settings(config)
     _refuse_unsafe(settings)
-    redactor = _log_to_stderr(settings)
+    redactor = log_to_stderr(settings)
     try:
         asyncio.run(_prepare_schema(settings))
         seed = asyncio.run(demo.seed(settings)) if with_demo else None
@@ -51,7 +50,7 @@ def serve(config: Path | None, *, with_demo: bool) -> None:
 def migrate(config: Path | None) -> None:
     """Bring the database schema up to date."""
     settings = _settings(config)
-    _log_to_stderr(settings)
+    log_to_stderr(settings)
     try:
         asyncio.run(migrations.upgrade(settings.database.url))
     except RetinueError as error:
@@ -97,14 +96,6 @@ def _refuse_unsafe(settings: Settings) -> None:
         for reason in reasons:
             click.echo(f"  - {reason}", err=True)
         sys.exit(CONFIG_ERROR)
-
-
-def _log_to_stderr(settings: Settings) -> Redactor:
-    redactor = Redactor()
-    for secret in settings.secrets():
-        redactor.add(secret, pinned=True)
-    configure(format=settings.log.format, level=settings.log.level, redactor=redactor)
-    return redactor
 
 
 async def _prepare_schema(settings: Settings) -> None:

@@ -19,8 +19,7 @@ from retinue.domain.tenants import SecretState, StoredConfig
 from retinue.http.pagination import encode_cursor
 from retinue.runs.context import api_key_place
 from retinue.server import url_of
-from retinue.settings import load
-from retinue.settings.sections import Settings
+from retinue.settings import Settings, load
 
 KEY = "sk-of-the-customer-1234"
 

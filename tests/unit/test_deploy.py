@@ -4,12 +4,14 @@ import re
 import shlex
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from retinue.http.middleware import _NO_STORE, _SECURITY_HEADERS
-from retinue.settings import load
+from retinue.server.process import stop_within
+from retinue.settings import check, load
 from retinue.settings.loading import CONFIG_VARIABLE, variables
 
 ROOT = Path(__file__).parents[2]
@@ -145,7 +147,8 @@ def test_replicas_start_with_the_environment_they_get() -> None:
         assert settings.host == "0.0.0.0"
         assert f"EXPOSE {settings.port}" in DOCKERFILE
         grace = SERVICES[service]["stop_grace_period"]
-        assert int(grace.removesuffix("s")) > settings.runs.drain_seconds
+        assert int(grace.removesuffix("s")) > stop_within(settings.runs.drain_seconds)
+        assert check(settings) == []
 
 
 def filled(text: str) -> str:
@@ -188,10 +191,28 @@ def test_replicas_have_no_more_rights_than_needed() -> None:
         assert SERVICES[service]["cap_drop"] == ["ALL"]
 
 
-def test_what_is_not_supported_yet_is_not_started() -> None:
-    assert SERVICES["redis"]["profiles"] == ["redis"]
+def test_replicas_hear_each_other_through_redis() -> None:
     for service in REPLICAS:
-        assert SERVICES[service]["environment"]["RETINUE_COORDINATION_URL"] == "memory://"
+        url = urlsplit(SERVICES[service]["environment"]["RETINUE_COORDINATION_URL"])
+        assert (url.scheme, url.hostname) == ("redis", "redis")
+        assert set(SERVICES["redis"]["networks"]) <= set(SERVICES[service]["networks"])
+        # It must not keep them from starting.
+        assert SERVICES[service]["depends_on"]["redis"] == {"condition": "service_started"}
+
+
+def test_redis_keeps_nothing_and_drops_what_is_due_first() -> None:
+    command = SERVICES["redis"]["command"]
+    options = dict(zip(command[1::2], command[2::2], strict=True))
+    assert (options["--save"], options["--appendonly"]) == ("", "no")
+    assert options["--maxmemory-policy"] == "volatile-ttl"
+    bytes_of = {"mb": 2**20, "m": 2**20}
+    used, allowed = (
+        int(text.rstrip("mb")) * bytes_of[text.lstrip("0123456789")]
+        for text in (options["--maxmemory"], SERVICES["redis"]["mem_limit"])
+    )
+    assert used < allowed
+    assert "profiles" not in SERVICES["redis"]
+    assert SERVICES["redis"]["healthcheck"]["test"] == ["CMD", "redis-cli", "ping"]
 
 
 # --- nginx.conf

@@ -15,6 +15,8 @@ from retinue.settings.values import is_loopback
 ROOT = Path(__file__).parents[2]
 OPERATOR_KEY = "operator-key-of-the-test"
 MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
+POSTGRESQL = {"RETINUE_DATABASE_URL": "postgresql+asyncpg://u:p@h/d"}
+REDIS = {"RETINUE_COORDINATION_URL": "redis://r:6379/0"}
 CLOSED = {"RETINUE_OPERATOR_KEY": OPERATOR_KEY, "RETINUE_MASTER_KEYS": f"k1:{MASTER_KEY}"}
 
 
@@ -144,6 +146,22 @@ def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
         ("RETINUE_DATABASE_URL", "sqlite+aiosqlite:///:memory:"),
         ("RETINUE_COORDINATION_URL", "memory://there"),
         ("RETINUE_COORDINATION_URL", "redis://"),
+        ("RETINUE_COORDINATION_URL", "redis:///0"),
+        ("RETINUE_COORDINATION_URL", "redis://h:port/0"),
+        ("RETINUE_COORDINATION_URL", "redis://h/first"),
+        ("RETINUE_COORDINATION_URL", "rediss://h/0/1"),
+        ("RETINUE_COORDINATION_URL", "redis-cluster://h"),
+        ("RETINUE_WORKERS", "0"),
+        ("RETINUE_WORKERS", "257"),
+        ("RETINUE_RUNS_MAX_ATTEMPTS", "0"),
+        ("RETINUE_RUNS_MAX_QUEUED", "0"),
+        ("RETINUE_STREAM_RETRY_MS", "0.5"),
+        ("RETINUE_RETENTION_EVENT_HOURS", "0"),
+        ("RETINUE_RETENTION_IDEMPOTENCY_HOURS", "inf"),
+        ("RETINUE_RETENTION_SWEEP_SECONDS", "-1"),
+        ("RETINUE_READINESS_MAX_LOAD", "0"),
+        ("RETINUE_READINESS_MAX_LOAD", "1.01"),
+        ("RETINUE_READINESS_MAX_LAG_MS", "0"),
         ("RETINUE_EGRESS_ALLOW", "host"),
         ("RETINUE_EGRESS_ALLOW", "http://host:80"),
         ("RETINUE_EGRESS_ALLOW", "*.internal:80"),
@@ -180,7 +198,19 @@ def test_sections_convert_to_the_values_of_the_domain() -> None:
     assert settings.provider.deadlines() == Deadlines()
     assert settings.provider.retry_policy() == RetryPolicy()
     assert settings.provider.byte_caps() == ByteCaps()
-    assert settings.limits.run_limits() == RunLimits()
+    assert settings.runs.complete(settings.limits.run_limits()) == RunLimits()
+
+
+def test_attempts_and_queue_are_limits_of_a_run() -> None:
+    environ = {"RETINUE_RUNS_MAX_ATTEMPTS": "5", "RETINUE_RUNS_MAX_QUEUED": "2", "RETINUE_LIMITS_MAX_STEPS": "7"}
+    settings = load(environ=environ)
+    limits = settings.runs.complete(settings.limits.run_limits())
+    assert (limits.max_attempts, limits.max_queued, limits.max_steps) == (5, 2, 7)
+
+
+@pytest.mark.parametrize("url", ["redis://h", "redis://h/", "redis://:p@h:6379/15", "rediss://u:p@[::1]:6380/0"])
+def test_urls_of_redis(url: str) -> None:
+    assert load(environ={"RETINUE_COORDINATION_URL": url}).coordination.url == url
 
 
 @pytest.mark.parametrize(
@@ -191,7 +221,8 @@ def test_sections_convert_to_the_values_of_the_domain() -> None:
         ({"RETINUE_OPERATOR_KEY": OPERATOR_KEY}, "master keys are missing"),
         ({**CLOSED, "RETINUE_OPERATOR_KEY": "short"}, "at least 16"),
         ({**CLOSED, "RETINUE_OPERATOR_KEY": "sixteen chars and blanks"}, "visible ASCII"),
-        ({"RETINUE_COORDINATION_URL": "redis://r:6379/0"}, "Redis"),
+        ({**CLOSED, **REDIS, "RETINUE_WORKERS": "2"}, "2 workers (RETINUE_WORKERS) need PostgreSQL"),
+        ({**CLOSED, **POSTGRESQL, "RETINUE_WORKERS": "3"}, "3 workers (RETINUE_WORKERS) need Redis"),
         ({"RETINUE_LIMITS_CONTEXT_TOKENS": "4096"}, "limits.max_output_tokens"),
         ({"RETINUE_PROVIDER_TOTAL_SECONDS": "1"}, "provider.total_seconds"),
         ({"RETINUE_PROVIDER_MAX_DELAY_SECONDS": "0.1"}, "provider.max_delay_seconds"),
@@ -206,6 +237,9 @@ def test_combinations_that_may_not_start(environ: dict[str, str], reason: str) -
 def test_combinations_that_may_start() -> None:
     assert check(Settings()) == []
     assert check(load(environ={**CLOSED, "RETINUE_HOST": "0.0.0.0"})) == []
+    assert check(load(environ={**CLOSED, **POSTGRESQL, **REDIS, "RETINUE_WORKERS": "4"})) == []
+    assert check(load(environ={**CLOSED, **POSTGRESQL})) == []
+    assert check(load(environ=REDIS)) == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])

@@ -5,6 +5,6 @@ Settings are handed down as plain values; only `__main__`, `server` and `app` im
 
 from retinue.settings.loading import SettingsError, load
 from retinue.settings.rules import check
-from retinue.settings.sections import Settings
+from retinue.settings.settings import Settings
 
 __all__ = ["Settings", "SettingsError", "check", "load"]

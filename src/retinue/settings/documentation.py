@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel, SecretStr
 
-from retinue.settings.sections import Settings
+from retinue.settings.settings import Settings
 
 HEADER = """\
 # Every setting of Retinue with its default.

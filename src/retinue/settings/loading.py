@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
-from retinue.settings.sections import Settings
+from retinue.settings.settings import Settings
 
 PREFIX = "RETINUE_"
 CONFIG_VARIABLE = "RETINUE_CONFIG"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from retinue.settings.sections import Settings
+from retinue.settings.settings import Settings
 from retinue.settings.values import is_loopback
 
 MIN_OPERATOR_KEY_CHARS = 16
@@ -12,7 +12,7 @@ def check(settings: Settings) -> list[str]:
     """Every reason why a server must not start with these settings; empty if it may."""
     return [
         *_access(settings),
-        *_storage(settings),
+        *_processes(settings),
         *_timing(settings),
     ]
 
@@ -34,9 +34,14 @@ def _access(settings: Settings) -> Iterator[str]:
         yield "master keys are missing; set RETINUE_MASTER_KEYS to <id>:<base64 of 32 bytes>"
 
 
-def _storage(settings: Settings) -> Iterator[str]:
-    if not settings.coordination.url.startswith("memory://"):
-        yield "coordination over Redis is not available in this version; set RETINUE_COORDINATION_URL to memory://"
+def _processes(settings: Settings) -> Iterator[str]:
+    if settings.workers == 1:
+        return
+    several = f"{settings.workers} workers (RETINUE_WORKERS)"
+    if settings.database.url.startswith("sqlite"):
+        yield f"{several} need PostgreSQL, because SQLite is for one process; set RETINUE_DATABASE_URL"
+    if settings.coordination.url.startswith("memory"):
+        yield f"{several} need Redis, because memory:// is for one process; set RETINUE_COORDINATION_URL"
 
 
 def _timing(settings: Settings) -> Iterator[str]:

@@ -1,11 +1,8 @@
-"""Every setting: one class per concern, the default and one sentence per field.
-
-`config/default.toml` is rendered from these classes. In the environment a setting is called `RETINUE_<SECTION>_<KEY>`,
-one without a section `RETINUE_<KEY>`.
-"""
+"""The sections of the settings: one class per concern, the default and one sentence per field."""
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -13,17 +10,14 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
-    NonNegativeInt,
     PositiveInt,
-    SecretStr,
-    field_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retinue.domain.policy import ByteCaps, Deadlines, RetryPolicy, RunLimits
 from retinue.settings import values
 
 Seconds = Annotated[FiniteFloat, Field(gt=0)]
+Hours = Annotated[FiniteFloat, Field(gt=0)]
 
 _DEADLINES, _RETRY, _CAPS, _RUN = Deadlines(), RetryPolicy(), ByteCaps(), RunLimits()
 
@@ -45,7 +39,9 @@ class Database(Section):
         repr=False,
         description="sqlite+aiosqlite:///<file> or postgresql+asyncpg://<user>:<password>@<host>/<database>.",
     )
-    pool_size: PositiveInt = Field(default=10, description="Connections that this process keeps open at most.")
+    pool_size: PositiveInt = Field(
+        default=10, description="Connections that one process keeps open at most, and one more."
+    )
     command_timeout: Seconds = Field(default=30.0, description="Seconds that one statement may take.")
 
 
@@ -55,7 +51,7 @@ class Coordination(Section):
     url: Annotated[str, AfterValidator(values.coordination_url)] = Field(
         default="memory://",
         repr=False,
-        description="memory:// keeps live streams inside one process; redis:// is refused until Retinue can use it.",
+        description="memory:// is for one process; redis://<host>:<port>/<number> or rediss://… is for any number.",
     )
 
 
@@ -181,13 +177,17 @@ class Stream(Section):
     max_chunk_bytes: PositiveInt = Field(
         default=65_536, description="Waiting events are sent together, up to about this many bytes at once."
     )
+    retry_ms: PositiveInt = Field(
+        default=1000,
+        description="Milliseconds that a client is asked to wait before it takes up a stream again that moved away.",
+    )
 
 
 class Runs(Section):
     """How runs are owned, stored and stopped."""
 
     max_active: PositiveInt = Field(
-        default=1000, description="Runs that may be active in this process; further ones are refused with 503."
+        default=1000, description="Runs that may be active in one process; further ones are refused with 503."
     )
     lease_seconds: Seconds = Field(
         default=30.0, description="A process that has not renewed its hold on a run for so many seconds counts as lost."
@@ -197,60 +197,44 @@ class Runs(Section):
         description="So many waiting events of a run are stored at once, without waiting for event_flush_ms.",
     )
     event_flush_ms: PositiveInt = Field(default=250, description="Milliseconds that an event may wait to be stored.")
+    max_attempts: PositiveInt = Field(
+        default=_RUN.max_attempts,
+        description="Processes that may try to complete a run, one after the other, before it fails as process_lost.",
+    )
+    max_queued: PositiveInt = Field(
+        default=_RUN.max_queued,
+        description="Runs that may wait in one conversation; further ones are refused with 409.",
+    )
     drain_seconds: Seconds = Field(
-        default=30.0, description="Seconds that running answers get to complete after the server was told to stop."
+        default=30.0,
+        description="Seconds that running answers get to complete after a stop; what is not complete is handed over.",
     )
 
+    def complete(self, limits: RunLimits) -> RunLimits:
+        """The limits of a run with those that belong to its ownership and its queue."""
+        return msgspec.structs.replace(limits, max_attempts=self.max_attempts, max_queued=self.max_queued)
 
-class Settings(BaseSettings):
-    """All of them. Frozen; `repr` and `str` show no secret."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+class Retention(Section):
+    """How long records are kept that serve their purpose for a while only. Messages, tool logs and usage stay."""
 
-    host: str = Field(default="127.0.0.1", min_length=1, description="Address that the server listens on.")
-    port: NonNegativeInt = Field(
-        default=8000, le=65535, description="Port that the server listens on; 0 takes a free one."
+    event_hours: Hours = Field(
+        default=720.0,
+        description="Hours after a run's end in which its events can be replayed one by one; later its stream begins "
+        "with a snapshot.",
     )
-    operator_key: SecretStr = Field(
-        default=SecretStr(""),
-        description="Bearer key that opens the whole API; empty means open mode, for loopback and SQLite only.",
+    idempotency_hours: Hours = Field(
+        default=24.0, description="Hours in which a repeated Idempotency-Key is answered as the first time."
     )
-    master_keys: SecretStr = Field(
-        default=SecretStr(""),
-        description="Comma list of <id>:<base64 of 32 bytes>, newest first; the first encrypts, all decrypt.",
+    sweep_seconds: Seconds = Field(default=60.0, description="Seconds between two searches for what has grown old.")
+
+
+class Readiness(Section):
+    """From when on this process asks a balancer for no more requests. It goes on to serve those that come anyway."""
+
+    max_load: Annotated[FiniteFloat, Field(gt=0, le=1)] = Field(
+        default=1.0, description="Share of runs.max_active from which the process is not ready."
     )
-    database: Database = Database()
-    coordination: Coordination = Coordination()
-    egress: Egress = Egress()
-    log: Log = Log()
-    limits: Limits = Limits()
-    provider: Provider = Provider()
-    stream: Stream = Stream()
-    runs: Runs = Runs()
-
-    @field_validator("master_keys")
-    @classmethod
-    def _keys_are_well_formed(cls, value: SecretStr) -> SecretStr:
-        return SecretStr(values.master_keys(value.get_secret_value()))
-
-    @property
-    def is_open(self) -> bool:
-        """Open mode: nobody is asked who they are."""
-        return not self.operator_key.get_secret_value()
-
-    def secrets(self) -> tuple[str, ...]:
-        """Every secret value, in each spelling, for a redactor."""
-        passwords = [values.url_password(url) for url in (self.database.url, self.coordination.url)]
-        spelled = [spelling for password in passwords if password for spelling in values.spellings(password)]
-        materials = values.master_key_materials(self.master_keys.get_secret_value())
-        operator = [] if self.is_open else [self.operator_key.get_secret_value()]
-        return (*operator, *materials, *spelled)
-
-    def public(self) -> dict[str, Any]:
-        """The settings in force, as JSON types, fit to be shown: secrets appear as `***`."""
-        shown = self.model_dump(mode="json")
-        for name in ("operator_key", "master_keys"):
-            shown[name] = "***" if getattr(self, name).get_secret_value() else ""
-        for section in ("database", "coordination"):
-            shown[section]["url"] = values.without_password(shown[section]["url"])
-        return shown
+    max_lag_ms: PositiveInt = Field(
+        default=500, description="Milliseconds that the event loop may be late before the process is not ready."
+    )

@@ -11,6 +11,7 @@ COORDINATION_SCHEMES = ("memory", "redis", "rediss")
 MASTER_KEY_BYTES = 32
 
 _KEY_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_REDIS_DATABASE = re.compile(r"/?|/[0-9]{1,5}")
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 
 
@@ -43,11 +44,16 @@ def database_url(value: str) -> str:
 def coordination_url(value: str) -> str:
     scheme, separator, rest = value.partition("://")
     if not separator or scheme not in COORDINATION_SCHEMES:
-        raise ValueError("must be memory:// or redis://<host>:<port>/<number>")
-    if scheme == "memory" and rest:
-        raise ValueError("memory:// takes nothing after it")
-    if scheme != "memory" and not _split(value)[0]:
-        raise ValueError("must name a host: redis://<host>:<port>/<number>")
+        raise ValueError("must be memory:// or redis://<host>:<port>/<number> or rediss://<host>:<port>/<number>")
+    if scheme == "memory":
+        if rest:
+            raise ValueError("memory:// takes nothing after it")
+        return value
+    host, path = _split(value)
+    if not host:
+        raise ValueError(f"must name a host: {scheme}://<host>:<port>/<number>")
+    if not _REDIS_DATABASE.fullmatch(path):
+        raise ValueError(f"must end with the number of a database: {scheme}://<host>:<port>/<number>")
     return value
 
 

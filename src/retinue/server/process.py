@@ -1,0 +1,76 @@
+"""One process's life: take its place, serve, drain, close."""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Callable
+
+import structlog
+from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.utils import LifespanTimeoutError
+
+from retinue.app import Application
+from retinue.db.guard import guarded
+from retinue.observability.redaction import Redactor
+from retinue.server.connections import CLOSE_SECONDS, SHUTDOWN_SECONDS, Connection, config_for, install
+from retinue.server.stop import Stop
+from retinue.settings import Settings
+
+HAND_OVER_SECONDS = 8.0
+"""For what the grace period leaves over: runs are released, streams told where to go on."""
+EXIT_SECONDS = 2.0
+"""For threads that wait for somebody else, such as a name server, after everything is stored and closed."""
+
+_log = structlog.get_logger(__name__)
+
+
+def stop_within(grace_seconds: float) -> float:
+    """The seconds after which a process that was told to stop is gone, whatever its clients and its database do."""
+    return grace_seconds + HAND_OVER_SECONDS + 2 * CLOSE_SECONDS + SHUTDOWN_SECONDS + EXIT_SECONDS
+
+
+async def serve(
+    settings: Settings, redactor: Redactor, listener: socket.socket, stop: Stop, on_ready: Callable[[], None]
+) -> None:
+    """Serve on `listener` until told to stop; return when everything is closed.
+
+    Raises:
+        AlreadyServed, Unavailable: there is no place for this process beside those that serve the database.
+    """
+    is_shared = not settings.coordination.url.startswith("memory")
+    async with guarded(settings.database.url, is_shared=is_shared) as guard:
+        application = Application(settings, redactor, place=lambda: guard.trouble)
+
+        async def until_drained() -> None:
+            await stop.wait()
+            await _drain(application, stop.grace(settings.runs.drain_seconds))
+            asyncio.get_running_loop().call_later(CLOSE_SECONDS, Connection.abort_all)
+
+        install()
+        on_ready()
+        try:
+            await hypercorn_serve(application.asgi, config_for(listener), shutdown_trigger=until_drained)  # type: ignore[arg-type]
+        except LifespanTimeoutError:
+            _log.error("not_closed_in_time")
+    _log.info("stopped")
+    _exit_anyway()
+
+
+async def _drain(application: Application, grace_seconds: float) -> None:
+    _log.info("stopping", runs=application.supervisor.active_count, grace_seconds=grace_seconds)
+    try:
+        async with asyncio.timeout(grace_seconds + HAND_OVER_SECONDS):
+            await application.drain(grace_seconds)
+    except TimeoutError:
+        _log.error("not_drained_in_time", runs=application.supervisor.active_count)
+    except Exception:
+        # Whatever it was, leases expire, and the sockets must be closed in any case.
+        _log.exception("not_drained")
+
+
+def _exit_anyway() -> None:
+    """Python waits for threads before it ends, even for those that nobody waits for."""
+    watchdog = threading.Timer(EXIT_SECONDS, os._exit, args=(0,))
+    watchdog.daemon = True
+    watchdog.start()

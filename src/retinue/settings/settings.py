@@ -1,0 +1,84 @@
+"""Every setting. `config/default.toml` is rendered from these classes.
+
+In the environment a setting is called `RETINUE_<SECTION>_<KEY>`, one without a section `RETINUE_<KEY>`.
+"""
+
+from typing import Any
+
+from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from retinue.settings import values
+from retinue.settings.sections import (
+    Coordination,
+    Database,
+    Egress,
+    Limits,
+    Log,
+    Provider,
+    Readiness,
+    Retention,
+    Runs,
+    Stream,
+)
+
+
+class Settings(BaseSettings):
+    """All of them. Frozen; `repr` and `str` show no secret."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address that the server listens on.")
+    port: NonNegativeInt = Field(
+        default=8000, le=65535, description="Port that the server listens on; 0 takes a free one."
+    )
+    workers: PositiveInt = Field(
+        default=1,
+        le=256,
+        description="Processes that share the port, one per core at most; more than one needs PostgreSQL and Redis.",
+    )
+    operator_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Bearer key that opens the whole API; empty means open mode, for loopback and SQLite only.",
+    )
+    master_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="Comma list of <id>:<base64 of 32 bytes>, newest first; the first encrypts, all decrypt.",
+    )
+    database: Database = Database()
+    coordination: Coordination = Coordination()
+    egress: Egress = Egress()
+    log: Log = Log()
+    limits: Limits = Limits()
+    provider: Provider = Provider()
+    stream: Stream = Stream()
+    runs: Runs = Runs()
+    retention: Retention = Retention()
+    readiness: Readiness = Readiness()
+
+    @field_validator("master_keys")
+    @classmethod
+    def _keys_are_well_formed(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(values.master_keys(value.get_secret_value()))
+
+    @property
+    def is_open(self) -> bool:
+        """Open mode: nobody is asked who they are."""
+        return not self.operator_key.get_secret_value()
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value, in each spelling, for a redactor."""
+        passwords = [values.url_password(url) for url in (self.database.url, self.coordination.url)]
+        spelled = [spelling for password in passwords if password for spelling in values.spellings(password)]
+        materials = values.master_key_materials(self.master_keys.get_secret_value())
+        operator = [] if self.is_open else [self.operator_key.get_secret_value()]
+        return (*operator, *materials, *spelled)
+
+    def public(self) -> dict[str, Any]:
+        """The settings in force, as JSON types, fit to be shown: secrets appear as `***`."""
+        shown = self.model_dump(mode="json")
+        for name in ("operator_key", "master_keys"):
+            shown[name] = "***" if getattr(self, name).get_secret_value() else ""
+        for section in ("database", "coordination"):
+            shown[section]["url"] = values.without_password(shown[section]["url"])
+        return shown

@@ -1,0 +1,35 @@
+"""Settings on their way to a child process, which has exactly these, whatever became of file and environment."""
+
+from typing import Any
+
+import msgspec
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from retinue.settings.settings import Settings
+
+
+def pack(settings: Settings) -> bytes:
+    """All of them on one line, secrets included: for a pipe, for no file and no log."""
+    values: dict[str, Any] = settings.model_dump(mode="json")
+    for name in ("operator_key", "master_keys"):
+        values[name] = getattr(settings, name).get_secret_value()
+    return msgspec.json.encode(values) + b"\n"
+
+
+def unpack(line: bytes) -> Settings:
+    """What `pack` was given."""
+    return _Given(**msgspec.json.decode(line))
+
+
+class _Given(Settings):
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
