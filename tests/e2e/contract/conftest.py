@@ -79,7 +79,8 @@ def serves_on(request: pytest.FixtureRequest) -> Iterator[None]:
     written = server.output[before:]
     assert "Traceback" not in written, written
     assert "request failed" not in written, written
-    assert fetch(server.address, "GET", "/api/v1/health/ready").status == 200
+    # Not whether it is ready: a machine that is busy with tests may rightly say no.
+    assert fetch(server.address, "GET", "/api/v1/health").status == 200
 
 
 class Vendor:

@@ -16,18 +16,22 @@ class Place(NamedTuple):
     tenant: str
     employee: str
     conversation: str
+    run: str
+    """It has ended."""
 
     def fill(self, template: str) -> str:
         return (
             template.replace("{tenant_id}", self.tenant)
             .replace("{employee_id}", self.employee)
             .replace("{conversation_id}", self.conversation)
+            .replace("{run_id}", self.run)
         )
 
 
 async def settle(client: CheckedClient) -> Place:
     conversation = await client.hire()
-    return Place(str(conversation.tenant_id), str(conversation.employee_id), str(conversation.id))
+    answer = (await client.post_message(conversation.id, "Hello", respond=True)).expect(200).json
+    return Place(str(conversation.tenant_id), str(conversation.employee_id), str(conversation.id), answer["run_id"])
 
 
 class Route(NamedTuple):
@@ -84,6 +88,7 @@ _CONFIG: dict[str, Any] = {
     "options": {},
 }
 _CONVERSATION = {"title": "T", "external_id": None}
+_CHOICES = {"reasoning": "low", "on_busy": "enqueue", "on_disconnect": "continue"}
 
 API = "/api/v1"
 ROUTES = (
@@ -97,7 +102,9 @@ ROUTES = (
     Route(
         "POST",
         f"{API}/conversations/{{conversation_id}}/messages",
-        {"content": "Hi", "respond": True, "reasoning": "low"},
+        {"content": "Hi", "respond": True, **_CHOICES},
     ),
-    Route("POST", f"{API}/conversations/{{conversation_id}}/messages/stream", {"content": "Hi", "reasoning": "low"}),
+    Route("POST", f"{API}/conversations/{{conversation_id}}/messages/stream", {"content": "Hi", **_CHOICES}),
 )
+ENDLESS = f"{API}/conversations/{{conversation_id}}/events"
+"""Where a GET is answered for as long as the conversation is open."""

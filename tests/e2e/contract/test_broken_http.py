@@ -119,6 +119,37 @@ def test_a_web_socket_is_refused(retinue: RetinueServer) -> None:
     assert all(400 <= answer.status < 500 for answer in answers), answers
 
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+"""An empty SETTINGS frame, with which a client of HTTP/2 begins."""
+
+
+@pytest.mark.parametrize("more", [b"", SETTINGS, SETTINGS + b"\x00" * 5_000], ids=["alone", "settings", "frames"])
+def test_http_2_with_prior_knowledge_is_refused_at_once(retinue: RetinueServer, more: bytes) -> None:
+    """Over HTTP/2 a stream that breaks off would stay open for ever. The client must not wait for what never comes."""
+    since = time.monotonic()
+    [answer] = parse(exchange(retinue.address, PREFACE + more))
+    assert answer.status == 505
+    assert time.monotonic() - since < PATIENCE / 3
+    assert answer.headers["connection"] == "close"
+
+
+def test_http_2_on_a_connection_that_was_used_is_refused(retinue: RetinueServer) -> None:
+    answers = parse(exchange(retinue.address, GET + b"\r\n" + PREFACE + SETTINGS))
+    assert [answer.status for answer in answers] == [200, 505]
+
+
+@pytest.mark.parametrize("listed", [b"Upgrade, HTTP2-Settings", b"Upgrade"])
+def test_an_upgrade_to_http_2_is_not_taken(retinue: RetinueServer, listed: bytes) -> None:
+    upgrade = b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nConnection: " + listed
+    data = GET + upgrade + b"\r\n\r\n" + GET + CLOSE + b"\r\n"
+    received = exchange(retinue.address, data)
+    assert b"101" not in received.splitlines()[0]
+    answers = parse(received)
+    assert [answer.status for answer in answers] == [200, 200]
+    assert all("upgrade" not in answer.headers for answer in answers)
+
+
 def test_a_connection_ends_with_its_client(retinue: RetinueServer) -> None:
     """Each socket that is kept for nobody costs a descriptor; a load balancer's checks alone open thousands a day."""
     server = psutil.Process(retinue.process.pid)

@@ -261,6 +261,6 @@ async def test_text_that_no_database_keeps_is_replaced(client: CheckedClient, pl
     ):
         answer = await client.call(method, path, raw=b'{"' + field.encode() + b'": ' + dirty + b"}")
         assert answer.expect(200).json[field] == clean
-    assert (await client.messages(UUID(place.conversation)))[0].content == clean
+    assert (await client.messages(UUID(place.conversation)))[-1].content == clean
     listed = await client.get(f"/conversations?tenant_id={place.tenant}&user_id=user-1")
     assert listed.expect(200).json[0]["title"] == clean

@@ -148,8 +148,9 @@ def test_settings_that_cannot_be_read_are_named_all_at_once(
 
 def test_settings_that_must_not_start_a_server_are_named_all_at_once(tmp_path: Path, embedded: dict[str, str]) -> None:
     weak = {"RETINUE_OPERATOR_KEY": "kurz-ü", "RETINUE_COORDINATION_URL": "redis://:hunter2@127.0.0.1:6379/0"}
+    weak["RETINUE_WORKERS"] = "2"
     said = refused(tmp_path, without(embedded, "RETINUE_MASTER_KEYS") | weak)
-    for named in ("at least 16 characters", "visible ASCII", "RETINUE_MASTER_KEYS", "RETINUE_COORDINATION_URL"):
+    for named in ("at least 16 characters", "visible ASCII", "RETINUE_MASTER_KEYS", "RETINUE_WORKERS"):
         assert named in said
     assert "kurz" not in said
     assert "hunter2" not in said
@@ -188,6 +189,25 @@ def test_a_second_server_on_one_sqlite_file_is_refused(tmp_path: Path, embedded:
         assert "SQLite is for one process" in said
         assert server.kill() != 0
         server.start()  # the lock of a process that was killed holds nobody up
+
+
+def test_a_second_server_on_one_postgresql_database_is_refused(
+    tmp_path: Path, postgres: Postgres, migrated_template: str, redis_url: str
+) -> None:
+    with postgres.database(template=migrated_template) as url:
+        alone = environment_for(url)
+        together = {**alone, "RETINUE_COORDINATION_URL": redis_url}
+        with running_retinue(tmp_path, alone, is_migrated=True) as server:
+            for other in (alone, together):
+                said = refused(tmp_path, {**other, "RETINUE_PORT": str(free_port())})
+                assert "serves this database" in said
+                assert "RETINUE_COORDINATION_URL" in said
+            assert server.kill() != 0
+            server.start()  # the place of a process that was killed holds nobody up
+        with running_retinue(tmp_path, together, is_migrated=True):
+            assert "memory://" in refused(tmp_path, {**alone, "RETINUE_PORT": str(free_port())})
+            with running_retinue(tmp_path, together, is_migrated=True):
+                pass
 
 
 def test_a_stored_key_survives_a_restart(tmp_path: Path, embedded: dict[str, str]) -> None:

@@ -24,6 +24,7 @@ KEY = "sk-test-0123456789abcdef"
 PATIENCE = 30.0
 """Seconds after which what has not happened never will."""
 
+_COMMENTS = re.compile(rb"(?:: (?:keep-alive|connected)\n)*")
 _FRAME = re.compile(rb"(id: ([0-9a-f-]{36}):(\d+)-(\d+)\n)?event: ([a-z_.]+)\ndata: (\{[^\n]*\})\n\n")
 
 
@@ -47,21 +48,29 @@ async def open_stream(
     *,
     last_event_id: str | None = None,
     protocol: str | None = None,
+    key: str | None = None,
     headers: dict[str, str] | None = None,
+    **fields: Any,
 ) -> http1.Response:
-    """The response to a post of a message, whatever its status."""
+    """The response to a post of a message, whatever its status. Fields are those of the body."""
     path = f"/conversations/{conversation}/messages/stream" + (f"?protocol={protocol}" if protocol else "")
-    place = {} if last_event_id is None else {"last-event-id": last_event_id}
-    return await client._open("POST", path, {"content": content}, None, {**place, **(headers or {})})
+    given = {"last-event-id": last_event_id, "idempotency-key": key}
+    place = {name: value for name, value in given.items() if value is not None}
+    return await client._open("POST", path, {"content": content, **fields}, None, {**place, **(headers or {})})
+
+
+async def begin(client: RetinueClient, conversation: UUID, content: str = "Hello", **options: Any) -> EventStream:
+    """The stream of the answer to a message; see `open_stream`."""
+    response = await open_stream(client, conversation, content, **options)
+    assert response.status == 200, await response.read()
+    return EventStream(response)
 
 
 async def resume(
     client: RetinueClient, conversation: UUID, last_event_id: str, *, protocol: str | None = None
 ) -> EventStream:
     """The stream that goes on after an event."""
-    response = await open_stream(client, conversation, last_event_id=last_event_id, protocol=protocol)
-    assert response.status == 200, await response.read()
-    return EventStream(response)
+    return await begin(client, conversation, last_event_id=last_event_id, protocol=protocol)
 
 
 async def problem(response: http1.Response, status: int, code: str) -> dict[str, Any]:
@@ -133,10 +142,10 @@ def check_stream(frames: Sequence[Frame]) -> StreamedAnswer:
 
 
 def check_frames(frames: Sequence[Frame]) -> None:
-    """Grammar, identity and order of frames that follow each other."""
+    """Grammar, identity and order of one run's frames that follow each other."""
     positions: list[tuple[int, int]] = []
     for frame in frames:
-        found = _FRAME.fullmatch(frame.raw.removeprefix(b": keep-alive\n"))
+        found = _FRAME.fullmatch(_COMMENTS.sub(b"", frame.raw, count=1))
         assert found, frame.raw
         assert frame.event == frame.json["type"]
         assert found[2] or frame.event == "message_error"

@@ -2,21 +2,27 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from time import monotonic
 
 import pytest
 
+from tests.e2e.streams.runs import bare, check_proof, counting_text, follow, run_id, run_of, script
+from tests.e2e.streams.servers import one_server
 from tests.e2e.streams.store import calls_of, connect_postgres, execute, is_sqlite, sqlite_file
-from tests.e2e.streams.talk import after_tokens, check_stream, eventually, hire, resume
+from tests.e2e.streams.talk import after_tokens, begin, check_stream, eventually, hire, resume
 from tests.support.client import RetinueClient
+from tests.support.databases import DIALECTS
+from tests.support.forking import ForkedServer
 from tests.support.server import RetinueServer
 from tests.support.upstream import ThreadedUpstream, tokens
 
 pytestmark = pytest.mark.slow
 
 LOCKED_SECONDS = 2.0
+GIVES_UP_WITHIN = 40.0
+"""Seconds in which a run that nothing can be stored of breaks its streams off."""
 
 
 @asynccontextmanager
@@ -103,3 +109,51 @@ async def test_a_lock_at_the_start_delays_and_loses_nothing(
         assert not upstream.requests, "the model was asked before the question was stored"
     answer = await asyncio.wait_for(asking, 30)
     assert answer.end["status"] == "completed"
+
+
+@pytest.fixture
+def doomed(request: pytest.FixtureRequest) -> Iterator[list[ForkedServer]]:
+    """A server on each database, with short leases and statements."""
+    settings = {"RETINUE_RUNS_LEASE_SECONDS": "3", "RETINUE_DATABASE_COMMAND_TIMEOUT": "2"}
+    with one_server(request, DIALECTS[0], **settings) as one, one_server(request, DIALECTS[1], **settings) as other:
+        yield [one, other]
+
+
+async def test_a_database_that_stays_away(doomed: list[ForkedServer], upstream: ThreadedUpstream) -> None:
+    """Nobody is told an end that is not stored. When the database is back the run goes on, and has one."""
+    await asyncio.gather(*(_lose_database(server, upstream) for server in doomed))
+
+
+async def _lose_database(server: ForkedServer, upstream: ThreadedUpstream) -> None:
+    client, name = server.client(), "sqlite" if is_sqlite(server) else "postgresql"
+    conversation = await hire(client, upstream)
+    content = script(tokens(6).hold(3, name))
+    async with await begin(client, conversation.id, content) as stream:
+        await after_tokens(stream, 3)
+        run = run_id(stream.seen[0])
+        async with await follow(client, f"/runs/{run}/stream", protocol="events") as follower:
+            async with locked(server), asyncio.timeout(GIVES_UP_WITHIN):
+                upstream.release(name)
+                *told, error = await stream.to_any_end()
+                broken = (await follower.to_any_end())[-1]
+            for ended in (stream, follower):
+                assert ended.response.ending == "cut", name
+    assert [frame.json["content"] for frame in told if frame.event == "token"] == [" w4", " w5", " w6"]
+    assert (error.event, error.id, broken.event, broken.id) == ("message_error", None, "stream.broken", None)
+    for failure in (error.json, broken.json):
+        assert (failure["run_id"], failure["code"], failure["retryable"]) == (run, "stream_broken", True)
+
+    async with asyncio.timeout(15), await resume(client, conversation.id, told[-1].id or "") as rest:
+        await rest.rest()
+    whole = [*stream.seen[:-1], *rest.seen]
+    assert [frame.json["attempt"] for frame in whole if frame.event == "attempt_started"] == [2], name
+    assert check_proof(whole)["status"] == "completed"
+    assert counting_text(whole) == tokens(6).text
+    assert (await run_of(client, run)).attempt == 2
+    assert (await client.messages(conversation.id))[1].content == tokens(6).text
+    lost, completed = await calls_of(server, run)
+    assert (lost.outcome, lost.is_closed, completed.outcome) == ("aborted", True, "completed")
+    async with await follow(client, f"/runs/{run}/stream") as again:
+        stored = await again.rest()
+    assert bare(stored)[-len(rest.seen) :] == bare(rest.seen)
+    assert (await client.ask(conversation.id, "Again")).end["status"] == "completed"

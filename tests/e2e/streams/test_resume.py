@@ -141,14 +141,15 @@ async def test_a_live_run_has_not_reached_that_position(
             upstream.release()
             async with asyncio.timeout(20):
                 await stream.rest()
-                assert await ahead.take(1) == []
+                [error] = await ahead.to_any_end()
+        assert (error.event, error.id, error.json["code"]) == ("message_error", None, "stream_broken")
         assert ahead.response.ending == "cut"
 
 
 async def test_breaking_off_is_no_failure_of_the_server(
     retinue: RetinueServer, client: RetinueClient, upstream: ThreadedUpstream
 ) -> None:
-    """The last bytes belong to no terminating chunk, and the log has one line without a traceback."""
+    """The stream says why, has no terminating chunk, and leaves one line without a traceback in the log."""
     conversation = await hire(client, upstream)
     upstream.enqueue(tokens(3).hold(1))
     written = len(retinue.output)
@@ -164,7 +165,9 @@ async def test_breaking_off_is_no_failure_of_the_server(
                 await stream.rest()
                 body = await ahead._reader.read(-1)
     assert head.startswith(b"HTTP/1.1 200 ")
-    assert body == b""
+    size, _, chunk = body.partition(b"\r\n")
+    assert chunk.startswith(b"event: message_error\ndata: {")
+    assert len(chunk) == int(size, 16) + 2, "one chunk, and none that ends the body"
     lines = retinue.output[written:].splitlines()
     [broken] = [msgspec.json.decode(line) for line in lines if "stream_broken" in line]
     assert (broken["level"], broken["path"]) == ("warning", API + path)
