@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: help install run demo migrate test test-fast check format lock clean
+.PHONY: help install run demo migrate test test-fast chaos check format lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ test: check ## Everything CI runs: check, then the whole suite on SQLite and Pos
 
 test-fast: install ## The suite without its slow part, in less than a minute
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+chaos: install ## Cut, kill, freeze and crowd it for about half an hour; CHAOS_SEED=… repeats a run
+	CHAOS=full $(BIN)/python -m pytest tests/chaos -n $(WORKERS) --dist worksteal
 
 check: install ## Lint, formatting, types and layers
 	$(BIN)/ruff check .
