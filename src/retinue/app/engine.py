@@ -8,7 +8,6 @@ from typing import Any
 from retinue.coordination.base import Coordination
 from retinue.crypto import Keyring
 from retinue.db.session import Database
-from retinue.domain.ids import new_id
 from retinue.domain.signals import Signal, SignalKind
 from retinue.jobs.leases import keep_leases
 from retinue.jobs.lookout import Lookout
@@ -121,10 +120,10 @@ class Engine:
 
     async def drain(self, grace_seconds: float) -> None:
         """Take nothing new, let runs finish for the grace period, hand the rest over, then let every stream go."""
-        await self.supervisor.drain(grace_seconds)
+        handed_over = await self.supervisor.drain(grace_seconds)
         await settle()
-        if not self._stopping.is_set():
-            self._coordination.signals.send(Signal(SignalKind.ORPHAN, new_id(), new_id()))
+        for run in handed_over:
+            self._coordination.signals.send(Signal(SignalKind.ORPHAN, run.tenant_id, run.id))
         self._stopping.set()
         self._wakes.wake_all()
         await self._errands.finish()

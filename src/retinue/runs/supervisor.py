@@ -1,7 +1,7 @@
 """Owns the task of every run in this process. Runs live here, not in any response."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -131,17 +131,18 @@ class Supervisor:
         """Start nothing new from now on."""
         self._is_draining = True
 
-    async def drain(self, grace_seconds: float) -> None:
-        """Start nothing new, let runs finish for the grace period, hand the rest over."""
+    async def drain(self, grace_seconds: float) -> Sequence[Run]:
+        """Start nothing new, let runs finish for the grace period, hand the rest over. Returns the rest."""
         self.stop_admitting()
         await self._nothing_prepared.wait()
         if self._tasks:
             _log.info("draining", runs=len(self._tasks), grace_seconds=grace_seconds)
             await asyncio.wait(self._tasks.values(), timeout=grace_seconds)
-        meant = list(self._runners)
-        for run_id in meant:
-            self._runners[run_id].hand_over()
-        await self._gone(meant)
+        rest = list(self._runners.values())
+        for runner in rest:
+            runner.hand_over()
+        await self._gone(runner.run.id for runner in rest)
+        return [runner.run for runner in rest]
 
     async def _gone(self, run_ids: Iterable[UUID]) -> None:
         if tasks := [self._tasks[run_id] for run_id in run_ids if run_id in self._tasks]:
