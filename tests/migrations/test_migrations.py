@@ -77,6 +77,7 @@ async def test_several_processes_may_migrate_at_once(database_url: str) -> None:
     assert await migrations.is_current(database_url)
 
 
+@pytest.mark.slow
 async def test_a_new_sqlite_file_takes_many_first_visitors(tmp_path: Path) -> None:
     """Each wants to switch the file to write-ahead logging; they must not wait for each other."""
     async with asyncio.timeout(60):

@@ -16,6 +16,8 @@ from tests.contract.coordination.conftest import DEADLINE, TENANT_ID, event, pub
 from tests.support.redis import RedisServer
 from tests.support.runs import AT, RUN_ID
 
+pytestmark = pytest.mark.slow
+
 
 async def test_events_come_live_and_the_end_closes(redis_url: str) -> None:
     async with two_processes(redis_url) as (here, there):

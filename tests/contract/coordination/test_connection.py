@@ -8,6 +8,8 @@ from redis.asyncio.connection import Connection
 from retinue.coordination.redis.connection import Address, Link, Unreachable
 from tests.support.redis import RedisServer
 
+pytestmark = pytest.mark.slow
+
 
 async def test_after_a_question_that_took_too_long(redis_server: RedisServer) -> None:
     link = Link(Address(redis_server.url))

@@ -13,6 +13,8 @@ from tests.contract.coordination.streaming import streaming
 from tests.support.redis import RedisServer
 from tests.support.runs import RUN_ID
 
+pytestmark = pytest.mark.slow
+
 Harm = Callable[[RedisServer, str], None]
 
 

@@ -13,6 +13,8 @@ from tests.contract.coordination.conftest import TENANT_ID, publish
 from tests.contract.coordination.streaming import streaming
 from tests.support.redis import RedisServer
 
+pytestmark = pytest.mark.slow
+
 RUNS = 200
 EVENTS = 20
 

@@ -16,6 +16,8 @@ from tests.support.processes import free_port
 from tests.support.redis import RedisServer, running_redis
 from tests.support.runs import RUN_ID
 
+pytestmark = pytest.mark.slow
+
 
 async def test_killed_and_started_again(redis_server: RedisServer) -> None:
     async with streaming(redis_server) as stream:

@@ -264,6 +264,7 @@ async def test_a_reader_that_goes_away_in_the_middle_leaves_nothing_behind(world
 actions = st.lists(st.sampled_from(["say", "say", "store", "read"]), max_size=25)
 
 
+@pytest.mark.slow
 @given(actions, st.integers(1, 6))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 async def test_whatever_the_timing_a_reader_gets_everything_once(world: World, timing: list[str], window: int) -> None:

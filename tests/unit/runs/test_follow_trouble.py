@@ -206,8 +206,7 @@ async def test_a_reader_that_goes_away_does_not_cut_its_read(
     with pytest.raises(asyncio.CancelledError):
         await reader
     slow.gate.opened.set()
-    await until(lambda: bool(slow.ends))
-    await asyncio.sleep(0)
+    await until(lambda: bool(slow.ends) and not world.follower._looks._looks._asked)
     gc.collect()
     assert (slow.ends, complaints) == (["whole"], [])
 
