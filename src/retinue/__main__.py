@@ -100,7 +100,7 @@ def _refuse_unsafe(settings: Settings) -> None:
 
 async def _prepare_schema(settings: Settings) -> None:
     url = settings.database.url
-    if url.startswith("sqlite"):
+    if settings.database.is_sqlite:
         await migrations.upgrade(url)
     elif not await migrations.is_current(url):
         raise click.ClickException("The database schema is not current. Run `retinue migrate` first.")

@@ -9,7 +9,8 @@ import pytest
 
 from tests.chaos.outages import BreakableRedis
 from tests.chaos.sizes import IS_FULL
-from tests.chaos.world import Replicas, StartReplicas
+from tests.chaos.world import StartReplicas
+from tests.e2e.streams.servers import Replicas
 from tests.support.databases import fresh_database
 from tests.support.forking import ForkedServer, Template, forked_retinue
 from tests.support.server import environment_for

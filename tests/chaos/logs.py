@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from tests.e2e.streams.runs import stored_events
 from tests.support.client import RetinueClient
 from tests.support.sse import Frame
 
@@ -45,14 +46,7 @@ def events_of(frames: Iterable[Frame]) -> list[Event]:
 
 async def stored_log(client: RetinueClient, run: UUID | str, *, limit: int = 200) -> list[Event]:
     """`GET /runs/{id}/events`, all pages of it."""
-    path: str | None = f"/runs/{run}/events?limit={limit}"
-    found: list[Event] = []
-    while path is not None:
-        answer = (await client.get(path)).expect(200)
-        found += [Event(data["id"], data) for data in answer.json]
-        link = answer.header("link")
-        path = None if link is None else link.partition("<")[2].partition(">")[0]
-    return found
+    return [Event(data["id"], data) for data in await stored_events(client, run, limit=limit)]
 
 
 def tail_of(events: Sequence[Event], count: int = 12) -> str:

@@ -11,7 +11,8 @@ import msgspec
 
 from retinue.domain.ids import new_id
 from tests.chaos.logs import Event, check_order, counting_text, events_of
-from tests.chaos.world import follow, script, send
+from tests.chaos.world import follow, send
+from tests.e2e.streams.runs import script
 from tests.support.client import RetinueClient
 from tests.support.sse import BadFrame, EventStream
 from tests.support.upstream import Scenario, says

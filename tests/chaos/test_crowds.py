@@ -13,7 +13,8 @@ from retinue.domain.messages import Message, MessageStatus, Role
 from tests.chaos.books import active_runs, all_over
 from tests.chaos.logs import check_log, counting_text, events_of, stored_log
 from tests.chaos.sizes import SIZES
-from tests.chaos.world import PATIENCE, Replicas, StartReplicas, begin, hire, send
+from tests.chaos.world import PATIENCE, StartReplicas, begin, hire, send
+from tests.e2e.streams.servers import Replicas
 from tests.e2e.streams.store import rows
 from tests.e2e.streams.talk import eventually
 from tests.support import http1

@@ -9,7 +9,9 @@ import pytest
 
 from tests.chaos.logs import Event, check_log, check_order, counting_text, events_of, stored_log
 from tests.chaos.sizes import SIZES
-from tests.chaos.world import PROTOCOLS, Protocol, Replicas, begin, follow, followed, hire, script
+from tests.chaos.world import begin, follow, followed, hire
+from tests.e2e.streams.runs import PROTOCOLS, Protocol, script
+from tests.e2e.streams.servers import Replicas
 from tests.support.client import RetinueClient
 from tests.support.sse import EventStream, Frame
 from tests.support.upstream import Hold, Scenario, Text, ThreadedUpstream, tokens

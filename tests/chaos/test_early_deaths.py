@@ -7,7 +7,8 @@ import pytest
 
 from tests.chaos.books import all_over
 from tests.chaos.logs import check_log, events_of, stored_log
-from tests.chaos.world import LEASE_SECONDS, PATIENCE, begin, followed, hire, script
+from tests.chaos.world import LEASE_SECONDS, PATIENCE, begin, followed, hire
+from tests.e2e.streams.runs import script
 from tests.e2e.streams.store import execute, rows
 from tests.support.databases import fresh_database
 from tests.support.forking import Template, forked_retinue

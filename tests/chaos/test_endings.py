@@ -9,7 +9,9 @@ import pytest
 
 from retinue.domain.conversations import Conversation
 from tests.chaos.logs import counting_text, events_of, stored_log
-from tests.chaos.world import PROTOCOLS, Protocol, Replicas, begin, cancel, follow, followed, hire, run_of, script
+from tests.chaos.world import begin, follow, followed, hire
+from tests.e2e.streams.runs import PROTOCOLS, Protocol, cancel, run_of, script
+from tests.e2e.streams.servers import Replicas
 from tests.e2e.streams.store import execute
 from tests.e2e.streams.talk import eventually, more_conversations
 from tests.support.client import RetinueClient

@@ -15,7 +15,9 @@ import pytest
 from tests.chaos.logs import Event, check_log, check_order, counting_text, events_of, stored_log
 from tests.chaos.outages import BreakableRedis
 from tests.chaos.sizes import SIZES
-from tests.chaos.world import LEASE_SECONDS, RECOVERY_SECONDS, Replicas, begin, followed, hire, script
+from tests.chaos.world import LEASE_SECONDS, RECOVERY_SECONDS, begin, followed, hire
+from tests.e2e.streams.runs import script
+from tests.e2e.streams.servers import Replicas
 from tests.e2e.streams.store import rows
 from tests.e2e.streams.talk import eventually
 from tests.support.forking import ForkedServer

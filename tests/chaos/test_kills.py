@@ -13,7 +13,9 @@ from retinue.domain.conversations import Conversation
 from tests.chaos.books import Active, active_runs, all_over, check_books, recovery_of
 from tests.chaos.posts import GONE, Post, draw_post
 from tests.chaos.sizes import SIZES
-from tests.chaos.world import LEASE_SECONDS, PATIENCE, RECOVERY_SECONDS, Replicas, cancel, hire
+from tests.chaos.world import LEASE_SECONDS, PATIENCE, RECOVERY_SECONDS, hire
+from tests.e2e.streams.runs import cancel
+from tests.e2e.streams.servers import Replicas
 from tests.e2e.streams.talk import more_conversations
 from tests.support.client import RetinueClient
 from tests.support.forking import ForkedServer

@@ -13,7 +13,9 @@ import pytest
 from tests.chaos.logs import Event, check_log, check_order, counting_text, events_of, stored_log
 from tests.chaos.outages import BreakableRedis
 from tests.chaos.sizes import SIZES
-from tests.chaos.world import Replicas, begin, followed, hire, script
+from tests.chaos.world import begin, followed, hire
+from tests.e2e.streams.runs import script
+from tests.e2e.streams.servers import Replicas
 from tests.e2e.streams.talk import eventually, more_conversations
 from tests.support.client import RetinueClient
 from tests.support.upstream import ThreadedUpstream, tokens

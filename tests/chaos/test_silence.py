@@ -14,7 +14,9 @@ import pytest
 from retinue.domain.runs import CancelReceipt
 from tests.chaos.logs import check_log, counting_text, events_of, stored_log
 from tests.chaos.sizes import FULL, SIZES
-from tests.chaos.world import Replicas, asked_for, begin, cancel, follow, hire, run_of, script
+from tests.chaos.world import asked_for, begin, follow, hire
+from tests.e2e.streams.runs import cancel, run_of, script
+from tests.e2e.streams.servers import Replicas
 from tests.e2e.streams.store import calls_of
 from tests.support.client import RetinueClient
 from tests.support.upstream import Scenario, Stall, Text, ThreadedUpstream, refusal, says, tokens

@@ -2,20 +2,19 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Literal, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from retinue.domain.conversations import Conversation
-from retinue.domain.runs import Run
+from tests.e2e.streams.runs import Protocol
+from tests.e2e.streams.servers import Replicas
 from tests.e2e.streams.talk import KEY
 from tests.support import http1
-from tests.support.client import Answer, RetinueClient
-from tests.support.forking import ForkedServer
+from tests.support.client import RetinueClient
 from tests.support.sse import EventStream
-from tests.support.upstream import Scenario, ThreadedUpstream
-from tests.support.upstream.catalogue import SCENARIO_MARK
+from tests.support.upstream import ThreadedUpstream
 from tests.support.upstream.recording import RecordedRequest
 
 LEASE_SECONDS = 2.0
@@ -24,24 +23,8 @@ RECOVERY_SECONDS = LEASE_SECONDS + 5.0
 """After its process was lost a run has a new owner, or has ended, within so many seconds."""
 PATIENCE = 60.0
 
-Protocol = Literal["events", "messages"]
-PROTOCOLS: tuple[Protocol, ...] = ("events", "messages")
-
-
-class Replicas(NamedTuple):
-    """Two processes on one PostgreSQL and one Redis."""
-
-    here: ForkedServer
-    there: ForkedServer
-
-
 StartReplicas = Callable[..., AbstractContextManager[Replicas]]
 """Starts two replicas with these settings on a database of their own."""
-
-
-def script(scenario: Scenario) -> str:
-    """A message that makes the fake upstream play this scenario, whoever asks, however often."""
-    return SCENARIO_MARK + msgspec.json.encode(scenario).decode()
 
 
 async def hire(client: RetinueClient, upstream: ThreadedUpstream, model: str = "echo", **fields: Any) -> Conversation:
@@ -101,14 +84,6 @@ async def followed(
     stream = await follow(client, run, after, protocol)
     assert stream is not None, f"204 for {run} after {after}"
     return stream
-
-
-async def run_of(client: RetinueClient, run: UUID | str) -> Run:
-    return (await client.get(f"/runs/{run}")).expect(200).as_type(Run)
-
-
-async def cancel(client: RetinueClient, run: UUID | str) -> Answer:
-    return await client.post(f"/runs/{run}/cancel")
 
 
 def asked_for(upstream: ThreadedUpstream, marker: str) -> list[RecordedRequest]:

@@ -9,7 +9,7 @@ from litestar import Controller, Litestar, Router
 from litestar.types import ASGIApp
 
 from retinue import __version__
-from retinue.app.engine import HOUR, Engine
+from retinue.app.engine import Engine
 from retinue.app.keys import open_keyring
 from retinue.coordination.registry import connect
 from retinue.db.session import Database
@@ -138,7 +138,7 @@ class Application:
         limits = self._settings.limits.run_limits()
         runs = self._engine.runs
         streaming = _stream_settings(self._settings)
-        once = Once(keep_seconds=self._settings.retention.idempotency_hours * HOUR)
+        once = Once(keep_seconds=self._settings.retention.idempotency_seconds)
         access = RunAccess(database=database, tenancy=tenancy, runs=runs)
         messages = MessageService(
             database=database,

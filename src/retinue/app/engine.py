@@ -30,8 +30,6 @@ from retinue.runs.turnstile import Turnstile
 from retinue.runs.wakes import Wakes
 from retinue.settings import Settings
 
-HOUR = 3600.0
-
 
 class Engine:
     """Everything that runs runs in one process."""
@@ -55,9 +53,7 @@ class Engine:
         self._reserved = reserved
         self._coordination = coordination
         self._lease = Lease(owner=process, seconds=settings.runs.lease_seconds)
-        self._retention = Retention(
-            events=settings.retention.event_hours * HOUR, interval=settings.retention.sweep_seconds
-        )
+        self._retention = Retention(events=settings.retention.event_seconds, interval=settings.retention.sweep_seconds)
         self._writer = EventWriter(
             reserved, batch=settings.runs.event_batch, flush_seconds=settings.runs.event_flush_ms / 1000
         )
@@ -96,7 +92,7 @@ class Engine:
             signals=coordination.signals,
             errands=self._errands,
             turnstile=self.turnstile,
-            idempotency_seconds=settings.retention.idempotency_hours * HOUR,
+            idempotency_seconds=settings.retention.idempotency_seconds,
         )
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -83,7 +83,7 @@ class Cancellation:
             if active is not None:
                 active = await unit.runs.request_cancel(active.id)
             withdrawn = [await unit.runs.get(run.id) for run in queued]
-        self._signals.send(Signal(SignalKind.CONVERSATION, tenant_id, conversation_id))
+        self._tell(tenant_id, conversation_id)
         if active is not None:
             self.interrupt(active)
         return active, withdrawn
@@ -96,6 +96,9 @@ class Cancellation:
     def _send(self, run: Run) -> None:
         self._signals.send(Signal(SignalKind.CANCEL, run.tenant_id, run.id))
 
+    def _tell(self, tenant_id: UUID, conversation_id: UUID) -> None:
+        self._signals.send(Signal(SignalKind.CONVERSATION, tenant_id, conversation_id))
+
     async def _ask(self, tenant_id: UUID, run_id: UUID) -> Run:
         async with self._database.unit(tenant_id) as unit:
             run = await unit.runs.get(run_id)
@@ -104,7 +107,7 @@ class Cancellation:
             if run.status in ACTIVE_STATUSES:
                 run = await unit.runs.request_cancel(run_id) or await unit.runs.get(run_id)
         if run.finish_reason == "withdrawn":
-            self._signals.send(Signal(SignalKind.CONVERSATION, tenant_id, run.conversation_id))
+            self._tell(tenant_id, run.conversation_id)
         return run
 
     async def _withdraw(self, unit: Unit, run: Run) -> Run:

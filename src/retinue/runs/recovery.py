@@ -18,8 +18,8 @@ from retinue.domain.errors import (
     Unavailable,
 )
 from retinue.domain.events import AttemptStarted, RecordedEvent, RunEvent
-from retinue.domain.ids import event_id, now
-from retinue.domain.runs import Checkpoint, Run
+from retinue.domain.ids import Position, event_id, now
+from retinue.domain.runs import Run
 from retinue.runs.boundary import count_taken, last_taking, turns_of
 from retinue.runs.draft import Draft
 from retinue.runs.ending import Cancelled, Ending, Failed
@@ -87,7 +87,8 @@ class Recovery:
         context = await self._factory.stored_context(unit, run)
         checkpoints = await unit.checkpoints.list(run.id)
         turns = turns_of(checkpoints)
-        kept = replay.upto(checkpoints[-1].position if checkpoints else None)
+        boundary = checkpoints[-1].position if checkpoints else None
+        kept = replay.upto(boundary)
         draft = fill(self._factory.draft(), kept)
         draft.go_on()
         runner = self._factory.make(
@@ -95,7 +96,7 @@ class Recovery:
             context,
             Beginning(
                 draft=draft,
-                opening=_opening(run, kept, checkpoints),
+                opening=_opening(run, kept, boundary),
                 completed_steps=checkpoints[-1].step if checkpoints else 0,
                 turns=turns,
                 taken=count_taken(checkpoints),
@@ -119,15 +120,13 @@ class Recovery:
         # Without a bound: what was written under another limit is kept all the same.
         draft = fill(Draft(max_chars=sys.maxsize), replay.events)
         await settle_calls(unit, run, draft, replay.events, at=now())
-        last = event_id(run.id, replay.events[-1].position) if replay.events else None
-        boundary = AttemptStarted(attempt=run.attempt, discard_after=last)
-        opening = (boundary,) if replay.events else (run_started(run), boundary)
+        opening = _opening(run, replay.events)
         await end_unrun(unit, run, ending, draft, before=opening, earlier=replay.count)
 
 
-def _opening(run: Run, kept: Sequence[RecordedEvent], checkpoints: Sequence[Checkpoint]) -> tuple[RunEvent, ...]:
+def _opening(run: Run, kept: Sequence[RecordedEvent], boundary: Position | None = None) -> tuple[RunEvent, ...]:
     """The boundary between the attempts. A log of which nothing counts begins anew."""
     if not kept:
         return (run_started(run), AttemptStarted(attempt=run.attempt, discard_after=None))
-    last = checkpoints[-1].position if checkpoints else kept[-1].position
-    return (AttemptStarted(attempt=run.attempt, discard_after=event_id(run.id, last)),)
+    last = event_id(run.id, boundary or kept[-1].position)
+    return (AttemptStarted(attempt=run.attempt, discard_after=last),)

@@ -158,6 +158,17 @@ class RunService:
         async with self._database.unit(tenant_id, read_only=True) as unit:
             return await unit.runs.get(run_id)
 
+    async def get_in(self, tenant_id: UUID, conversation_id: UUID, run_id: UUID) -> Run:
+        """A run of a conversation.
+
+        Raises:
+            NotFound: no such run, or it is another conversation's.
+        """
+        run = await self.get(tenant_id, run_id)
+        if run.conversation_id != conversation_id:
+            raise NotFound("There is no such run in this conversation.")
+        return run
+
     async def list(
         self,
         tenant_id: UUID,

@@ -8,7 +8,7 @@ from retinue.domain import events as e
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import Position, now
 from retinue.domain.messages import MessageStatus
-from retinue.domain.runs import Run
+from retinue.domain.runs import Run, RunStatus
 from retinue.domain.usage import GenerationStats
 from retinue.runs.draft import Draft
 from retinue.runs.ending import Ending, Withdrawn, end_state, receipt_of, store_end, terminal_event
@@ -51,7 +51,7 @@ async def end_unrun(
 async def withdraw(unit: Unit, run: Run, requested_at: datetime) -> bool:
     """Take a queued run back; false if it is not queued any more. The caller holds the conversation's lock."""
     current = await unit.runs.find(run.id)
-    if current is None or current.status != "queued":
+    if current is None or current.status is not RunStatus.QUEUED:
         return False
     # Answers end from `streaming`; see `MessageRepository.finish`.
     await unit.messages.change_status(run.message_id, to=MessageStatus.STREAMING, from_=MessageStatus.PENDING)

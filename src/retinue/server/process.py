@@ -38,8 +38,7 @@ async def serve(
     Raises:
         AlreadyServed, Unavailable: there is no place for this process beside those that serve the database.
     """
-    is_shared = not settings.coordination.url.startswith("memory")
-    async with guarded(settings.database.url, is_shared=is_shared) as guard:
+    async with guarded(settings.database.url, is_shared=settings.coordination.is_shared) as guard:
         application = Application(settings, redactor, place=lambda: guard.trouble)
 
         async def until_drained() -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
-from retinue.settings.settings import Settings
+from retinue.settings.settings import Settings, read_from
 
 PREFIX = "RETINUE_"
 CONFIG_VARIABLE = "RETINUE_CONFIG"
@@ -48,22 +48,10 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     environment = os.environ if environ is None else environ
     file = _file(config, environment)
 
-    class Configured(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            del init_settings, env_settings, dotenv_settings, file_secret_settings
-            return (_Environment(settings_cls, environment), TomlConfigSettingsSource(settings_cls, file))
-
+    configured = read_from(lambda kind, _: (_Environment(kind, environment), TomlConfigSettingsSource(kind, file)))
     reasons = _refused_variables(environment)
     try:
-        settings = Configured()
+        settings = configured()
     except ValidationError as error:
         raise SettingsError([*reasons, *_reasons(error, environment, file)]) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

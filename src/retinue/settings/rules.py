@@ -22,7 +22,7 @@ def _access(settings: Settings) -> Iterator[str]:
         if not is_loopback(settings.host):
             reason = "open mode (no operator key) is for a loopback address"
             yield f"{reason}; set RETINUE_OPERATOR_KEY to listen on {settings.host}"
-        if not settings.database.url.startswith("sqlite"):
+        if not settings.database.is_sqlite:
             yield "open mode (no operator key) is for SQLite; set RETINUE_OPERATOR_KEY to use PostgreSQL"
         return
     key = settings.operator_key.get_secret_value()
@@ -38,9 +38,9 @@ def _processes(settings: Settings) -> Iterator[str]:
     if settings.workers == 1:
         return
     several = f"{settings.workers} workers (RETINUE_WORKERS)"
-    if settings.database.url.startswith("sqlite"):
+    if settings.database.is_sqlite:
         yield f"{several} need PostgreSQL, because SQLite is for one process; set RETINUE_DATABASE_URL"
-    if settings.coordination.url.startswith("memory"):
+    if not settings.coordination.is_shared:
         yield f"{several} need Redis, because memory:// is for one process; set RETINUE_COORDINATION_URL"
 
 

@@ -40,9 +40,15 @@ class Database(Section):
         description="sqlite+aiosqlite:///<file> or postgresql+asyncpg://<user>:<password>@<host>/<database>.",
     )
     pool_size: PositiveInt = Field(
-        default=10, description="Connections that one process keeps open at most, and one more."
+        default=10,
+        description="Connections that one process keeps open at most for requests and runs; on PostgreSQL it has four "
+        "more for its own work.",
     )
     command_timeout: Seconds = Field(default=30.0, description="Seconds that one statement may take.")
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.startswith("sqlite")
 
 
 class Coordination(Section):
@@ -53,6 +59,11 @@ class Coordination(Section):
         repr=False,
         description="memory:// is for one process; redis://<host>:<port>/<number> or rediss://… is for any number.",
     )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes can take part."""
+        return not self.url.startswith("memory")
 
 
 class Egress(Section):
@@ -227,6 +238,14 @@ class Retention(Section):
         default=24.0, description="Hours in which a repeated Idempotency-Key is answered as the first time."
     )
     sweep_seconds: Seconds = Field(default=60.0, description="Seconds between two searches for what has grown old.")
+
+    @property
+    def event_seconds(self) -> float:
+        return self.event_hours * 3600
+
+    @property
+    def idempotency_seconds(self) -> float:
+        return self.idempotency_hours * 3600
 
 
 class Readiness(Section):

@@ -3,10 +3,11 @@
 In the environment a setting is called `RETINUE_<SECTION>_<KEY>`, one without a section `RETINUE_<KEY>`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from retinue.settings import values
 from retinue.settings.sections import (
@@ -82,3 +83,29 @@ class Settings(BaseSettings):
         for section in ("database", "coordination"):
             shown[section]["url"] = values.without_password(shown[section]["url"])
         return shown
+
+
+Sources = tuple[PydanticBaseSettingsSource, ...]
+
+
+def read_from(sources: Callable[[type[BaseSettings], PydanticBaseSettingsSource], Sources]) -> type[Settings]:
+    """Settings that come from these sources, the first of them first, and from nowhere else.
+
+    Args:
+        sources: makes them for the class that it is given; beside it stands the source of the constructor's arguments.
+    """
+
+    class Read(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> Sources:
+            del env_settings, dotenv_settings, file_secret_settings
+            return sources(settings_cls, init_settings)
+
+    return Read

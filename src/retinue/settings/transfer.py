@@ -3,9 +3,8 @@
 from typing import Any
 
 import msgspec
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from retinue.settings.settings import Settings
+from retinue.settings.settings import Settings, read_from
 
 
 def pack(settings: Settings) -> bytes:
@@ -21,15 +20,4 @@ def unpack(line: bytes) -> Settings:
     return _Given(**msgspec.json.decode(line))
 
 
-class _Given(Settings):
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
+_Given = read_from(lambda _, given: (given,))

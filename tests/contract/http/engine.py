@@ -58,6 +58,12 @@ class FakeRuns:
             raise NotFound
         return run
 
+    async def get_in(self, tenant_id: UUID, conversation_id: UUID, run_id: UUID) -> Run:
+        run = await self.get(tenant_id, run_id)
+        if run.conversation_id != conversation_id:
+            raise NotFound
+        return run
+
     async def list(
         self, tenant_id: UUID, conversation_id: UUID, *, limit: int, after: UUID | None, status: RunStatus | None
     ) -> Sequence[Run]:

@@ -153,9 +153,6 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "ledger.close": lambda unit, their: unit.ledger.close(
         their.entry.id, outcome=CallOutcome.FAILED, usage=None, cost=None, error_code=None, at=LATER
     ),
-    "ledger.close_open": lambda unit, their: unit.ledger.close_open(
-        their.run.id, outcome=CallOutcome.FAILED, error_code=None, at=LATER
-    ),
 }
 
 

@@ -61,9 +61,11 @@ async def test_what_a_lost_process_left_open_is_closed(database: Database, run: 
         await unit.ledger.open(done)
         await unit.ledger.open(left)
         await unit.ledger.close(done.id, **CLOSING, at=LATER)
-        closing: dict[str, Any] = {"outcome": CallOutcome.ABORTED, "error_code": "process_lost", "at": LATER}
-        assert await unit.ledger.close_open(run.id, **closing) == 1
-        assert await unit.ledger.close_open(run.id, **closing) == 0
+        lost: dict[str, Any] = {"outcome": CallOutcome.ABORTED, "usage": None, "cost": None}
+        lost |= {"error_code": "process_lost", "at": LATER}
+        opened = [entry.id for entry in await unit.ledger.list(run.id) if entry.outcome is CallOutcome.OPEN]
+        assert [await unit.ledger.close(entry_id, **lost) for entry_id in opened] == [True]
+        assert [await unit.ledger.close(entry_id, **lost) for entry_id in opened] == [False]
         stored = await unit.ledger.list(run.id)
     assert [(entry.outcome, entry.error_code) for entry in stored] == [
         (CallOutcome.COMPLETED, None),

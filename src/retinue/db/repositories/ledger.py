@@ -42,12 +42,6 @@ class LedgerRepository(TenantRepository):
         values |= {**usage_columns(usage), **cost_columns(cost)}
         return await self._executor.change(self._open().where(t.LedgerEntry.id == entry_id), values) == 1
 
-    async def close_open(self, run_id: UUID, *, outcome: CallOutcome, error_code: str | None, at: datetime) -> int:
-        """Close what a lost process left open; usage stays unknown. Returns how many there were."""
-        statement = self._open().where(t.LedgerEntry.run_id == run_id)
-        values = {"outcome": outcome, "error_code": error_code, "closed_at": at}
-        return await self._executor.change(statement, values)
-
     async def list(self, run_id: UUID) -> Sequence[LedgerEntry]:
         """In the order in which they were opened."""
         statement = self._select(t.LedgerEntry).where(t.LedgerEntry.run_id == run_id).order_by(t.LedgerEntry.id)

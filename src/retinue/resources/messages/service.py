@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from retinue.db.session import Database
 from retinue.domain import events as e
-from retinue.domain.errors import FailedAnswer, FieldError, InvalidRequest, NotFound, StreamBroken
+from retinue.domain.errors import FailedAnswer, FieldError, InvalidRequest, StreamBroken
 from retinue.domain.events import TerminalEvent
 from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import START, Position
@@ -119,9 +119,7 @@ class MessageService:
 
     async def _known(self, tenant_id: UUID, conversation_id: UUID, place: tuple[UUID, Position]) -> Run:
         """Raises: NotFound; InvalidRequest, `unknown_event_id`."""
-        run = await self._runs.get(tenant_id, place[0])
-        if run.conversation_id != conversation_id:
-            raise NotFound("There is no such run in this conversation.")
+        run = await self._runs.get_in(tenant_id, conversation_id, place[0])
         await self._runs.place(tenant_id, *place)
         return run
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from retinue.db.session import Database
 from retinue.domain.conversations import ConversationStatus
-from retinue.domain.errors import InvalidRequest, NotFound
+from retinue.domain.errors import InvalidRequest
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import START, Position
 from retinue.domain.runs import Run, RunStatus
@@ -116,9 +116,7 @@ class RunAccess:
         if place == (conversation_id, START):
             return True
         run_id, position = place
-        run = await self._runs.get(tenant_id, run_id)
-        if run.conversation_id != conversation_id:
-            raise NotFound("There is no such run in this conversation.")
+        await self._runs.get_in(tenant_id, conversation_id, run_id)
         return await self._runs.place(tenant_id, run_id, position)
 
 
