@@ -24,6 +24,11 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """A client's own id of the thread or chat; unique in the tenant."""
     status: ConversationStatus
     message_count: int
+    session_ttl_seconds: int | None = None
+    """Seconds without a message after which the session has expired and the conversation has to be reopened; null for
+    the server's own setting."""
+    reopened_at: datetime | None = None
+    """When it was last reopened."""
     created_at: datetime
     updated_at: datetime
     last_message_at: datetime | None

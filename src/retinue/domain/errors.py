@@ -16,6 +16,7 @@ RetinueError
 │   ├── Conflict                  409 conflict
 │   ├── BodyTooLarge              413 body_too_large
 │   ├── UnsupportedMediaType      415 unsupported_media_type
+│   ├── RateLimited               429 rate_limited
 │   └── Unavailable               503 unavailable
 ├── ProviderError
 │   ├── ProviderTimeout           504 provider_timeout
@@ -37,6 +38,8 @@ RetinueError
 │   ├── SecretUnreadable          500 secret_unreadable
 │   │   └── UnknownMasterKey      500 unknown_master_key
 │   └── InternalError             500 internal_error
+├── ToolError                     tool_failed, told to the model
+│   └── PasswordRefused           wrong_password
 └── FailedAnswer                  as the run failed
 
 `detail` is written for the person who reads the answer. It never carries upstream text, a stack trace, a secret or an
@@ -44,8 +47,11 @@ internal address.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
+
+from retinue.domain.tools import ToolErrorKind
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -152,6 +158,10 @@ class UnsupportedMediaType(RequestError):
     code, title, status = "unsupported_media_type", "This media type is not understood", 415
 
 
+class RateLimited(RequestError):
+    code, title, status, retryable = "rate_limited", "Too many requests", 429, True
+
+
 class Unavailable(RequestError):
     code, title, status, retryable = "unavailable", "Retinue cannot take this now", 503, True
 
@@ -250,6 +260,37 @@ class UnknownMasterKey(SecretUnreadable):
 
 class InternalError(RunError):
     code, title = "internal_error", "Something went wrong inside Retinue"
+
+
+class ToolError(RetinueError):
+    """A tool could not do what it was asked. `detail` is told to the model, and kept in the tool log.
+
+    `code` names the fault. `took_effect` says whether the call may have changed something before it failed: False if
+    it surely has not, None if nobody can know.
+    """
+
+    code, title, status = "tool_failed", "The tool failed", 502
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        kind: ToolErrorKind = ToolErrorKind.UNKNOWN,
+        code: str | None = None,
+        took_effect: Literal[False] | None = None,
+    ) -> None:
+        super().__init__(detail, code=code)
+        self.kind = kind
+        self.took_effect = took_effect
+
+
+class PasswordRefused(ToolError):
+    """The password was wrong; nothing else has happened."""
+
+    code, title = "wrong_password", "The password is wrong"
+
+    def __init__(self) -> None:
+        super().__init__(kind=ToolErrorKind.AUTH, took_effect=False)
 
 
 class FailedAnswer(RetinueError):

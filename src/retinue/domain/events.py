@@ -10,8 +10,11 @@ from uuid import UUID
 
 import msgspec
 
+from retinue.domain.approvals import Decision
 from retinue.domain.ids import Position, event_id
 from retinue.domain.messages import ToolLogEntry
+from retinue.domain.runs import WaitingFor
+from retinue.domain.tools import Risk
 from retinue.domain.usage import Cost, GenerationStats, Usage
 
 
@@ -40,7 +43,7 @@ class StepStarted(msgspec.Struct, frozen=True, kw_only=True, tag="step.started")
 
 class StatusChanged(msgspec.Struct, frozen=True, kw_only=True, tag="status.changed"):
     stage: str
-    """`queued`, `planning`, `running_tool` or `answering`."""
+    """`queued`, `planning`, `running_tool`, `answering` or `waiting`."""
 
 
 class ReasoningDelta(msgspec.Struct, frozen=True, kw_only=True, tag="reasoning.delta"):
@@ -76,7 +79,53 @@ class ToolCallFinished(msgspec.Struct, frozen=True, kw_only=True, tag="tool_call
     args: Any
     result: Any = None
     error: str | None = None
+    """A stable code; null if the call succeeded."""
+    detail: str | None = None
+    """The error in words."""
     duration_ms: int
+
+
+class ApprovalRequested(msgspec.Struct, frozen=True, kw_only=True, tag="approval.requested"):
+    """A person has to decide about a call before it is carried out."""
+
+    approval_id: UUID
+    tool_call_id: str
+    tool: str
+    args: Any
+    risk_level: Risk
+    reason: str
+    message: str
+    """The question, ready to be shown."""
+    expires_at: datetime
+
+
+class ApprovalDecided(msgspec.Struct, frozen=True, kw_only=True, tag="approval.decided"):
+    approval_id: UUID
+    tool_call_id: str
+    tool: str
+    decision: Decision
+    decided_by: str
+    comment: str | None = None
+
+
+class ApprovalExpired(msgspec.Struct, frozen=True, kw_only=True, tag="approval.expired"):
+    """Nobody decided in time; the run ends."""
+
+    approval_id: UUID
+    tool_call_id: str
+    tool: str
+    message: str
+    """What happened, ready to be shown: names the tool and the time that there was."""
+
+
+class PasswordRequested(msgspec.Struct, frozen=True, kw_only=True, tag="password.requested"):
+    """A call that was allowed needs a password, for this one time."""
+
+    approval_id: UUID
+    tool_call_id: str
+    tool: str
+    expires_at: datetime
+    tries_left: int
 
 
 class UsageRecorded(msgspec.Struct, frozen=True, kw_only=True, tag="usage.recorded"):
@@ -129,6 +178,19 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any]
 
 
+class RunPaused(RunEnd, frozen=True, kw_only=True, tag="run.paused"):
+    """The run waits for a person and is in no process; what it has produced so far is stored.
+
+    It ends the streams of those who follow the run. What comes after a decision follows it in the same log.
+    """
+
+    waiting_for: WaitingFor
+    approval_ids: tuple[UUID, ...] = ()
+    """What has to be decided, in the order in which it is handled."""
+    tool_call_ids: tuple[str, ...] = ()
+    """The calls whose outcome a person has to find out."""
+
+
 class RunCompleted(RunEnd, frozen=True, kw_only=True, tag="run.completed"):
     pass
 
@@ -145,8 +207,12 @@ class RunCancelled(RunEnd, frozen=True, kw_only=True, tag="run.cancelled"):
     pass
 
 
-TerminalEvent = RunCompleted | RunFailed | RunCancelled
-TERMINAL_EVENTS = (RunCompleted, RunFailed, RunCancelled)
+class RunExpired(RunEnd, frozen=True, kw_only=True, tag="run.expired"):
+    """What the run waited for did not come in time."""
+
+
+TerminalEvent = RunCompleted | RunFailed | RunCancelled | RunExpired
+TERMINAL_EVENTS = (RunCompleted, RunFailed, RunCancelled, RunExpired)
 
 RunEvent = (
     RunStarted
@@ -159,12 +225,18 @@ RunEvent = (
     | ToolCallDelta
     | ToolCallRequested
     | ToolCallFinished
+    | ApprovalRequested
+    | ApprovalDecided
+    | ApprovalExpired
+    | PasswordRequested
     | UsageRecorded
     | MessageAppended
     | SnapshotTaken
+    | RunPaused
     | RunCompleted
     | RunFailed
     | RunCancelled
+    | RunExpired
 )
 
 
@@ -183,3 +255,7 @@ class RecordedEvent(msgspec.Struct, frozen=True):
     @property
     def is_terminal(self) -> bool:
         return isinstance(self.event, TERMINAL_EVENTS)
+
+    @property
+    def is_pause(self) -> bool:
+        return isinstance(self.event, RunPaused)

@@ -17,14 +17,17 @@ class Role(StrEnum):
 
 class MessageStatus(StrEnum):
     """`pending` while a message waits for its run to start or to take it; `streaming` only while a run writes the
-    answer; every run ends it as one of the last three. A user's message that was withdrawn is `cancelled`.
+    answer, `waiting` while that run waits for a person; every run ends it as one of the last four. A user's message
+    that was withdrawn is `cancelled`.
     """
 
     PENDING = "pending"
     STREAMING = "streaming"
+    WAITING = "waiting"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
 
 class ToolLogEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +38,9 @@ class ToolLogEntry(msgspec.Struct, frozen=True, kw_only=True):
     args: Any
     result: Any
     error: str | None
+    """A stable code."""
+    detail: str | None = None
+    """The error in words."""
     duration_ms: int
 
 

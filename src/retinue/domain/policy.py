@@ -78,3 +78,24 @@ class RunLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Processes that may try to complete a run, one after the other, before it fails as `process_lost`."""
     max_queued: int = 16
     """Runs that may wait in one conversation, and messages that may wait for its active run."""
+    max_calls_per_step: int = 32
+    """Tool calls of one model turn that are carried out; the model is told that the rest was not."""
+    max_identical_failures: int = 3
+    """So often may the same call fail in a run before it is answered without being tried again."""
+    result_chars: int = 20_000
+    """Of a tool's result; the rest is cut off, with a mark."""
+    tool_seconds: float = 60.0
+    """The longest that a tool may take, whatever it asks for itself."""
+    approval_seconds: float = 1800.0
+    """How long an approval, or a password, is waited for."""
+    password_tries: int = 3
+
+
+class SessionPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """When a conversation has to be reopened, and how fast messages may come."""
+
+    ttl_seconds: float = 1800.0
+    """Without a message for longer than this, a conversation's session has expired. 0 expires at once."""
+    max_messages: int = 10
+    """Messages that a conversation takes within `window_seconds`; 0 for any number."""
+    window_seconds: float = 10.0

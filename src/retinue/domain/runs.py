@@ -22,6 +22,15 @@ class RunStatus(StrEnum):
     EXPIRED = "expired"
 
 
+class WaitingFor(StrEnum):
+    """What a waiting run needs from a person."""
+
+    APPROVAL = "approval"
+    PASSWORD = "password"  # noqa: S105 - a word, not a secret
+    EFFECT_UNKNOWN = "effect_unknown"
+    """Somebody has to say whether a call's effect took place."""
+
+
 ACTIVE_STATUSES = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING)
 """Not over. A conversation may have any number of queued runs besides the one that has started."""
 STARTED_STATUSES = (RunStatus.RUNNING, RunStatus.WAITING)
@@ -57,6 +66,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     message_id: UUID
     """The answer."""
     status: RunStatus
+    waiting_for: WaitingFor | None = None
+    """Set only while the status is `waiting`."""
     attempt: int
     """Counts the processes that owned the run; every write carries it and changes nothing once it is old."""
     position: int
@@ -66,6 +77,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     ordinal: int | None = None
     """Counts the started runs of a conversation in the order of their starts; null while queued."""
     options: RunOptions = RunOptions()
+    pauses: int = 0
+    """How often it has gone on after waiting. These attempts do not count towards the bound on attempts."""
     appended: int = 0
     """Messages that were added to the run after its start."""
     cancel_requested_at: datetime | None = None

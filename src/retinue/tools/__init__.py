@@ -1,1 +1,1 @@
-"""What an employee can do."""
+"""What employees can do besides talking."""
