@@ -19,9 +19,9 @@ def consumers() -> str:
 
 def conversions() -> dict[tuple[str, str], str]:
     """For each key that a section converts itself: the method that does."""
-    tree = ast.parse((SOURCE / "settings" / "sections.py").read_text(encoding="utf-8"))
+    trees = [tree for path, tree in modules() if path.parent == SOURCE / "settings" / "sections"]
     found = {}
-    for section in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+    for section in (node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)):
         for method in (node for node in section.body if isinstance(node, ast.FunctionDef)):
             for node in ast.walk(method):
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":

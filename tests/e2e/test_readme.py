@@ -17,6 +17,8 @@ ADDRESS = "127.0.0.1:8000"
 MARK = "# run\n"
 MARKERS = ("message_start", "message_end", '"ok":true', '"status":"completed"')
 """What the blocks must show in the course of things."""
+NOT_OF_A_READER = {"RETINUE_OPERATOR_KEY", "RETINUE_MASTER_KEYS", "RETINUE_LIMITS_MESSAGES"}
+"""What other tests' servers are told and a first `make run` is not."""
 WITHIN = 60
 _FENCED = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -45,7 +47,7 @@ def test_the_readme_can_be_followed(tmp_path: Path) -> None:
     environment = {
         name: value
         for name, value in environment_for("sqlite+aiosqlite:///.data/retinue.sqlite3", RETINUE_PORT=str(port)).items()
-        if name not in {"RETINUE_OPERATOR_KEY", "RETINUE_MASTER_KEYS"} and not name.endswith("_API_KEY")
+        if name not in NOT_OF_A_READER and not name.endswith("_API_KEY")
     }
     command = [sys.executable, "-m", "retinue", "serve", "--demo"]
     server = ServerProcess(command, log=tmp_path / "retinue.log", env=environment, cwd=tmp_path)

@@ -9,9 +9,12 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from retinue.domain import events as e
+from retinue.domain.approvals import Decision
 from retinue.domain.events import RecordedEvent, RunEvent, TerminalEvent
 from retinue.domain.ids import Position
 from retinue.domain.messages import ToolLogEntry
+from retinue.domain.runs import WaitingFor
+from retinue.domain.tools import Risk
 from retinue.domain.usage import Cost, GenerationStats, Provenance, Usage
 
 RUN_ID = UUID("01928f6e-0000-7000-8000-000000000001")
@@ -19,6 +22,7 @@ CONVERSATION_ID = UUID("01928f6e-0000-7000-8000-000000000002")
 EMPLOYEE_ID = UUID("01928f6e-0000-7000-8000-000000000003")
 QUESTION_ID = UUID("01928f6e-0000-7000-8000-000000000004")
 ANSWER_ID = UUID("01928f6e-0000-7000-8000-000000000005")
+APPROVAL_ID = UUID("01928f6e-0000-7000-8000-000000000006")
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 USAGE = Usage(input_tokens=12, cached_input_tokens=4, output_tokens=7, reasoning_tokens=2)
@@ -69,6 +73,7 @@ def every_event() -> tuple[RunEvent, ...]:
         tool_call_id="call_1", name="search", args={"q": 1}, result={"hits": []}, error=None, duration_ms=5
     )
     end = end_fields("Hi", event_count=13, usage=USAGE, cost=COST, generation_stats=STATS, tool_log=(entry,))
+    asked: dict[str, Any] = {"approval_id": APPROVAL_ID, **call}
     return (
         run_started(),
         e.StepStarted(step=1),
@@ -86,6 +91,38 @@ def every_event() -> tuple[RunEvent, ...]:
         e.AttemptStarted(attempt=2, discard_after=f"{RUN_ID}:1-9"),
         e.MessageAppended(user_message_id=QUESTION_ID),
         snapshot("Hi", reasoning="Hm", tool_log=(entry,)),
+        approval_requested(),
+        e.ApprovalDecided(
+            **asked, decision=Decision.ALLOW_ONCE, decided_by="operator", comment="Just this once."
+        ),
+        e.ApprovalExpired(**asked, message="Nobody decided about search within 30 minutes."),
+        e.PasswordRequested(**asked, expires_at=AT, tries_left=3),
+        paused(text="Hi", usage=USAGE, cost=COST, generation_stats=STATS, tool_log=(entry,)),
+        e.RunExpired(**{**end, "finish_reason": "expired"}),
+    )
+
+
+def approval_requested() -> e.ApprovalRequested:
+    return e.ApprovalRequested(
+        approval_id=APPROVAL_ID,
+        tool_call_id="call_1",
+        tool="search",
+        args={"q": 1},
+        risk_level=Risk.MEDIUM,
+        reason="It changes something.",
+        message="Allow search(q=1)?",
+        expires_at=AT,
+    )
+
+
+def paused(waiting_for: WaitingFor = WaitingFor.APPROVAL, *, text: str = "", **changes: Any) -> e.RunPaused:
+    """A pause at which a person is asked, or told that nobody knows what a call has done."""
+    is_unknown = waiting_for is WaitingFor.EFFECT_UNKNOWN
+    return e.RunPaused(
+        **end_fields(text, **{"finish_reason": "paused", **changes}),
+        waiting_for=waiting_for,
+        approval_ids=() if is_unknown else (APPROVAL_ID,),
+        tool_call_ids=("call_1",) if is_unknown else (),
     )
 
 
@@ -144,13 +181,24 @@ def any_event() -> st.SearchStrategy[RunEvent]:
         st.builds(e.ToolCallRequested, **call, args=json_values),
         st.builds(e.ToolCallFinished, **call, args=json_values, result=json_values, duration_ms=st.integers(0, 10**6)),
         st.builds(e.UsageRecorded, step=st.integers(1, 9), provider=texts, model=texts, usage=usages, cost=st.none()),
+        st.builds(
+            e.ApprovalRequested,
+            approval_id=st.uuids(),
+            **call,
+            args=json_values,
+            risk_level=st.sampled_from(Risk),
+            reason=texts,
+            message=texts,
+            expires_at=st.just(AT),
+        ),
+        st.builds(paused, st.sampled_from(WaitingFor), text=texts),
         _terminal("text", (), 1),
     )
 
 
 @st.composite
 def whole_runs(draw: st.DrawFn) -> list[RecordedEvent]:
-    """A run from its start to its end: the end is true to what came before it."""
+    """A run from its start to its end, or to a pause: the end is true to what came before it."""
     events: list[RunEvent] = [run_started()]
     for step in range(1, draw(st.integers(1, 3)) + 1):
         events += [e.StepStarted(step=step), e.StatusChanged(stage="planning")]
@@ -164,12 +212,22 @@ def whole_runs(draw: st.DrawFn) -> list[RecordedEvent]:
             args=event.args,
             result=event.result,
             error=event.error,
+            detail=event.detail,
             duration_ms=event.duration_ms,
         )
         for event in events
         if isinstance(event, e.ToolCallFinished)
     )
-    return recorded([*events, draw(_terminal(text, tool_log, len(events) + 1))])
+    count = len(events) + 1
+    pause = st.builds(
+        paused,
+        st.sampled_from(WaitingFor),
+        text=st.just(text),
+        event_count=st.just(count),
+        tool_log=st.just(tool_log),
+        usage=st.none() | usages,
+    )
+    return recorded([*events, draw(_terminal(text, tool_log, count) | pause)])
 
 
 def _parts() -> st.SearchStrategy[Sequence[RunEvent]]:
@@ -181,6 +239,9 @@ def _parts() -> st.SearchStrategy[Sequence[RunEvent]]:
         st.builds(
             lambda usage: (e.UsageRecorded(step=1, provider="openai", model="gpt", usage=usage),),
             usages,
+        ),
+        st.sampled_from([event for event in every_event() if "approval_id" in event.__struct_fields__]).map(
+            lambda event: (event,)
         ),
     )
 
@@ -196,6 +257,7 @@ def _tool_call(call_id: str, tool: str, args: Any, result: Any, error: str | Non
             args=args,
             result=None if error else result,
             error=error,
+            detail=error and f"In words: {error}",
             duration_ms=3,
         ),
     )

@@ -89,6 +89,7 @@ def environment_for(database_url: str, *, allow: str = "", **overrides: str) -> 
         "RETINUE_LOG_FORMAT": "json",
         "RETINUE_RUNS_DRAIN_SECONDS": "5",
         "RETINUE_READINESS_MAX_LAG_MS": "60000",  # test machines are late, and that is not what is tested
+        "RETINUE_LIMITS_MESSAGES": "0",  # tests type faster than people
         **overrides,
     }
 

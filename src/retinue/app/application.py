@@ -1,9 +1,11 @@
 """The application: database, engine and HTTP."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
+import httpx2
 import msgspec
 from litestar import Controller, Litestar, Router
 from litestar.types import ASGIApp
@@ -11,6 +13,7 @@ from litestar.types import ASGIApp
 from retinue import __version__
 from retinue.app.engine import Engine
 from retinue.app.keys import open_keyring
+from retinue.app.tools import open_registry
 from retinue.coordination.registry import connect
 from retinue.db.session import Database
 from retinue.domain.ids import new_id
@@ -35,6 +38,10 @@ from retinue.providers.openai import OpenAIFactory
 from retinue.providers.registry import ProviderFactory, ProviderRegistry
 from retinue.providers.scripted import ScriptedFactory
 from retinue.providers.upstream import CallLimits
+from retinue.resources.approvals.controller import ApprovalController
+from retinue.resources.approvals.service import ApprovalService
+from retinue.resources.audit.controller import AuditController
+from retinue.resources.audit.service import AuditService
 from retinue.resources.conversations.controller import ConversationController
 from retinue.resources.conversations.service import ConversationService
 from retinue.resources.employees.controller import EmployeeController
@@ -43,17 +50,18 @@ from retinue.resources.health.controller import HealthController
 from retinue.resources.messages.controller import MessageController
 from retinue.resources.messages.service import MessageService
 from retinue.resources.runs.controller import ConversationRunController, RunController
+from retinue.resources.runs.resuming.controller import ResumingController
+from retinue.resources.runs.resuming.service import ResumingService
 from retinue.resources.runs.service import RunAccess
 from retinue.resources.tenants.config.controller import ConfigController
 from retinue.resources.tenants.config.service import ConfigService
 from retinue.resources.tenants.controller import TenantController
 from retinue.resources.tenants.service import TenantService
+from retinue.resources.tools.controller import ToolController
 from retinue.security.guards import AccessGuard
 from retinue.security.tenancy import Tenancy
 from retinue.settings import Settings
-
-TOOLS: frozenset[str] = frozenset()
-"""Names of the tools that employees can be given."""
+from retinue.tools.base import Tool
 
 RESERVED_CONNECTIONS = 3
 """For leases, events and the search for lost runs, besides `database.pool_size`."""
@@ -64,6 +72,9 @@ TAGS = {
     "conversations": "Conversations between a user and an employee.",
     "messages": "What is said, and answers as streams.",
     "runs": "Answers as records: follow, list and cancel them.",
+    "tools": "What employees can do.",
+    "approvals": "Calls that a person has to allow.",
+    "audit": "Who did what: chained, and checkable.",
     "health": "Whether this process lives and is ready.",
 }
 
@@ -72,10 +83,16 @@ class Application:
     """One process's worth of Retinue, ready to be served."""
 
     def __init__(
-        self, settings: Settings, redactor: Redactor, *, place: Callable[[], str | None] = lambda: None
+        self,
+        settings: Settings,
+        redactor: Redactor,
+        *,
+        place: Callable[[], str | None] = lambda: None,
+        tools: Iterable[Tool[Any]] = (),
     ) -> None:
         """
         Args:
+            tools: what employees can be given besides Retinue's own tools.
             place: what is wrong with this process's place among others; see `observability.readiness`.
         """
         process = str(new_id())
@@ -86,7 +103,10 @@ class Application:
         )
         self._keyring = open_keyring(settings)
         self._keyring.on_secret = redactor.add
-        self._providers = _providers(settings)
+        policy = EgressPolicy(allow=frozenset(settings.egress.allow))
+        self._http = make_client(policy, connect_timeout=settings.provider.connect_seconds)
+        self._providers = _providers(settings, self._http, policy)
+        self._tools = open_registry(settings, database=self._database, http=self._http, policy=policy, further=tools)
         self._protocols = ProtocolRegistry([MessagesProtocol(), EventsProtocol()])
         self._coordination = connect(settings.coordination.url, process=process)
         self._engine = Engine(
@@ -96,6 +116,7 @@ class Application:
             reserved=self._reserved,
             keyring=self._keyring,
             providers=self._providers,
+            tools=self._tools,
             coordination=self._coordination,
         )
         self.supervisor = self._engine.supervisor
@@ -146,12 +167,14 @@ class Application:
             runs=runs,
             content_chars=self._settings.limits.content_chars,
         )
+        approvals = self._engine.approvals
+        resuming = ResumingService(database=database, tenancy=tenancy, runs=runs, approvals=approvals, once=once)
         streams = {"protocols": self._protocols, "streaming": streaming}
         return [
             bound(HealthController, check=self._readiness),
             bound(TenantController, tenants=TenantService(database, runs.cancel_tenant, once)),
             bound(ConfigController, configs=ConfigService(database, self._keyring, self._providers, limits, once)),
-            bound(EmployeeController, employees=EmployeeService(database, tenancy, TOOLS, limits, once)),
+            bound(EmployeeController, employees=EmployeeService(database, tenancy, self._tools.names, limits, once)),
             bound(
                 ConversationController,
                 conversations=ConversationService(
@@ -166,6 +189,10 @@ class Application:
             bound(MessageController, messages=messages, **streams),
             bound(RunController, runs=access, **streams),
             bound(ConversationRunController, runs=access, **streams),
+            bound(ResumingController, resuming=resuming, **streams),
+            bound(ApprovalController, approvals=ApprovalService(database, tenancy, approvals, once)),
+            bound(ToolController, tools=self._tools),
+            bound(AuditController, audit=AuditService(database)),
         ]
 
     def _api_info(self) -> ApiInfo:
@@ -202,10 +229,8 @@ def _connect(settings: Settings, *, pool_size: int) -> Database:
     )
 
 
-def _providers(settings: Settings) -> ProviderRegistry:
-    policy = EgressPolicy(allow=frozenset(settings.egress.allow))
+def _providers(settings: Settings, http: httpx2.AsyncClient, policy: EgressPolicy) -> ProviderRegistry:
     limits = CallLimits(deadlines=settings.provider.deadlines(), caps=settings.provider.byte_caps())
-    http = make_client(policy, connect_timeout=settings.provider.connect_seconds)
     factories: dict[str, ProviderFactory] = {
         "openai": OpenAIFactory(http, policy, limits),
         "anthropic": AnthropicFactory(http, policy, limits),

@@ -12,23 +12,28 @@ from retinue.domain.signals import Signal, SignalKind
 from retinue.jobs.leases import keep_leases
 from retinue.jobs.lookout import Lookout
 from retinue.jobs.retention import Retention, keep_pruning
+from retinue.jobs.waits import keep_expiring
 from retinue.providers.registry import ProviderRegistry
 from retinue.providers.retry import settle
 from retinue.runs.admission import Admission
+from retinue.runs.approvals import Approvals
 from retinue.runs.cancellation import Cancellation
 from retinue.runs.dispatcher import Dispatcher
 from retinue.runs.errands import Errands
 from retinue.runs.event_writer import EventWriter
+from retinue.runs.expiry import Expiry
 from retinue.runs.factory import RunnerFactory
 from retinue.runs.follow import Follower
 from retinue.runs.lease import Lease
 from retinue.runs.recovery import Recovery
 from retinue.runs.service import RunService
+from retinue.runs.sessions import Sessions
 from retinue.runs.supervisor import Supervisor
 from retinue.runs.switchboard import Switchboard
 from retinue.runs.turnstile import Turnstile
 from retinue.runs.wakes import Wakes
 from retinue.settings import Settings
+from retinue.tools.registry import ToolRegistry
 
 
 class Engine:
@@ -43,6 +48,7 @@ class Engine:
         reserved: Database,
         keyring: Keyring,
         providers: ProviderRegistry,
+        tools: ToolRegistry,
         coordination: Coordination,
     ) -> None:
         """
@@ -60,13 +66,17 @@ class Engine:
         self._stopping, self._wakes, self._errands = asyncio.Event(), Wakes(), Errands()
         self.turnstile = Turnstile()
         self.supervisor = Supervisor(max_active=settings.runs.max_active)
+        limits = settings.tools.complete(settings.runs.complete(settings.limits.run_limits()))
+        limits = settings.approvals.complete(limits)
+        sessions = Sessions(settings.limits.session_policy(ttl_seconds=settings.sessions.ttl_seconds))
         factory = RunnerFactory(
             database=database,
             keyring=keyring,
             providers=providers,
+            tools=tools,
             log=coordination.log,
             writer=self._writer,
-            limits=settings.runs.complete(settings.limits.run_limits()),
+            limits=limits,
             retries=settings.provider.retry_policy(),
             lease=self._lease,
         )
@@ -84,7 +94,7 @@ class Engine:
         self.supervisor.on_end = self._switchboard.run_ended
         self.runs = RunService(
             database=database,
-            admission=Admission(factory),
+            admission=Admission(factory, sessions),
             supervisor=self.supervisor,
             dispatcher=self._dispatcher,
             cancellation=Cancellation(database, self.supervisor, coordination.signals, self._wakes, self.turnstile),
@@ -92,7 +102,18 @@ class Engine:
             signals=coordination.signals,
             errands=self._errands,
             turnstile=self.turnstile,
+            sessions=sessions,
             idempotency_seconds=settings.retention.idempotency_seconds,
+        )
+        self._expiry = Expiry(reserved, coordination.signals)
+        self._sweep_seconds = settings.approvals.sweep_seconds
+        self.approvals = Approvals(
+            database=database,
+            dispatcher=self._dispatcher,
+            expiry=self._expiry,
+            signals=coordination.signals,
+            errands=self._errands,
+            result_chars=limits.result_chars,
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -112,6 +133,7 @@ class Engine:
         self._begin("event-writer", self._writer.run())
         self._begin("leases", keep_leases(self._reserved, self._lease, self.supervisor))
         self._begin("lookout", lookout.run())
+        self._begin("waits", keep_expiring(self._expiry, self._sweep_seconds))
         self._begin("retention", keep_pruning(self._reserved, self._retention))
 
     async def drain(self, grace_seconds: float) -> None:

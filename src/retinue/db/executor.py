@@ -1,6 +1,7 @@
 """The one door through which every statement goes."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +33,11 @@ class Executor:
     async def scalar(self, statement: sa.Executable) -> Any:
         """The first column of the first row, or None."""
         return (await self._run(statement)).scalar()
+
+    async def clock(self) -> datetime:
+        """The database's present time."""
+        moment: datetime = await self.scalar(sa.select(self.dialect.clock()))
+        return moment
 
     async def change(self, statement: sa.Executable, values: Values | None = None, *, missing: str = "") -> int:
         """Run an insert, update or delete and count the rows it touched. `values` go into the columns of those names.

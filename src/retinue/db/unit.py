@@ -1,9 +1,12 @@
 """Units of work: one transaction and the repositories that see it."""
 
+from datetime import datetime
 from functools import cached_property
 from uuid import UUID
 
 from retinue.db.executor import Executor
+from retinue.db.repositories.approvals import ApprovalRepository, GrantRepository
+from retinue.db.repositories.audit import AuditRepository
 from retinue.db.repositories.checkpoints import CheckpointRepository
 from retinue.db.repositories.config import ConfigRepository
 from retinue.db.repositories.conversations import ConversationRepository
@@ -15,6 +18,7 @@ from retinue.db.repositories.messages import MessageRepository
 from retinue.db.repositories.operator import Locators, TenantsRepository
 from retinue.db.repositories.run_events import RunEventRepository
 from retinue.db.repositories.runs import RunRepository
+from retinue.db.repositories.shop import ShopRepository
 from retinue.db.repositories.tool_calls import ToolCallRepository
 
 
@@ -24,6 +28,10 @@ class Unit:
     def __init__(self, tenant_id: UUID, executor: Executor) -> None:
         self.tenant_id = tenant_id
         self._executor = executor
+
+    async def clock(self) -> datetime:
+        """The database's present time."""
+        return await self._executor.clock()
 
     @cached_property
     def config(self) -> ConfigRepository:
@@ -58,6 +66,22 @@ class Unit:
         return ToolCallRepository(self.tenant_id, self._executor)
 
     @cached_property
+    def approvals(self) -> ApprovalRepository:
+        return ApprovalRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def grants(self) -> GrantRepository:
+        return GrantRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def audit(self) -> AuditRepository:
+        return AuditRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def shop(self) -> ShopRepository:
+        return ShopRepository(self.tenant_id, self._executor)
+
+    @cached_property
     def ledger(self) -> LedgerRepository:
         return LedgerRepository(self.tenant_id, self._executor)
 
@@ -77,3 +101,8 @@ class OperatorUnit(Locators, Housekeeping):
     def idempotency(self) -> IdempotencyRepository:
         """Of the operator's own requests."""
         return IdempotencyRepository(OPERATOR, self._executor)
+
+    @cached_property
+    def audit(self) -> AuditRepository:
+        """Of what the operator does to tenants as such."""
+        return AuditRepository(OPERATOR, self._executor)

@@ -6,13 +6,16 @@ part of the request: the same run may be followed in another one.
 
 import hashlib
 import re
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 import msgspec
 from litestar import Response
 from litestar.params import HeaderParameter
 
 from retinue.db.repositories.idempotency import IdempotencyRepository
+from retinue.db.session import Database
 from retinue.domain.encoding import encode
 from retinue.domain.errors import Conflict, FieldError, InvalidRequest
 from retinue.domain.idempotency import IdempotencyKey
@@ -89,6 +92,30 @@ class Once(msgspec.Struct, frozen=True, kw_only=True):
             await records.forget(key)
             await records.claim(key, keep_seconds=self.keep_seconds)
             await self.end(records, key, made)
+
+    async def around(
+        self, database: Database, tenant_id: UUID, key: IdempotencyKey | None, act: Callable[[], Awaitable[T]]
+    ) -> T | Replay:
+        """For what opens units of its own: the key is claimed before it and gets its answer after it. What fails leaves
+        the key free.
+
+        Raises:
+            InvalidRequest, Conflict: see `begin`.
+        """
+        if key is None:
+            return await act()
+        async with database.unit(tenant_id) as unit:
+            if replay := await self.begin(unit.idempotency, key, goes_on=True):
+                return replay
+        try:
+            made = await act()
+            async with database.unit(tenant_id) as unit:
+                await self.end_later(unit.idempotency, key, made)
+        except Exception:
+            async with database.unit(tenant_id) as unit:
+                await unit.idempotency.forget(key)
+            raise
+        return made
 
 
 def key_of(request: EdgeRequest, header: str | None, body: msgspec.Struct | None = None) -> IdempotencyKey | None:

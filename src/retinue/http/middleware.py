@@ -13,6 +13,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPDisconnectEvent, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from retinue.domain.audit import SYSTEM, acting
 from retinue.domain.errors import BadRequest, BodyTooLarge, RetinueError, StreamBroken, StreamMoved
 from retinue.domain.ids import new_id
 from retinue.http.body import LimitedBody
@@ -70,6 +71,8 @@ class Edge:
             receive = answer.until_headers
         elif scope["method"] in _WITH_BODY:
             receive = LimitedBody(receive, self._limits.body_bytes, self._limits.body_seconds)
+        # A server may serve several requests of a connection in one context.
+        before = acting.set(SYSTEM)
         try:
             await self._app(scope, receive, answer)
         except Exception as exc:
@@ -82,6 +85,8 @@ class Edge:
                 tell(broken.code, path=scope["path"])
             else:
                 raise
+        finally:
+            acting.reset(before)
 
     def _inspect(self, scope: HTTPScope) -> tuple[bytes, RetinueError | None]:
         """The request id, and the reason to refuse what can be refused by its headers alone."""

@@ -28,6 +28,7 @@ SystemPrompt = Annotated[str, Meta(max_length=100_000, examples=["You help custo
 ShortText = Annotated[str, Meta(max_length=2_000)]
 Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=_NOT_BLANK)]
 Words = Annotated[tuple[Word, ...], Meta(max_length=100)]
+Comment = Annotated[str, Meta(max_length=2_000, examples=["The customer has asked for it."])]
 Secret = Annotated[str, Meta(min_length=1, max_length=4096, pattern=_PRINTABLE)]
 Url = Annotated[str, Meta(min_length=1, max_length=2048, pattern=_PRINTABLE)]
 Tokens = Annotated[int, Meta(ge=1, le=MAX_INT)]

@@ -125,10 +125,10 @@ class _Teller:
             raise
 
     def _note(self, event: RecordedEvent) -> None:
-        if event.is_terminal:
+        if event.is_terminal or event.is_pause:
             self._open_run, self.is_done = None, self._feed.run_id is not None
         else:
-            self._open_run = event.run_id
+            self._open_run, self.is_done = event.run_id, False
 
     def _last_words(self, error: Exception) -> bytes:
         """What is sent before the connection is broken off."""

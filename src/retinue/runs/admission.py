@@ -16,13 +16,15 @@ from retinue.domain.errors import Conflict
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import Position, new_id, now
 from retinue.domain.messages import Message, MessageStatus, Role
-from retinue.domain.runs import Run, RunOptions, RunStatus
+from retinue.domain.runs import Run, RunOptions, RunStatus, WaitingFor
 from retinue.runs.context import RunCreate
+from retinue.runs.endings import Cancelled
 from retinue.runs.factory import RunnerFactory, run_started
 from retinue.runs.lease import clock
 from retinue.runs.recorder import milliseconds
 from retinue.runs.runner import Runner
-from retinue.runs.unrun import withdraw
+from retinue.runs.sessions import Sessions
+from retinue.runs.unrun import end_waiting, withdraw
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -49,8 +51,9 @@ Admitted = Started | Queued | Appended
 
 
 class Admission:
-    def __init__(self, factory: RunnerFactory) -> None:
+    def __init__(self, factory: RunnerFactory, sessions: Sessions) -> None:
         self._factory = factory
+        self._sessions = sessions
 
     async def admit(
         self, unit: Unit, conversation_id: UUID, request: RunCreate, take_place: Callable[[], object]
@@ -62,9 +65,10 @@ class Admission:
 
         Raises:
             NotFound: no such conversation.
-            Conflict, InvalidRequest, SecretUnreadable: see `RunService.start`.
+            Conflict, InvalidRequest, RateLimited, SecretUnreadable: see `RunService.start`.
         """
         conversation = await lock_open_conversation(unit, conversation_id)
+        await self._sessions.check(unit, conversation)
         active = await unit.runs.active(conversation.id)
         queued = await unit.runs.queued(conversation.id)
         if active is None and not queued:
@@ -103,6 +107,8 @@ class Admission:
         for run in superseded:
             await withdraw(unit, run, now())
         run = await self._enqueue(unit, conversation, request, len(queued) - len(superseded), is_urgent=True)
+        if active is not None and await end_waiting(unit, active, Cancelled(now())):
+            active = None
         interrupted = await unit.runs.request_cancel(active.id) if active is not None else None
         return Queued(run, run.user_message_id, interrupted)
 
@@ -157,7 +163,15 @@ async def refuse_if_overworked(unit: Unit, employee: Employee) -> None:
 
 
 def busy(run: Run) -> Conflict:
-    return Conflict(f"Run {run.id} is answering in this conversation.", code="conversation_busy")
+    does = f"waits for {_WAITS[run.waiting_for]}" if run.waiting_for else "is answering"
+    return Conflict(f"Run {run.id} {does} in this conversation.", code="conversation_busy")
+
+
+_WAITS = {
+    WaitingFor.APPROVAL: "an approval",
+    WaitingFor.PASSWORD: "a password",
+    WaitingFor.EFFECT_UNKNOWN: "a person to say what became of a tool call",
+}
 
 
 def user_message(

@@ -8,8 +8,9 @@ from retinue.domain import events as e
 from retinue.domain.errors import ProcessLost
 from retinue.domain.events import RecordedEvent
 from retinue.domain.messages import Message
-from retinue.domain.model_io import Turn, UserTurn
+from retinue.domain.model_io import AssistantTurn, Turn, UserTurn
 from retinue.domain.runs import Checkpoint, Run
+from retinue.runs.journal import Journal
 from retinue.runs.recorder import Recorder
 from retinue.runs.storing import persistently
 
@@ -20,10 +21,11 @@ _Found = dict[UUID, tuple[Message, RecordedEvent]]
 class Boundary:
     """One transaction per completed step: its events, its checkpoint, and the messages it hands to the next step."""
 
-    def __init__(self, database: Database, run: Run, recorder: Recorder, *, taken: int = 0) -> None:
+    def __init__(self, database: Database, run: Run, recorder: Recorder, journal: Journal, *, taken: int = 0) -> None:
         self._database = database
         self._run = run
         self._recorder = recorder
+        self._journal = journal
         self.taken = taken
         """Appended messages that the run has taken so far."""
 
@@ -44,6 +46,7 @@ class Boundary:
             is_stored = True
         finally:
             self._recorder.tell([event for _, event in found.values()], is_stored=is_stored)
+        self._journal.forget()
         self.taken += len(found)
         return _as_turns(found)
 
@@ -60,6 +63,7 @@ class Boundary:
                             found[message.id] = message, recorder.seal(e.MessageAppended(user_message_id=message.id))
                     told = [event for _, event in found.values()]
                     await unit.run_events.add(self._run.id, self._run.attempt, [*events, *told])
+                    await self._journal.flush(unit)
                     if found or not is_last:
                         await self._check_in(unit, step, (*turns, *_as_turns(found)))
                     for message in waiting:
@@ -78,6 +82,12 @@ class Boundary:
 def count_taken(checkpoints: Sequence[Checkpoint]) -> int:
     """Messages that were taken at these boundaries."""
     return sum(isinstance(turn, UserTurn) for checkpoint in checkpoints for turn in checkpoint.turns)
+
+
+def is_planned(checkpoint: Checkpoint) -> bool:
+    """Whether the step's tool calls are still to be worked off."""
+    last = checkpoint.turns[-1] if checkpoint.turns else None
+    return isinstance(last, AssistantTurn) and bool(last.tool_calls)
 
 
 def turns_of(checkpoints: Sequence[Checkpoint]) -> tuple[Turn, ...]:

@@ -11,9 +11,10 @@ from retinue.domain.errors import Conflict, NotFound
 from retinue.domain.ids import now
 from retinue.domain.runs import ACTIVE_STATUSES, Run, RunStatus
 from retinue.domain.signals import Signal, SignalKind
+from retinue.runs.endings import Cancelled
 from retinue.runs.supervisor import Supervisor
 from retinue.runs.turnstile import Turnstile
-from retinue.runs.unrun import withdraw
+from retinue.runs.unrun import end_waiting, withdraw
 from retinue.runs.wakes import Wakes
 
 WAIT_SECONDS = 5.0
@@ -78,15 +79,28 @@ class Cancellation:
         """What has to end now, and what has been withdrawn."""
         async with self._turnstile.through(conversation_id), self._database.unit(tenant_id) as unit:
             await unit.conversations.get_for_update(conversation_id)
-            queued = [run for run in await unit.runs.queued(conversation_id) if await withdraw(unit, run, now())]
+            ended = [run for run in await unit.runs.queued(conversation_id) if await withdraw(unit, run, now())]
             active = await unit.runs.active(conversation_id)
-            if active is not None:
+            if active is not None and await self._stop_active(unit, active):
+                ended = [active, *ended]
+                active = None
+            elif active is not None:
+                await _audit(unit, active)
                 active = await unit.runs.request_cancel(active.id)
-            withdrawn = [await unit.runs.get(run.id) for run in queued]
+            ended = [await unit.runs.get(run.id) for run in ended]
         self._tell(tenant_id, conversation_id)
         if active is not None:
             self.interrupt(active)
-        return active, withdrawn
+        return active, ended
+
+    async def _stop_active(self, unit: Unit, run: Run) -> bool:
+        """A run that waits for a person is in no process: it is ended here and now."""
+        if run.status is not RunStatus.WAITING:
+            return False
+        has_ended = await end_waiting(unit, run, Cancelled(now()))
+        if has_ended:
+            await _audit(unit, run)
+        return has_ended
 
     def interrupt(self, run: Run) -> None:
         """Stop a run whose cancelling is stored already. Does not wait."""
@@ -101,13 +115,19 @@ class Cancellation:
 
     async def _ask(self, tenant_id: UUID, run_id: UUID) -> Run:
         async with self._database.unit(tenant_id) as unit:
-            run = await unit.runs.get(run_id)
+            seen = run = await unit.runs.get(run_id)
             if run.status is RunStatus.QUEUED:
                 run = await self._withdraw(unit, run)
+            if run.status is RunStatus.WAITING and await self._stop_active(unit, run):
+                run = await unit.runs.get(run_id)
             if run.status in ACTIVE_STATUSES:
+                if run.cancel_requested_at is None:
+                    await _audit(unit, run)
                 run = await unit.runs.request_cancel(run_id) or await unit.runs.get(run_id)
-        if run.finish_reason == "withdrawn":
+        if seen.status in {RunStatus.QUEUED, RunStatus.WAITING} and run.status not in ACTIVE_STATUSES:
             self._tell(tenant_id, run.conversation_id)
+            # What waits behind it has nobody to start it.
+            self._signals.send(Signal(SignalKind.ORPHAN, tenant_id, run.id))
         return run
 
     async def _withdraw(self, unit: Unit, run: Run) -> Run:
@@ -129,3 +149,7 @@ class Cancellation:
     async def _read(self, run: Run) -> Run:
         async with self._database.unit(run.tenant_id, read_only=True) as unit:
             return await unit.runs.get(run.id)
+
+
+async def _audit(unit: Unit, run: Run) -> None:
+    await unit.audit.record("run.cancelled", object_type="run", object_id=str(run.id))

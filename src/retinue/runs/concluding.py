@@ -7,7 +7,9 @@ from retinue.db.session import Database, Unit
 from retinue.domain import events as e
 from retinue.domain.runs import STARTED_STATUSES, CancelReceipt, Run
 from retinue.runs.draft import Draft
-from retinue.runs.ending import Cancelled, Completed, Ending, end_state, receipt_of, store_end, terminal_event
+from retinue.runs.ending import receipt_of, store_end, terminal_event
+from retinue.runs.endings import Cancelled, Completed, Ending, end_state
+from retinue.runs.journal import Journal
 from retinue.runs.ledger import CallLedger
 from retinue.runs.recorder import Recorder
 from retinue.runs.storing import persistently
@@ -24,12 +26,22 @@ class Result(Enum):
 class Conclusion:
     """Ends a run in one transaction and tells its followers after the commit."""
 
-    def __init__(self, database: Database, run: Run, recorder: Recorder, ledger: CallLedger, draft: Draft) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        run: Run,
+        recorder: Recorder,
+        ledger: CallLedger,
+        draft: Draft,
+        journal: Journal,
+    ) -> None:
         self._database = database
         self._run = run
         self._recorder = recorder
         self._ledger = ledger
         self._draft = draft
+        self._journal = journal
 
     async def conclude(self, ending: Ending, metadata: dict[str, Any], taken: int) -> Result:
         """
@@ -66,7 +78,14 @@ class Conclusion:
                 async with self._database.unit(self._run.tenant_id) as unit:
                     receipt = await self._receipt(unit, ending)
                     is_ours = await store_end(
-                        unit, self._run, end_state(ending), self._draft, event, receipt=receipt, appended=appended
+                        unit,
+                        self._run,
+                        end_state(ending),
+                        self._draft,
+                        event,
+                        receipt=receipt,
+                        appended=appended,
+                        journal=self._journal,
                     )
                     # The money is spent, whoever the run belongs to by now.
                     await self._ledger.write_closings(unit)

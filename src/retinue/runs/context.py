@@ -8,8 +8,9 @@ from retinue.crypto import Keyring, Place
 from retinue.db.session import Unit
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
+from retinue.domain.encoding import encode_text
 from retinue.domain.errors import Conflict, NotFound
-from retinue.domain.model_io import ModelRequest, Turn, UserTurn
+from retinue.domain.model_io import ModelRequest, ToolSpec, Turn, UserTurn
 from retinue.domain.policy import OnBusy, ReasoningEffort, RunLimits
 from retinue.domain.runs import RunOptions
 from retinue.domain.tenants import StoredConfig, TenantConfig
@@ -17,6 +18,7 @@ from retinue.providers.base import ProviderConfig, ProviderOptions
 from retinue.providers.estimate import estimate_tokens, estimate_turn
 from retinue.providers.pricing import context_window
 from retinue.runs.prompt import HISTORY_MARGIN, fit_history, fit_turns, system_prompt
+from retinue.tools.registry import ToolRegistry
 
 
 class RunCreate(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +46,8 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None
     reasoning: ReasoningEffort | None
     limits: RunLimits
+    tools: tuple[ToolSpec, ...] = ()
+    """What the model is offered."""
     input_tokens: int = 2**31
     """What system prompt and turns may have together, estimated."""
 
@@ -54,6 +58,7 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
             model=self.model,
             system=self.system,
             turns=(*(self._history_beside(turns) if turns else self.turns), *turns),
+            tools=self.tools,
             max_output_tokens=self.max_output_tokens,
             temperature=self.temperature,
             reasoning=self.reasoning,
@@ -62,7 +67,8 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     def _history_beside(self, turns: Sequence[Turn]) -> Sequence[Turn]:
         *earlier, question = self.turns
         fixed = (question, *turns)
-        room = self.input_tokens - estimate_tokens(self.system) - sum(estimate_turn(turn) for turn in fixed)
+        room = self.input_tokens - estimate_tokens(self.system) - estimate_tools(self.tools)
+        room -= sum(estimate_turn(turn) for turn in fixed)
         return (*fit_turns(earlier, room), question)
 
     def __repr__(self) -> str:
@@ -109,6 +115,7 @@ async def load_context(
     *,
     keyring: Keyring,
     limits: RunLimits,
+    tools: ToolRegistry,
     position: int,
 ) -> RunContext:
     """Read employee, provider and history, and settle every choice that has defaults.
@@ -130,6 +137,7 @@ async def load_context(
     window = config.context_tokens or _known_window(provider, model) or limits.context_tokens
     answer_room = _answer_room(own.max_output_tokens or config.max_output_tokens, window, limits)
     system = system_prompt(employee)
+    specs = tools.specs(employee.tools)
     history = await unit.messages.history(
         conversation.id, before_position=position, max_messages=limits.history_messages
     )
@@ -143,7 +151,7 @@ async def load_context(
             system=system,
             message=content,
             window=window,
-            answer_room=answer_room,
+            answer_room=answer_room + estimate_tools(specs),
             estimate=estimate_tokens,
             margin=HISTORY_MARGIN,
             echo_reasoning=bool(provider.options.echo_reasoning),
@@ -153,8 +161,14 @@ async def load_context(
         temperature=own.temperature if own.temperature is not None else config.temperature,
         reasoning=options.reasoning or employee.reasoning or config.reasoning,
         limits=limits,
+        tools=specs,
         input_tokens=window - answer_room,
     )
+
+
+def estimate_tools(tools: Sequence[ToolSpec]) -> int:
+    """What the descriptions of the tools take of the model's window."""
+    return estimate_tokens(encode_text(tools)) if tools else 0
 
 
 def trial_request(config: TenantConfig, limits: RunLimits) -> ModelRequest:

@@ -8,7 +8,8 @@ from retinue.runs.storing import persistently
 
 
 async def hand_over(database: Database, run: Run, recorder: Recorder, ledger: CallLedger) -> None:
-    """Store what there is and release the lease, in one transaction: whoever finds the run finds all of it.
+    """Store what there is and release the lease, in one transaction: whoever finds the run finds all of it. A tool call
+    that was being made stays `executing`: whoever goes on knows that it may have taken effect.
 
     Raises:
         Unavailable, StorageFailed: the database did not take it for a while; then the lease has to expire.

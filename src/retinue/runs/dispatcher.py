@@ -12,13 +12,15 @@ from retinue.domain.messages import MessageStatus
 from retinue.domain.runs import Run
 from retinue.domain.signals import Signal, SignalKind
 from retinue.runs.admission import refuse_if_overworked
-from retinue.runs.ending import Failed
+from retinue.runs.endings import Failed
 from retinue.runs.factory import RunnerFactory
 from retinue.runs.lease import clock
+from retinue.runs.parts import Beginning
 from retinue.runs.recovery import CANNOT_START, Recovery
-from retinue.runs.runner import Beginning, Runner
+from retinue.runs.runner import Runner
 from retinue.runs.supervisor import Supervisor
 from retinue.runs.unrun import end_unrun
+from retinue.runs.waking import Wake
 
 _log = structlog.get_logger(__name__)
 
@@ -69,6 +71,21 @@ class Dispatcher:
         self._tell(tenant_id, runner.run.conversation_id)
         # What waits behind it was heard of by the process that is gone.
         self._signals.send(Signal(SignalKind.QUEUE, tenant_id, runner.run.conversation_id))
+        return True
+
+    async def wake(self, tenant_id: UUID, run_id: UUID, wake: Wake) -> bool:
+        """Go on, in this process, with a run that waits for what somebody has supplied; false if it does not wait.
+
+        Raises:
+            Conflict: of `wake`.
+            Unavailable: there is no room here, or no database.
+        """
+        with self._supervisor.admit():
+            runner = await self._recovery.take_over(tenant_id, run_id, wake)
+            if runner is None:
+                return False
+            self._supervisor.start(runner)
+        self._tell(tenant_id, runner.run.conversation_id)
         return True
 
     async def _try_next(self, tenant_id: UUID, conversation_id: UUID) -> bool:

@@ -1,4 +1,4 @@
-"""How a run ends, and the one transaction that makes it true."""
+"""The one transaction that makes an ending true."""
 
 from datetime import datetime
 from typing import Any
@@ -7,101 +7,28 @@ import msgspec
 
 from retinue.db.session import Unit
 from retinue.domain import events as e
-from retinue.domain.errors import RetinueError
 from retinue.domain.ids import now
 from retinue.domain.messages import MessageStatus
-from retinue.domain.model_io import FinishReason
-from retinue.domain.runs import CancelReceipt, Run, RunStatus
+from retinue.domain.runs import ACTIVE_STATUSES, CancelReceipt, Run, RunStatus
 from retinue.domain.usage import GenerationStats
+from retinue.runs.closing import close_calls
 from retinue.runs.draft import Draft, text_digest
-
-
-class Completed(msgspec.Struct, frozen=True):
-    reason: FinishReason
-
-
-class Failed(msgspec.Struct, frozen=True):
-    error: RetinueError
-
-
-class Cancelled(msgspec.Struct, frozen=True):
-    requested_at: datetime
-
-
-class Withdrawn(msgspec.Struct, frozen=True):
-    """Cancelled before it started."""
-
-    requested_at: datetime
-
-
-Ending = Completed | Failed | Cancelled | Withdrawn
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """The run belongs to another process by now, or was deleted: nothing is left to be said here."""
-
-
-class HandedOver(msgspec.Struct, frozen=True):
-    """This process stops; the run goes on in another one, or after the next start."""
-
-
-Departure = Lost | HandedOver
-"""How a process can part with a run that has not ended."""
-
-
-class EndState(msgspec.Struct, frozen=True, kw_only=True):
-    """An ending in the words of rows and events."""
-
-    run_status: RunStatus
-    message_status: MessageStatus
-    finish_reason: str
-    error_code: str | None = None
-
-
-def end_state(ending: Ending) -> EndState:
-    """What an ending makes of the run and its answer."""
-    match ending:
-        case Completed(reason=reason):
-            return EndState(
-                run_status=RunStatus.COMPLETED, message_status=MessageStatus.COMPLETED, finish_reason=reason.value
-            )
-        case Failed(error=error):
-            return EndState(
-                run_status=RunStatus.FAILED,
-                message_status=MessageStatus.FAILED,
-                finish_reason="error",
-                error_code=error.problem_code,
-            )
-        case Withdrawn():
-            return EndState(
-                run_status=RunStatus.CANCELLED, message_status=MessageStatus.CANCELLED, finish_reason="withdrawn"
-            )
-        case Cancelled():
-            return EndState(
-                run_status=RunStatus.CANCELLED, message_status=MessageStatus.CANCELLED, finish_reason="cancelled"
-            )
+from retinue.runs.endings import Cancelled, Completed, Ending, EndState, Expired, Failed, Withdrawn, end_state
+from retinue.runs.journal import Journal
 
 
 def terminal_event(
     ending: Ending, run: Run, draft: Draft, *, stats: GenerationStats, event_count: int, metadata: dict[str, Any]
 ) -> e.TerminalEvent:
     """The run's last event. `event_count` includes it."""
-    common = e.RunEnd(
-        conversation_id=run.conversation_id,
-        message_id=run.message_id,
-        finish_reason=end_state(ending).finish_reason,
-        usage=draft.usage,
-        cost=draft.total_cost,
-        generation_stats=stats,
-        tool_log=tuple(draft.tool_log),
-        event_count=event_count,
-        text_sha256=text_digest(draft.text),
-        metadata=metadata,
-    )
+    reason = end_state(ending).finish_reason
+    common = run_end(run, draft, finish_reason=reason, stats=stats, event_count=event_count, metadata=metadata)
     fields = msgspec.structs.asdict(common)
     match ending:
         case Completed():
             return e.RunCompleted(**fields)
+        case Expired():
+            return e.RunExpired(**fields)
         case Cancelled() | Withdrawn():
             return e.RunCancelled(**fields)
         case Failed(error=error):
@@ -113,6 +40,24 @@ def terminal_event(
                 detail=error.detail,
                 retryable=error.retryable,
             )
+
+
+def run_end(
+    run: Run, draft: Draft, *, finish_reason: str, stats: GenerationStats, event_count: int, metadata: dict[str, Any]
+) -> e.RunEnd:
+    """What a client needs to prove that it got everything so far."""
+    return e.RunEnd(
+        conversation_id=run.conversation_id,
+        message_id=run.message_id,
+        finish_reason=finish_reason,
+        usage=draft.usage,
+        cost=draft.total_cost,
+        generation_stats=stats,
+        tool_log=tuple(draft.tool_log),
+        event_count=event_count,
+        text_sha256=text_digest(draft.text),
+        metadata=metadata,
+    )
 
 
 def receipt_of(ending: Ending, draft: Draft, socket_closed_at: datetime | None) -> CancelReceipt | None:
@@ -137,15 +82,24 @@ async def store_end(
     *,
     receipt: CancelReceipt | None = None,
     appended: int | None = None,
+    journal: Journal | None = None,
+    from_statuses: tuple[RunStatus, ...] = ACTIVE_STATUSES,
 ) -> bool:
-    """Write run, answer and tool log, if the run is still ours to end; false and nothing written if not.
+    """Write run and answer, and close what is open of its calls and questions, if the run is still ours to end; false
+    and nothing written if not.
 
     The caller adds the events and the ledger's closings in the same transaction.
 
     Args:
         appended: nothing is written if more messages than these were appended to the run.
+        journal: of the process that ran the run, with what it has not written yet.
+        from_statuses: nothing is written if the run is in none of them.
     """
     at: datetime = now()
+    has_asked = bool(run.pauses) or run.status is RunStatus.WAITING
+    if has_asked:
+        # Before the run, as everywhere: who decides an approval locks them in the same order.
+        await unit.approvals.lock(run.id)
     is_ours = await unit.runs.finish(
         run.id,
         run.attempt,
@@ -160,6 +114,7 @@ async def store_end(
         at=at,
         receipt=receipt,
         appended=appended,
+        from_statuses=from_statuses,
     )
     if not is_ours:
         return False
@@ -178,8 +133,12 @@ async def store_end(
         metadata=end.metadata,
         at=at,
     )
+    if journal is not None:
+        await journal.flush(unit)
     if end.tool_log:
-        await unit.tool_calls.add_all(run, end.tool_log, at=at)
+        await close_calls(unit, run, state)
+    if has_asked:
+        await unit.approvals.supersede(run.id)
     return True
 
 

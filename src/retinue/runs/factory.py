@@ -14,8 +14,12 @@ from retinue.runs.context import RunContext, load_context
 from retinue.runs.draft import Draft
 from retinue.runs.event_writer import EventWriter
 from retinue.runs.lease import Lease
+from retinue.runs.parts import Beginning, Parts
 from retinue.runs.recorder import Recorder
-from retinue.runs.runner import Beginning, Runner
+from retinue.runs.runner import Runner
+from retinue.runs.toolbox import Toolbox
+from retinue.tools.base import Caller
+from retinue.tools.registry import ToolRegistry
 
 
 class RunnerFactory:
@@ -25,6 +29,7 @@ class RunnerFactory:
         database: Database,
         keyring: Keyring,
         providers: ProviderRegistry,
+        tools: ToolRegistry,
         log: EventLog,
         writer: EventWriter,
         limits: RunLimits,
@@ -34,6 +39,7 @@ class RunnerFactory:
         self._database = database
         self._keyring = keyring
         self._providers = providers
+        self._tools = tools
         self._log = log
         self._writer = writer
         self._retries = retries
@@ -51,7 +57,14 @@ class RunnerFactory:
             SecretUnreadable: the provider's key cannot be opened.
         """
         return await load_context(
-            unit, conversation, content, options, keyring=self._keyring, limits=self.limits, position=position
+            unit,
+            conversation,
+            content,
+            options,
+            keyring=self._keyring,
+            limits=self.limits,
+            tools=self._tools,
+            position=position,
         )
 
     async def stored_context(self, unit: Unit, run: Run) -> RunContext:
@@ -82,24 +95,39 @@ class RunnerFactory:
             Conflict: `provider_not_usable`.
         """
         return Runner(
-            run=run,
-            context=context,
-            provider=self._open(context.provider),
-            recorder=Recorder(
-                tenant_id=run.tenant_id,
-                run_id=run.id,
-                attempt=run.attempt,
-                log=self._log,
+            Parts(
+                run=run,
+                context=context,
+                provider=self._open(context.provider),
+                recorder=self._recorder(run, asked_at, seq=seq, earlier=earlier),
                 writer=self._writer,
-                hold=self.lease.hold(asked_at),
-                seq=seq,
-                earlier=earlier,
-            ),
-            writer=self._writer,
-            database=self._database,
-            retries=self._retries,
-            beginning=beginning,
+                database=self._database,
+                retries=self._retries,
+                beginning=beginning,
+                toolbox=self._toolbox(run, context),
+            )
         )
+
+    def _recorder(self, run: Run, asked_at: float, *, seq: int, earlier: int) -> Recorder:
+        return Recorder(
+            tenant_id=run.tenant_id,
+            run_id=run.id,
+            attempt=run.attempt,
+            log=self._log,
+            writer=self._writer,
+            hold=self.lease.hold(asked_at),
+            seq=seq,
+            earlier=earlier,
+        )
+
+    def _toolbox(self, run: Run, context: RunContext) -> Toolbox:
+        caller = Caller(
+            tenant_id=run.tenant_id,
+            employee_id=run.employee_id,
+            conversation_id=run.conversation_id,
+            run_id=run.id,
+        )
+        return Toolbox(self._tools, context.employee, caller, context.limits)
 
     def _open(self, config: ProviderConfig) -> Provider:
         """What was acceptable when it was stored may not be any more; that is no fault of this request's body."""

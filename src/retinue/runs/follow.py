@@ -12,7 +12,7 @@ from retinue.db.session import Database, Unit
 from retinue.domain.errors import InvalidRequest, NotFound, StorageFailed, StreamBroken, StreamMoved, Unavailable
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import START, Position, event_id
-from retinue.domain.runs import ACTIVE_STATUSES
+from retinue.domain.runs import ACTIVE_STATUSES, RunStatus
 from retinue.runs.looks import Look, Looks
 from retinue.runs.wakes import Wakes, Watch
 
@@ -37,9 +37,10 @@ class ConversationPlace(msgspec.Struct, frozen=True, kw_only=True):
 class Follower:
     """Merges the live tail with the stored log.
 
-    Guarantees: events come in the order of their positions, each once, without a hole; the last one is terminal. What
-    is not kept any more is told as a snapshot. A reader that takes its time makes nobody else wait: what it misses
-    live it reads from the database. No connection is held between two batches.
+    Guarantees: events come in the order of their positions, each once, without a hole; the last one is terminal, or a
+    pause of a run that still waits. A pause after which the run has gone on is left out. What is not kept any more is
+    told as a snapshot. A reader that takes its time makes nobody else wait: what it misses live it reads from the
+    database. No connection is held between two batches.
     """
 
     def __init__(self, database: Database, log: EventLog, wakes: Wakes, stopping: asyncio.Event) -> None:
@@ -51,29 +52,61 @@ class Follower:
         self._stopping = stopping
 
     async def follow(
-        self, tenant_id: UUID, run_id: UUID, after: Position = START
+        self, tenant_id: UUID, run_id: UUID, after: Position = START, *, watch: Watch | None = None
     ) -> AsyncGenerator[Sequence[RecordedEvent], None]:
-        """Yield batches until the run has ended.
+        """Yield batches until the run has ended, or waits for a person.
+
+        Args:
+            watch: of the run's conversation, to tell of every pause and wait with the run instead of ending there.
 
         Raises:
             StreamBroken: the run's end could not be stored, the run was deleted, it ended before it came to `after`,
                 or the database stays away.
             StreamMoved: this process stops while the run goes on elsewhere.
         """
-        reader = _Reader(tenant_id, run_id, after)
-        while not reader.is_done:
+        reader = _Reader(tenant_id, run_id, after, ends_at_pause=watch is None)
+        while not reader.ended():
             async with (
                 self._log.tail(tenant_id, run_id) as tail,
                 aclosing(self._through(tail, reader)) as batches,
             ):
                 async for events in batches:
-                    yield events
-            if not reader.is_done:
-                await self._pause(reader.conversation_id)
+                    if told := await self._told(reader, events):
+                        yield told
+                    if reader.ended():
+                        return
+            if not reader.ended():
+                await self._between(reader, watch)
+
+    async def _told(self, reader: "_Reader", events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+        """The events without pauses that are over. Where the last one is not, the reader has come to its end."""
+        if not reader.ends_at_pause or not any(event.is_pause for event in events):
+            return events
+        *earlier, last = events
+        told = [event for event in earlier if not event.is_pause]
+        if last.is_pause and not await self._looks.waits_at(reader.tenant_id, reader.run_id, last.position):
+            return told
+        reader.is_done |= last.is_pause
+        return [*told, last]
+
+    async def _between(self, reader: "_Reader", watch: Watch | None) -> None:
+        """Before the next look. A run that waits for a person may do so for long."""
+        if watch is not None:
+            watch.begin()
+            if await self._waits(reader):
+                await self._stay(watch)
+                return
+        await self._pause(reader.conversation_id)
+
+    async def _waits(self, reader: "_Reader") -> bool:
+        try:
+            return await self._looks.waits_at(reader.tenant_id, reader.run_id, reader.cursor)
+        except Unavailable:
+            return False
 
     async def _through(self, tail: Tail, reader: "_Reader") -> AsyncGenerator[Sequence[RecordedEvent], None]:
         """Everything that comes through a tail, holes filled; ends when the tail is closed or the run over."""
-        while not reader.is_done:
+        while not reader.ended():
             batch = await tail.take(reader.cursor)
             if batch.is_broken and not batch.has_gap:
                 raise StreamBroken
@@ -84,6 +117,9 @@ class Follower:
                 continue
             if batch.is_broken:
                 raise StreamBroken
+            if reader.is_waiting and await self._waits(reader):
+                reader.is_done = reader.ends_at_pause
+                return
             if batch.is_closed:
                 return
             if self._stopping.is_set():
@@ -139,7 +175,8 @@ class Follower:
                     continue
                 ordinal = found.run.ordinal
                 place = places.pop(found.run.id, START)
-                async with aclosing(self.follow(tenant_id, found.run.id, place)) as batches:
+                run_id = found.run.id
+                async with aclosing(self.follow(tenant_id, run_id, place, watch=watch)) as batches:
                     async for events in batches:
                         yield events
 
@@ -173,7 +210,7 @@ class Follower:
             return ConversationPlace(ordinal=newest, places=dict([after] if after else []), last_event_id=last)
 
     async def place(self, tenant_id: UUID, run_id: UUID, position: Position) -> bool:
-        """Whether nothing will ever follow this position: the run has ended, and the position is its end.
+        """Whether nothing will follow this position by itself: the run has ended, or waits for a person, right there.
 
         Raises:
             NotFound: no such run.
@@ -181,7 +218,7 @@ class Follower:
         """
         async with self._database.unit(tenant_id, read_only=True) as unit:
             run = await unit.runs.get(run_id)
-            if run.status in ACTIVE_STATUSES:
+            if run.status in ACTIVE_STATUSES and run.status is not RunStatus.WAITING:
                 last = None
             else:
                 last = await unit.run_events.last_position(run_id)
@@ -220,13 +257,19 @@ async def _last_event_id(unit: Unit, conversation_id: UUID, newest: int) -> str:
 class _Reader:
     """One follower's way through a run."""
 
-    def __init__(self, tenant_id: UUID, run_id: UUID, cursor: Position) -> None:
+    def __init__(self, tenant_id: UUID, run_id: UUID, cursor: Position, *, ends_at_pause: bool) -> None:
         self.tenant_id = tenant_id
         self.run_id = run_id
         self.cursor = cursor
         self.conversation_id: UUID | None = None
+        self.ends_at_pause = ends_at_pause
         self.is_done = False
         """It has read the end."""
+        self.is_waiting = False
+        """When last looked at, the run waited for a person."""
+
+    def ended(self) -> bool:
+        return self.is_done
 
     def advance(self, events: Sequence[RecordedEvent]) -> None:
         self.cursor = events[-1].position
@@ -238,4 +281,5 @@ class _Reader:
             raise StreamBroken
         self.conversation_id = look.conversation_id or self.conversation_id
         self.is_done = look.is_over
+        self.is_waiting = look.is_waiting
         return look.events

@@ -124,6 +124,10 @@ class CallLedger:
                 at=closing.at,
             )
 
+    def forget_closings(self) -> None:
+        """What was to be closed is closed, and committed."""
+        self._closings.clear()
+
     def abort_open(self) -> None:
         """The run ends before its call was even made."""
         if self._open is not None:

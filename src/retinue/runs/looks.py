@@ -10,7 +10,7 @@ from retinue.domain.conversations import ConversationStatus
 from retinue.domain.errors import NotFound, StreamBroken
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import START, Position
-from retinue.domain.runs import ACTIVE_STATUSES, Run
+from retinue.domain.runs import ACTIVE_STATUSES, Run, RunStatus
 from retinue.runs.sharing import Shared
 from retinue.runs.snapshot import with_snapshot
 
@@ -26,6 +26,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     conversation_id: UUID | None = None
     is_over: bool = False
     """The run has ended, and nothing comes after the position."""
+    is_waiting: bool = False
+    """The run waits for a person; nothing comes after the position before that person acts."""
     last: Position = START
     """Where the log of a run that is over ends."""
 
@@ -87,6 +89,18 @@ class Looks:
             after = look.events[-1].position
         return events[:limit]
 
+    async def waits_at(self, tenant_id: UUID, run_id: UUID, position: Position) -> bool:
+        """Whether the run waits for a person, as of now, and has done so since this position.
+
+        Raises:
+            Unavailable: of the database.
+        """
+        async with self._database.unit(tenant_id, read_only=True) as unit:
+            run = await unit.runs.find(run_id)
+            if run is None or run.status is not RunStatus.WAITING:
+                return False
+            return await unit.run_events.last_position(run_id) == position
+
     async def _look(self, tenant_id: UUID, run_id: UUID, cursor: Position) -> Look:
         async with self._database.unit(tenant_id, read_only=True) as unit:
             read = unit.run_events.read
@@ -96,7 +110,7 @@ class Looks:
             if run is None:
                 raise _Deleted("The run was deleted.")
             if run.status in ACTIVE_STATUSES:
-                return Look(conversation_id=run.conversation_id)
+                return Look(conversation_id=run.conversation_id, is_waiting=run.status is RunStatus.WAITING)
             # The end and its event are one commit: once the run is over, one more look finds all there is.
             if events := await read(run_id, after=cursor, limit_rows=PAGE_ROWS):
                 return Look(events=await with_snapshot(unit, cursor, events))
@@ -119,4 +133,4 @@ class _Deleted(StreamBroken):
 
 
 def _good_for(look: Look) -> float:
-    return 0.0 if look.events or look.is_over else NOTHING_NEW_SECONDS
+    return 0.0 if look.events or look.is_over or look.is_waiting else NOTHING_NEW_SECONDS

@@ -3,27 +3,28 @@
 from collections.abc import Sequence
 
 from retinue.domain import events as e
-from retinue.domain.errors import StepLimitReached
-from retinue.domain.model_io import AssistantTurn, FinishReason, Turn, UserTurn
+from retinue.domain.model_io import AssistantTurn, Turn, UserTurn
 from retinue.domain.policy import RetryPolicy
 from retinue.providers.base import Provider
+from retinue.runs.acting import Acting
 from retinue.runs.boundary import Boundary
 from retinue.runs.context import RunContext
 from retinue.runs.draft import Draft
+from retinue.runs.journal import Plan
 from retinue.runs.ledger import CallLedger
-from retinue.runs.outcome import Answered, Outcome, ToolsRequested
+from retinue.runs.outcome import Answered, LoopEnd, Outcome, Pause, StepsUsedUp, ToolsRequested
 from retinue.runs.recorder import Recorder
 from retinue.runs.step import Step
-from retinue.runs.tool_calls import answer_calls
 
 BETWEEN_ANSWERS = "\n\n"
 """Stands between the answer so far and what an appended message adds to it."""
 
 
 class Loop:
-    """The agent loop of one run. It knows events, draft and ledger; it ends by returning or raising.
+    """The agent loop of one run: model calls and the tool calls they ask for, in turns. What it leads to is a value.
 
-    A completed step is stored at its boundary, before the next one begins; a run that is resumed goes on behind it.
+    A completed step is stored at its boundary, before the next one begins; a run that is resumed goes on behind it, or
+    in the middle of the step whose tool calls were planned.
     """
 
     def __init__(
@@ -36,12 +37,15 @@ class Loop:
         ledger: CallLedger,
         retries: RetryPolicy,
         boundary: Boundary,
+        acting: Acting,
         completed_steps: int = 0,
         turns: Sequence[Turn] = (),
         counted_from: int = 0,
+        plan: Plan | None = None,
     ) -> None:
         """
         Args:
+            plan: the tool calls to go on with; their model call is not made again.
             turns: what the completed steps added to the conversation with the model.
             counted_from: the completed step behind which the bound on steps begins.
         """
@@ -52,40 +56,57 @@ class Loop:
         self._ledger = ledger
         self._retries = retries
         self._boundary = boundary
+        self._acting = acting
+        self._plan = plan
         self._completed = completed_steps
         self._allowed = counted_from + context.limits.max_steps
         self._turns = list(turns)
         self._answered: Answered | None = None
 
-    async def run(self, deadline: float) -> FinishReason:
-        """Take steps until the model answers without asking for tools.
+    async def run(self, deadline: float) -> LoopEnd:
+        """Take steps until the model answers without asking for tools, a person is needed, or the steps are used up.
 
-        Called again after that, it takes the messages that were appended meanwhile and answers them, too.
+        Called again after an answer, it takes the messages that were appended meanwhile and answers them, too; called
+        again after a pause that was not stored, it looks anew.
 
         Args:
             deadline: of all of it, in the event loop's time; no retry waits beyond it.
 
         Raises:
-            StepLimitReached: the bound on steps came first.
             ProcessLost: the run belongs to another process by now.
+            CancelAsked: the run is to be cancelled.
             ProviderError, AnswerTooLong, StorageFailed: see `Step.run`.
         """
         if self._answered is not None and not await self._take_appended(self._answered):
-            return self._answered.reason
-        if self._draft.text and _answers_once_more(self._turns):
-            self._draft.add_text(BETWEEN_ANSWERS)
-            self._recorder.record(e.TextDelta(delta=BETWEEN_ANSWERS))
+            return self._answered
+        self._part_answers()
+        if self._plan is not None and (pause := await self._act(self._plan)):
+            return pause
         while self._completed < self._allowed:
             outcome = await self._step(deadline)
             match outcome:
-                case Answered(reason=reason):
+                case Answered():
                     self._answered = outcome
-                    return reason
+                    return outcome
                 case ToolsRequested(turn=turn, calls=calls):
-                    self._recorder.record(e.StatusChanged(stage="running_tool"))
-                    results = answer_calls(calls, self._recorder, self._draft)
-                    await self._complete(turn, results)
-        raise StepLimitReached
+                    self._plan = await self._acting.plan(self._completed + 1, turn, calls)
+                    if pause := await self._act(self._plan):
+                        return pause
+        return StepsUsedUp()
+
+    async def _act(self, plan: Plan) -> Pause | None:
+        """Work off the calls of the step, which completes it."""
+        done = await self._acting.work_off(plan)
+        if isinstance(done, Pause):
+            return done
+        await self._complete(plan.turn, done)
+        self._plan = None
+        return None
+
+    def _part_answers(self) -> None:
+        if self._plan is None and self._draft.text and _answers_once_more(self._turns):
+            self._draft.add_text(BETWEEN_ANSWERS)
+            self._recorder.record(e.TextDelta(delta=BETWEEN_ANSWERS))
 
     async def _take_appended(self, answered: Answered) -> bool:
         if not await self._complete(answered.turn, is_last=True):

@@ -1,10 +1,15 @@
-"""What a step leads to. The loop matches these exhaustively."""
+"""What a step leads to, and what a run's loop leads to. Both are matched exhaustively."""
 
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
+from retinue.domain.approvals import Approval
 from retinue.domain.model_io import AssistantTurn, FinishReason
+from retinue.domain.runs import WaitingFor
+from retinue.domain.tools import JournalEntry
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -30,3 +35,34 @@ class ToolsRequested(msgspec.Struct, frozen=True):
 
 
 Outcome = Answered | ToolsRequested
+
+
+class StepsUsedUp(msgspec.Struct, frozen=True):
+    """The bound on steps came before an answer."""
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """The run cannot go on without a person. Nothing of this is stored yet."""
+
+    step: int
+    turn: AssistantTurn
+    waiting_for: WaitingFor
+    calls: tuple[JournalEntry, ...]
+    """The calls that a person has to do something about, the first of them first."""
+    requests: tuple[Approval, ...] = ()
+    """Approvals that have not been asked for yet. Their times and places are filled in when they are stored."""
+    approvals: tuple[UUID, ...] = ()
+    """What was asked for before and has not been decided."""
+    password_tries: int = 0
+    """Wrong passwords that were supplied for the call."""
+
+
+class CancelAsked(Exception):
+    """The run is to be cancelled, and nothing new may begin in it."""
+
+    def __init__(self, requested_at: datetime) -> None:
+        super().__init__()
+        self.requested_at = requested_at
+
+
+LoopEnd = Answered | StepsUsedUp | Pause

@@ -129,9 +129,9 @@ class Recorder:
         """Number an event that is published after its commit: the last one, or one that must not get lost."""
         return self._number(event)
 
-    def unseal(self) -> None:
-        """The run goes on after all: the number of the sealed event is free again."""
-        self._seq -= 1
+    def unseal(self, count: int = 1) -> None:
+        """The run goes on after all: the numbers of the last sealed events are free again."""
+        self._seq -= count
 
     def tell(self, sealed: Sequence[RecordedEvent], *, is_stored: bool) -> None:
         """Publish sealed events that are not the end. What nobody knows to be stored is stored again."""

@@ -13,22 +13,28 @@ from retinue.domain.errors import (
     InvalidRequest,
     NotFound,
     ProcessLost,
+    RequestError,
     RetinueError,
     SecretUnreadable,
     Unavailable,
 )
-from retinue.domain.events import AttemptStarted, RecordedEvent, RunEvent
+from retinue.domain.events import ApprovalDecided, AttemptStarted, RecordedEvent, RunEvent
 from retinue.domain.ids import Position, event_id, now
-from retinue.domain.runs import Run
-from retinue.runs.boundary import count_taken, last_taking, turns_of
+from retinue.domain.messages import MessageStatus
+from retinue.domain.model_io import AssistantTurn
+from retinue.domain.runs import Checkpoint, Run
+from retinue.runs.boundary import count_taken, is_planned, last_taking, turns_of
 from retinue.runs.draft import Draft
-from retinue.runs.ending import Cancelled, Ending, Failed
+from retinue.runs.endings import Cancelled, Ending, Failed
 from retinue.runs.factory import RunnerFactory, run_started
+from retinue.runs.journal import Plan
 from retinue.runs.lease import clock
 from retinue.runs.lost_calls import settle_calls
+from retinue.runs.parts import Beginning
 from retinue.runs.replay import Replay, fill, read_log
-from retinue.runs.runner import Beginning, Runner
-from retinue.runs.unrun import end_unrun
+from retinue.runs.runner import Runner
+from retinue.runs.unrun import close_left_calls, end_unrun
+from retinue.runs.waking import Wake, WakeRefused
 
 _log = structlog.get_logger(__name__)
 
@@ -43,17 +49,23 @@ class Recovery:
         self._database = database
         self._factory = factory
 
-    async def take_over(self, tenant_id: UUID, run_id: UUID) -> Runner | None:
+    async def take_over(self, tenant_id: UUID, run_id: UUID, wake: Wake | None = None) -> Runner | None:
         """A runner that goes on with the run; None if there is nothing to run, because it ended here or is not lost.
+
+        Args:
+            wake: for a run that waits instead of being lost.
 
         Raises:
             Unavailable: the database is away; nothing has changed.
+            Conflict: of `wake`.
         """
         try:
             async with self._database.unit(tenant_id) as unit:
                 asked_at = clock()
-                run = await self._claim(unit, run_id)
-                return None if run is None else await self._resume(unit, run, asked_at)
+                run = await (self._wake(unit, run_id, wake) if wake else self._claim(unit, run_id))
+                return None if run is None else await self._resume(unit, run, asked_at, wake)
+        except WakeRefused as refused:
+            raise refused.reason from None
         except Unavailable:
             raise
         except Exception as error:
@@ -69,44 +81,58 @@ class Recovery:
         lease = self._factory.lease
         return await unit.runs.claim(run_id, seen.attempt, owner=lease.owner, lease_seconds=lease.seconds)
 
-    async def _resume(self, unit: Unit, run: Run, asked_at: float) -> Runner | None:
+    async def _wake(self, unit: Unit, run_id: UUID, wake: Wake) -> Run | None:
+        try:
+            seen = await wake.prepare(unit)
+        except RequestError as error:
+            raise WakeRefused(error) from None
+        lease = self._factory.lease
+        return await unit.runs.resume(run_id, seen.attempt, owner=lease.owner, lease_seconds=lease.seconds)
+
+    async def _resume(self, unit: Unit, run: Run, asked_at: float, wake: Wake | None) -> Runner | None:
         replay = await read_log(unit, run)
         if run.cancel_requested_at is not None:
             await self._end(unit, run, replay, Cancelled(run.cancel_requested_at))
             return None
-        if run.attempt > self._factory.limits.max_attempts or not replay.is_whole:
+        if run.attempt - run.pauses > self._factory.limits.max_attempts or not replay.is_whole:
             await self._end(unit, run, replay, Failed(ProcessLost()))
             return None
         try:
-            return await self._runner(unit, run, replay, asked_at)
+            return await self._runner(unit, run, replay, asked_at, wake)
         except CANNOT_START as error:
             await self._end(unit, run, replay, Failed(error))
             return None
 
-    async def _runner(self, unit: Unit, run: Run, replay: Replay, asked_at: float) -> Runner:
+    async def _runner(self, unit: Unit, run: Run, replay: Replay, asked_at: float, wake: Wake | None) -> Runner:
         context = await self._factory.stored_context(unit, run)
         checkpoints = await unit.checkpoints.list(run.id)
-        turns = turns_of(checkpoints)
         boundary = checkpoints[-1].position if checkpoints else None
         kept = replay.upto(boundary)
         draft = fill(self._factory.draft(), kept)
         draft.go_on()
+        plan = await _plan(unit, run, checkpoints)
+        completed = checkpoints[:-1] if plan else checkpoints
+        turns = turns_of(completed)
         runner = self._factory.make(
             run,
             context,
             Beginning(
                 draft=draft,
-                opening=_opening(run, kept, boundary),
-                completed_steps=checkpoints[-1].step if checkpoints else 0,
+                opening=(*_opening(run, kept, boundary), *await _decided(unit, run, kept)),
+                completed_steps=completed[-1].step if completed else 0,
                 turns=turns,
-                taken=count_taken(checkpoints),
-                counted_from=last_taking(checkpoints),
+                taken=count_taken(completed),
+                counted_from=last_taking(completed),
+                plan=plan,
+                passwords=wake.passwords if wake else {},
             ),
             asked_at,
             earlier=replay.count,
         )
+        await unit.messages.change_status(run.message_id, to=MessageStatus.STREAMING, from_=MessageStatus.WAITING)
         await settle_calls(unit, run, draft, replay.events, context=context, turns=turns, at=now())
-        await unit.ledger.open(runner.first_entry())
+        if plan is None:
+            await unit.ledger.open(runner.first_entry())
         return runner
 
     async def _give_up(self, tenant_id: UUID, run_id: UUID, error: Exception) -> None:
@@ -120,8 +146,9 @@ class Recovery:
         # Without a bound: what was written under another limit is kept all the same.
         draft = fill(Draft(max_chars=sys.maxsize), replay.events)
         await settle_calls(unit, run, draft, replay.events, at=now())
+        closed = await close_left_calls(unit, run, draft, ending)
         opening = _opening(run, replay.events)
-        await end_unrun(unit, run, ending, draft, before=opening, earlier=replay.count)
+        await end_unrun(unit, run, ending, draft, before=(*opening, *closed), earlier=replay.count)
 
 
 def _opening(run: Run, kept: Sequence[RecordedEvent], boundary: Position | None = None) -> tuple[RunEvent, ...]:
@@ -130,3 +157,33 @@ def _opening(run: Run, kept: Sequence[RecordedEvent], boundary: Position | None 
         return (run_started(run), AttemptStarted(attempt=run.attempt, discard_after=None))
     last = event_id(run.id, boundary or kept[-1].position)
     return (AttemptStarted(attempt=run.attempt, discard_after=last),)
+
+
+async def _plan(unit: Unit, run: Run, checkpoints: Sequence[Checkpoint]) -> Plan | None:
+    """The tool calls in the middle of which the run goes on."""
+    if not checkpoints or not is_planned(checkpoints[-1]):
+        return None
+    last = checkpoints[-1]
+    turn = last.turns[-1]
+    assert isinstance(turn, AssistantTurn)
+    entries = [entry for entry in await unit.tool_calls.list(run.id) if entry.step == last.step]
+    return Plan(step=last.step, turn=turn, entries=entries)
+
+
+async def _decided(unit: Unit, run: Run, kept: Sequence[RecordedEvent]) -> list[RunEvent]:
+    """What people have decided and the log does not tell yet."""
+    if not run.pauses:
+        return []
+    told = {event.event.approval_id for event in kept if isinstance(event.event, ApprovalDecided)}
+    return [
+        ApprovalDecided(
+            approval_id=approval.id,
+            tool_call_id=approval.tool_call_id,
+            tool=approval.tool,
+            decision=approval.decision,
+            decided_by=approval.decided_by or "",
+            comment=approval.comment,
+        )
+        for approval in await unit.approvals.of_run(run.id)
+        if approval.decision is not None and approval.id not in told
+    ]

@@ -10,9 +10,9 @@ from retinue.domain import events as e
 from retinue.domain.errors import StorageFailed
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import START, Position, parse_event_id
-from retinue.domain.messages import ToolLogEntry
 from retinue.domain.runs import Run
 from retinue.runs.draft import Draft
+from retinue.runs.results import log_entry
 
 _log = structlog.get_logger(__name__)
 
@@ -71,16 +71,7 @@ def fill(draft: Draft, events: Sequence[RecordedEvent]) -> Draft:
             case e.ReasoningDelta(delta=delta):
                 draft.add_reasoning(delta)
             case e.ToolCallFinished() as call:
-                draft.tool_log.append(
-                    ToolLogEntry(
-                        tool_call_id=call.tool_call_id,
-                        name=call.tool,
-                        args=call.args,
-                        result=call.result,
-                        error=call.error,
-                        duration_ms=call.duration_ms,
-                    )
-                )
+                draft.tool_log.append(log_entry(call))
             case _:
                 pass
     return draft

@@ -1,47 +1,22 @@
 """One run in this process, from its first event here to its end, whatever happens in between."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import structlog
 
-from retinue.db.session import Database
-from retinue.domain import events as e
-from retinue.domain.errors import InternalError, ProcessLost, RetinueError, RunTimeout
+from retinue.domain.errors import InternalError, ProcessLost, RetinueError, RunTimeout, StepLimitReached
 from retinue.domain.ids import now
-from retinue.domain.model_io import Turn
-from retinue.domain.policy import RetryPolicy
-from retinue.domain.runs import LedgerEntry, Run
-from retinue.providers.base import Provider
-from retinue.runs.boundary import Boundary
-from retinue.runs.concluding import Conclusion, Result
-from retinue.runs.context import RunContext
+from retinue.domain.runs import LedgerEntry
+from retinue.runs.closing import close_in_draft
+from retinue.runs.concluding import Result
 from retinue.runs.departing import hand_over, let_go
-from retinue.runs.draft import Draft
-from retinue.runs.ending import Cancelled, Completed, Departure, Ending, Failed, HandedOver, Lost, end_state
-from retinue.runs.event_writer import EventWriter
-from retinue.runs.ledger import CallLedger
-from retinue.runs.loop import Loop
-from retinue.runs.recorder import Recorder
+from retinue.runs.endings import Cancelled, Completed, Departure, Ending, EndState, Failed, HandedOver, Lost, end_state
+from retinue.runs.outcome import Answered, CancelAsked, LoopEnd, Pause, StepsUsedUp
+from retinue.runs.parts import Parts
+from retinue.runs.pausing import PauseResult
 
 _log = structlog.get_logger(__name__)
-
-
-class Beginning(msgspec.Struct, frozen=True, kw_only=True):
-    """From where a runner takes a run on."""
-
-    draft: Draft
-    opening: Sequence[e.RunEvent] = ()
-    """The first events that it records."""
-    completed_steps: int = 0
-    turns: tuple[Turn, ...] = ()
-    """What the completed steps added to the conversation with the model."""
-    taken: int = 0
-    """Appended messages that are among the turns or the history."""
-    counted_from: int = 0
-    """The completed step behind which the bound on steps begins."""
 
 
 class Runner:
@@ -49,50 +24,22 @@ class Runner:
     on in another process; or, if nothing can be stored, breaks its followers off.
     """
 
-    def __init__(
-        self,
-        *,
-        run: Run,
-        context: RunContext,
-        provider: Provider,
-        recorder: Recorder,
-        writer: EventWriter,
-        database: Database,
-        retries: RetryPolicy,
-        beginning: Beginning,
-    ) -> None:
-        self.run = run
-        self._context = context
-        self._provider = provider
-        self._recorder = recorder
-        self._writer = writer
-        self._database = database
-        self._draft = beginning.draft
-        self._opening = beginning.opening
-        self._boundary = Boundary(database, run, recorder, taken=beginning.taken)
-        self._ledger = CallLedger(
-            database=database,
-            run=run,
-            provider=context.provider,
-            model=context.model,
-            recorder=recorder,
-            draft=self._draft,
-            first_step=beginning.completed_steps + 1,
-        )
-        self._loop = Loop(
-            context=context,
-            provider=provider,
-            recorder=recorder,
-            draft=self._draft,
-            ledger=self._ledger,
-            retries=retries,
-            boundary=self._boundary,
-            completed_steps=beginning.completed_steps,
-            turns=beginning.turns,
-            counted_from=beginning.counted_from,
-        )
-        self._conclusion = Conclusion(database, run, recorder, self._ledger, self._draft)
-        recorder.on_lost = self.lose
+    def __init__(self, parts: Parts) -> None:
+        self.run = parts.run
+        self._context = parts.context
+        self._provider = parts.provider
+        self._recorder = parts.recorder
+        self._writer = parts.writer
+        self._database = parts.database
+        self._draft = parts.draft
+        self._opening = parts.opening
+        self._ledger = parts.ledger
+        self._boundary = parts.boundary
+        self._acting = parts.acting
+        self._loop = parts.loop
+        self._pausing = parts.pausing
+        self._conclusion = parts.conclusion
+        self._recorder.on_lost = self.lose
         self._task: asyncio.Task[None] | None = None
         self._stop: Ending | Departure | None = None
         self._is_ending = False
@@ -148,30 +95,57 @@ class Runner:
             # Whatever tidying up has led to: what the run was stopped for counts.
             way_out = self._stop or way_out
             self._is_ending = True
-            if isinstance(way_out, Lost | HandedOver):
-                await self._depart(way_out)
-                return
-            if await self._end(way_out):
+            if await self._leave(way_out):
                 return
             self._is_ending = False
+
+    async def _leave(self, way_out: Ending | Departure) -> bool:
+        """False if the run goes on here after all."""
+        match way_out:
+            case Pause():
+                instead = await self._pause(way_out)
+                return instead is None or (instead is not way_out and await self._leave(instead))
+            case Lost() | HandedOver():
+                await self._depart(way_out)
+                return True
+            case _:
+                return await self._end(way_out)
 
     async def _run_loop(self, deadline: float) -> Ending | Departure:
         try:
             async with asyncio.timeout_at(deadline):
-                return Completed(await self._loop.run(deadline))
+                return _way_out(await self._loop.run(deadline))
         except asyncio.CancelledError:
             assert self._task is not None
             self._task.uncancel()
             return self._stop or Cancelled(now())
         except TimeoutError:
             return Failed(RunTimeout())
-        except ProcessLost:
-            return Lost()
-        except RetinueError as error:
-            return Failed(error)
-        except Exception:
-            _log.exception("run_crashed", run_id=str(self.run.id))
-            return Failed(InternalError())
+        except Exception as error:
+            return self._trouble(error)
+
+    def _trouble(self, error: Exception) -> Ending | Departure:
+        match error:
+            case CancelAsked(requested_at=requested_at):
+                return Cancelled(requested_at)
+            case ProcessLost():
+                return Lost()
+            case RetinueError():
+                return Failed(error)
+        _log.error("run_crashed", run_id=str(self.run.id), exc_info=error)
+        return Failed(InternalError())
+
+    async def _pause(self, pause: Pause) -> Ending | Departure | None:
+        """None if the run waits now. The pause itself if what it was about to wait for has come meanwhile."""
+        self._writer.forget(self._recorder)
+        try:
+            result = await self._pausing.pause(pause, self._metadata())
+        except Exception as error:
+            return self._trouble(error)
+        if result is PauseResult.GOES_ON:
+            return pause
+        _log.info("run_paused", run_id=str(self.run.id), waiting_for=pause.waiting_for.value)
+        return None
 
     async def _depart(self, departure: Departure) -> None:
         self._ledger.abort_open()
@@ -192,8 +166,10 @@ class Runner:
 
     async def _end(self, ending: Ending) -> bool:
         """False if the run goes on, because another message was appended to it."""
-        self._writer.forget(self._recorder)
         self._ledger.abort_open()
+        state = end_state(ending)
+        self._tell_of_open_calls(state)
+        self._writer.forget(self._recorder)
         try:
             result = await self._conclusion.conclude(ending, self._metadata(), self._boundary.taken)
         except Exception:
@@ -204,7 +180,6 @@ class Runner:
             return False
         if result is Result.NOT_OURS:
             self._recorder.leave()
-        state = end_state(ending)
         _log.info(
             "run_ended",
             run_id=str(self.run.id),
@@ -214,8 +189,25 @@ class Runner:
         )
         return True
 
+    def _tell_of_open_calls(self, state: EndState) -> None:
+        for event in close_in_draft(self._draft, self._acting.take_undecided(), state):
+            try:
+                self._recorder.record(event)
+            except RetinueError:
+                return  # the end says it, too
+
     def _metadata(self) -> dict[str, Any]:
         metadata: dict[str, Any] = {"provider": self._context.provider.provider, "model": self._context.model}
         if self._provider.capabilities.is_scripted:
             metadata["scripted"] = True
         return metadata
+
+
+def _way_out(end: LoopEnd) -> Ending | Departure:
+    match end:
+        case Answered(reason=reason):
+            return Completed(reason)
+        case StepsUsedUp():
+            return Failed(StepLimitReached())
+        case Pause():
+            return end

@@ -10,7 +10,7 @@ import msgspec
 from retinue.coordination.base import Signals
 from retinue.db.session import Database, Unit
 from retinue.domain.errors import Conflict, NotFound
-from retinue.domain.events import TERMINAL_EVENTS, TerminalEvent
+from retinue.domain.events import TERMINAL_EVENTS, RunPaused, TerminalEvent
 from retinue.domain.idempotency import IdempotencyKey, IdempotencyRecord
 from retinue.domain.messages import Message
 from retinue.domain.runs import Run, RunStatus
@@ -30,6 +30,7 @@ from retinue.runs.context import RunCreate
 from retinue.runs.dispatcher import Dispatcher
 from retinue.runs.errands import Errands
 from retinue.runs.follow import Follower
+from retinue.runs.sessions import Sessions
 from retinue.runs.supervisor import Supervisor
 from retinue.runs.turnstile import Turnstile
 
@@ -57,6 +58,7 @@ class RunService:
         signals: Signals,
         errands: Errands,
         turnstile: Turnstile,
+        sessions: Sessions,
         idempotency_seconds: float,
     ) -> None:
         self._database = database
@@ -68,6 +70,7 @@ class RunService:
         self._errands = errands
         self._idempotency_seconds = idempotency_seconds
         self._turnstile = turnstile
+        self._sessions = sessions
         self.follow = follower.follow
         self.follow_conversation = follower.follow_conversation
         self.conversation_place = follower.conversation_place
@@ -84,13 +87,16 @@ class RunService:
 
         Raises:
             NotFound: no such conversation.
-            Conflict: `conversation_closed`, or `conversation_busy` while a run writes its answer or waits.
+            Conflict: `conversation_closed`, `session_expired`, or `conversation_busy` while a run writes its answer or
+                waits.
+            RateLimited: the conversation gets too many messages.
             InvalidRequest: `idempotency_key_reused`.
         """
         async with self._turnstile.through(conversation_id), self._database.unit(tenant_id) as unit:
             if key and (earlier := await unit.idempotency.claim(key, keep_seconds=self._idempotency_seconds)):
                 return msgspec.json.decode(earlier.answer or b"null", type=Message)
             conversation = await lock_open_conversation(unit, conversation_id)
+            await self._sessions.check(unit, conversation)
             active = await unit.runs.active(conversation_id)
             if unfinished := [*([active] if active else []), *await unit.runs.queued(conversation_id)]:
                 raise busy(unfinished[0])
@@ -111,8 +117,9 @@ class RunService:
 
         Raises:
             NotFound: no such conversation.
-            Conflict: `conversation_closed`, `conversation_busy`, `queue_full`, `provider_not_configured`,
-                `provider_not_usable`, `employee_deleted` or `employee_busy`.
+            Conflict: `conversation_closed`, `session_expired`, `conversation_busy`, `queue_full`,
+                `provider_not_configured`, `provider_not_usable`, `employee_deleted` or `employee_busy`.
+            RateLimited: the conversation gets too many messages.
             InvalidRequest: `message_exceeds_context`, `idempotency_key_reused`.
             SecretUnreadable: the provider's key cannot be opened.
             Unavailable: `shutting_down` or `too_many_runs`.
@@ -141,17 +148,17 @@ class RunService:
                 self._supervisor.start(admitted.runner)
         return admitted
 
-    async def wait(self, run: Run) -> TerminalEvent:
-        """Wait for a run's end; the caller may go away, the run does not mind.
+    async def wait(self, run: Run) -> TerminalEvent | RunPaused:
+        """Wait for a run's end, or for its next pause; the caller may go away, the run does not mind.
 
         Raises:
             StreamBroken: see `Follower.follow`.
         """
         async with aclosing(self.follow(run.tenant_id, run.id)) as batches:
             async for events in batches:
-                if isinstance(last := events[-1].event, TERMINAL_EVENTS):
+                if isinstance(last := events[-1].event, (*TERMINAL_EVENTS, RunPaused)):
                     return last
-        raise AssertionError("a run's log ends with a terminal event")
+        raise AssertionError("a run's stream ends with a pause or a terminal event")
 
     async def get(self, tenant_id: UUID, run_id: UUID) -> Run:
         """Raises: NotFound."""
@@ -210,6 +217,8 @@ class RunService:
                 self._signals.send(Signal(SignalKind.QUEUE, run.tenant_id, run.conversation_id))
                 if interrupted is not None:
                     self._cancellation.interrupt(interrupted)
+                if interrupted is None:
+                    self.tell(run.tenant_id, run.conversation_id)  # a run that waited for a person may have ended
                 if not self._supervisor.runs_in(run.conversation_id):
                     # What it waits for may have ended meanwhile.
                     self._errands.send(self._dispatcher.start_next(run.tenant_id, run.conversation_id), "start-next")

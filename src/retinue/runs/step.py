@@ -20,12 +20,12 @@ from retinue.domain.model_io import (
 from retinue.domain.policy import RetryPolicy
 from retinue.providers.base import Provider
 from retinue.providers.retry import stream_with_retry
+from retinue.runs.arguments import MAX_REPAIRED_CALLS, parse_arguments
 from retinue.runs.assembler import StepAssembler
 from retinue.runs.draft import Draft
 from retinue.runs.ledger import CallLedger
 from retinue.runs.outcome import Answered, Outcome, RequestedCall, ToolsRequested
 from retinue.runs.recorder import Recorder
-from retinue.runs.tool_calls import MAX_REPAIRED_CALLS, parse_arguments
 
 
 class Step:

@@ -1,5 +1,6 @@
 """Ends of runs that no runner runs: withdrawn from the queue, impossible to start or to resume."""
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -8,11 +9,15 @@ from retinue.domain import events as e
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import Position, now
 from retinue.domain.messages import MessageStatus
-from retinue.domain.runs import Run, RunStatus
+from retinue.domain.runs import ACTIVE_STATUSES, Run, RunStatus
 from retinue.domain.usage import GenerationStats
+from retinue.runs.closing import close_in_draft
 from retinue.runs.draft import Draft
-from retinue.runs.ending import Ending, Withdrawn, end_state, receipt_of, store_end, terminal_event
+from retinue.runs.ending import receipt_of, store_end, terminal_event
+from retinue.runs.endings import Ending, Withdrawn, end_state
+from retinue.runs.lost_calls import settle_calls
 from retinue.runs.recorder import milliseconds
+from retinue.runs.replay import fill, read_log
 
 
 async def end_unrun(
@@ -24,6 +29,7 @@ async def end_unrun(
     before: Sequence[e.RunEvent] = (),
     seq: int = 0,
     earlier: int = 0,
+    from_statuses: tuple[RunStatus, ...] = ACTIVE_STATUSES,
 ) -> bool:
     """End a run under its present attempt; false and nothing written if it is not there to be ended.
 
@@ -37,7 +43,7 @@ async def end_unrun(
         ending, run, draft, stats=GenerationStats(), event_count=count, metadata=await _metadata(unit, run)
     )
     receipt = receipt_of(ending, draft, None)
-    if not await store_end(unit, run, end_state(ending), draft, end, receipt=receipt):
+    if not await store_end(unit, run, end_state(ending), draft, end, receipt=receipt, from_statuses=from_statuses):
         return False
     at = milliseconds(now())
     events = [
@@ -61,6 +67,41 @@ async def withdraw(unit: Unit, run: Run, requested_at: datetime) -> bool:
         return False
     await unit.messages.withdraw(run.user_message_id)
     return True
+
+
+async def end_waiting(unit: Unit, run: Run, ending: Ending, *, before: Sequence[e.RunEvent] = ()) -> bool:
+    """End a run that waits for a person; false and nothing written if it does not wait any more.
+
+    Args:
+        before: events that come before the calls' and the last one.
+    """
+    # The approvals before the run, as everywhere: who decides one locks them in the same order.
+    await unit.approvals.lock(run.id)
+    current = await unit.runs.find(run.id)
+    if current is None or current.status is not RunStatus.WAITING:
+        return False
+    replay = await read_log(unit, current)
+    draft = fill(Draft(max_chars=sys.maxsize), replay.events)
+    await settle_calls(unit, current, draft, replay.events, at=now())
+    closed = await close_left_calls(unit, current, draft, ending)
+    stored = await unit.run_events.last_position(run.id)
+    return await end_unrun(
+        unit,
+        current,
+        ending,
+        draft,
+        before=(*before, *closed),
+        seq=stored.seq,
+        earlier=replay.count - stored.seq,
+        from_statuses=(RunStatus.WAITING,),
+    )
+
+
+async def close_left_calls(unit: Unit, run: Run, draft: Draft, ending: Ending) -> Sequence[e.RunEvent]:
+    """Put the calls that have come to nothing into the draft; `store_end` does the same in the journal."""
+    told = {entry.tool_call_id for entry in draft.tool_log}
+    left = [entry for entry in await unit.tool_calls.list(run.id) if entry.call_id not in told]
+    return close_in_draft(draft, left, end_state(ending))
 
 
 async def _metadata(unit: Unit, run: Run) -> dict[str, object]:

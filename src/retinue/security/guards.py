@@ -7,6 +7,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute, WebSocketRoute
 
+from retinue.domain.audit import acting
 from retinue.security.credentials import KeyDigest, read_credential, refused
 from retinue.security.loopback import require_loopback
 from retinue.security.principal import ANONYMOUS, OPERATOR, Principal
@@ -27,7 +28,7 @@ class AccessGuard:
 
     # A guard that is not a coroutine function would run in a thread.
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        """Put the principal into the scope.
+        """Put the principal into the scope, and into the context for the audit trail.
 
         Raises:
             Unauthenticated: no credential, or a wrong one.
@@ -36,7 +37,9 @@ class AccessGuard:
         """
         if handler.opt.get(PUBLIC) is True:
             return
-        connection.scope["user"] = self._principal(connection.scope["headers"])
+        principal = self._principal(connection.scope["headers"])
+        connection.scope["user"] = principal
+        acting.set(principal.actor(connection.scope["state"].get("request_id")))
 
     def _principal(self, headers: Any) -> Principal:
         if self._operator_key is None:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from retinue.domain.audit import Actor
 from retinue.domain.errors import FieldError, InvalidRequest, NotFound
 
 
@@ -14,6 +15,15 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["operator", "anonymous"]
     tenant_id: UUID | None = None
     """The tenant these credentials belong to; null sees all tenants."""
+
+    @property
+    def name(self) -> str:
+        """As whoever decides or resolves something is named."""
+        return self.actor(None).name
+
+    def actor(self, request_id: str | None) -> Actor:
+        """Who acts, for the audit trail."""
+        return Actor(kind=self.kind, request_id=request_id)
 
     def tenant_for(self, requested: UUID | None) -> UUID:
         """The tenant to act in.

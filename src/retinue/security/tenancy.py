@@ -19,6 +19,13 @@ class Tenancy:
         async with self._database.operator(read_only=True) as unit:
             return await unit.tenant_of_conversation(conversation_id)
 
+    async def of_approval(self, principal: Principal, approval_id: UUID) -> UUID:
+        """Raises: NotFound."""
+        if principal.tenant_id is not None:
+            return principal.tenant_id
+        async with self._database.operator(read_only=True) as unit:
+            return await unit.tenant_of_approval(approval_id)
+
     async def of_employee(self, principal: Principal, employee_id: UUID) -> UUID:
         """Raises: NotFound."""
         if principal.tenant_id is not None:

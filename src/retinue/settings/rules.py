@@ -54,3 +54,7 @@ def _timing(settings: Settings) -> Iterator[str]:
         yield "provider.total_seconds must not be smaller than provider.first_token_seconds"
     if provider.max_turn_bytes < provider.max_line_bytes:
         yield "provider.max_turn_bytes must not be smaller than provider.max_line_bytes"
+    if settings.tools.fetch_seconds > settings.tools.seconds:
+        yield "tools.fetch_seconds must not be larger than tools.seconds"
+    if settings.workspace.enabled and settings.workspace.seconds > settings.tools.seconds:
+        yield "workspace.seconds must not be larger than tools.seconds"

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from retinue.settings import values
 from retinue.settings.sections import (
+    Approvals,
     Coordination,
     Database,
     Egress,
@@ -20,7 +21,10 @@ from retinue.settings.sections import (
     Readiness,
     Retention,
     Runs,
+    Sessions,
     Stream,
+    Tools,
+    Workspace,
 )
 
 
@@ -54,6 +58,10 @@ class Settings(BaseSettings):
     provider: Provider = Provider()
     stream: Stream = Stream()
     runs: Runs = Runs()
+    tools: Tools = Tools()
+    approvals: Approvals = Approvals()
+    sessions: Sessions = Sessions()
+    workspace: Workspace = Workspace()
     retention: Retention = Retention()
     readiness: Readiness = Readiness()
 

@@ -67,6 +67,13 @@ def host_and_port(value: str) -> str:
     return f"{host.lower()}:{int(port)}"
 
 
+def search_path(value: str) -> str:
+    """Directories of programs. Relative ones would be looked up where a command is run, among files of a tenant."""
+    if not value or not all(folder.startswith("/") for folder in value.split(":")):
+        raise ValueError("must name absolute directories, separated by colons")
+    return value
+
+
 def master_keys(value: str) -> str:
     """A comma list of `id:base64 of 32 bytes`, newest first."""
     seen: set[str] = set()

@@ -10,7 +10,7 @@ from hypothesis import given
 from retinue.domain import events as e
 from retinue.domain.events import RecordedEvent, RunEnd
 from retinue.protocols.events import Envelope, EventsProtocol
-from retinue.protocols.messages import MessagesProtocol
+from retinue.protocols.messages import WAITING, MessagesProtocol
 from tests.contract.protocols.frames import PROTOCOLS, Frame, encoded, frames
 from tests.support.runs import snapshot, whole_runs
 
@@ -25,9 +25,12 @@ def told_by_messages(shown: list[Frame]) -> Story:
         "reasoning": "".join(frame.data["delta"] for frame in shown if frame.event == "reasoning_delta"),
         "requested": [_call(frame.data) for frame in shown if frame.event == "tool_call_started"],
         "finished": [_result(frame.data) for frame in shown if frame.event == "tool_call_finished"],
+        "asked": [_asked(frame.data) for frame in shown if frame.event.startswith(_ASKING_FRAMES)],
         "appended": [frame.data["user_message_id"] for frame in shown if frame.event == "message_appended"],
         "snapshots": [_snapshot(frame.data) for frame in shown if frame.event == "snapshot"],
         "status": end["status"],
+        "approval_ids": end["approval_ids"],
+        "tool_call_ids": end["tool_call_ids"],
         "errors": [{key: error[key] for key in ("code", "title", "status", "detail", "retryable")} for error in errors],
         **_end(end),
     }
@@ -41,9 +44,12 @@ def told_by_events(shown: list[Frame]) -> Story:
         "reasoning": "".join(frame.data["delta"] for frame in shown if frame.event == "reasoning.delta"),
         "requested": [_call(frame.data) for frame in shown if frame.event == "tool_call.requested"],
         "finished": [_result(frame.data) for frame in shown if frame.event == "tool_call.finished"],
+        "asked": [_asked(frame.data) for frame in shown if frame.event.startswith(("approval.", "password."))],
         "appended": [frame.data["user_message_id"] for frame in shown if frame.event == "message.appended"],
         "snapshots": [_snapshot(frame.data) for frame in shown if frame.event == "snapshot.taken"],
-        "status": end["type"].removeprefix("run."),
+        "status": WAITING[end["waiting_for"]] if "waiting_for" in end else end["type"].removeprefix("run."),
+        "approval_ids": end.get("approval_ids", []),
+        "tool_call_ids": end.get("tool_call_ids", []),
         "errors": [{key: end[key] for key in fields}] if end["type"] == "run.failed" else [],
         **_end(end),
     }
@@ -54,7 +60,12 @@ def _call(data: dict[str, Any]) -> list[Any]:
 
 
 def _result(data: dict[str, Any]) -> list[Any]:
-    return [*_call(data), *(data[key] for key in ("result", "error", "duration_ms"))]
+    return [*_call(data), *(data[key] for key in ("result", "error", "detail", "duration_ms"))]
+
+
+def _asked(data: dict[str, Any]) -> Story:
+    """All that is said of approvals and passwords; only the event's own names differ."""
+    return {name: value for name, value in data.items() if name not in {"type", "id", "at"}}
 
 
 def _snapshot(data: dict[str, Any]) -> Story:
@@ -65,6 +76,7 @@ def _end(data: dict[str, Any]) -> Story:
     return {name: data[name] for name in RunEnd.__struct_fields__}
 
 
+_ASKING_FRAMES = ("tool_approval_", "tool_password_")
 _ENDING = ("status", "errors", *RunEnd.__struct_fields__)
 TELLERS: dict[str, Callable[[list[Frame]], Story]] = {
     MessagesProtocol.name: told_by_messages,
@@ -124,6 +136,7 @@ def test_messages_begin_end_and_fail_in_one_way(run: list[RecordedEvent]) -> Non
     assert names[-1] == "message_end"
     has_failed = isinstance(run[-1].event, e.RunFailed)
     assert names.count("message_error") == has_failed
+    assert (shown[-1].data["status"] in WAITING.values()) is isinstance(run[-1].event, e.RunPaused)
     if has_failed:
         assert names[-2:] == ["message_error", "message_end"]
     assert [frame.event for frame in shown if frame.id is None] == ["message_error"] * has_failed

@@ -11,6 +11,7 @@ import pytest
 
 from retinue.domain import events as e
 from retinue.domain.errors import InvalidRequest, StreamBroken
+from retinue.domain.runs import WaitingFor
 from retinue.domain.usage import GenerationStats
 from retinue.protocols.base import Protocol
 from retinue.protocols.events import EventsProtocol
@@ -18,7 +19,16 @@ from retinue.protocols.frames import frame
 from retinue.protocols.messages import MessagesProtocol
 from retinue.protocols.registry import ProtocolRegistry
 from tests.contract.protocols.frames import PROTOCOLS, encoded, frames
-from tests.support.runs import FAILURE, every_event, recorded, run_started, snapshot
+from tests.support.runs import (
+    APPROVAL_ID,
+    FAILURE,
+    approval_requested,
+    every_event,
+    paused,
+    recorded,
+    run_started,
+    snapshot,
+)
 
 EXPECTED = Path(__file__).parent / "expected"
 RUN = b"01928f6e-0000-7000-8000-000000000001"
@@ -63,7 +73,7 @@ _NOTHING_KNOWN = (
     b'"token_count":null,"usage":null,"cost":null,"generation_stats":{"min_tokens_per_second":null,'
     b'"avg_tokens_per_second":null,"max_tokens_per_second":null,"time_to_first_token_ms":null},"tool_log":[],'
     b'"event_count":1,"text_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",'
-    b'"metadata":{"scripted":true}'
+    b'"metadata":{"scripted":true},"approval_ids":[],"tool_call_ids":[]'
 )
 _IDS = (
     b'"run_id":"01928f6e-0000-7000-8000-000000000001","conversation_id":"01928f6e-0000-7000-8000-000000000002",'
@@ -73,13 +83,44 @@ _IDS = (
 
 @pytest.mark.parametrize(
     ("kind", "status", "reason"),
-    [(e.RunCompleted, b"completed", b"stop"), (e.RunCancelled, b"cancelled", b"cancelled")],
+    [
+        (e.RunCompleted, b"completed", b"stop"),
+        (e.RunCancelled, b"cancelled", b"cancelled"),
+        (e.RunExpired, b"expired", b"expired"),
+    ],
 )
 def test_an_end_of_which_nothing_is_known(kind: type[e.TerminalEvent], status: bytes, reason: bytes) -> None:
     assert encoded(MessagesProtocol(), recorded([end(kind, reason.decode())])) == (
         b"id: " + RUN + b":1-1\nevent: message_end\n"
         b'data: {"type":"message_end",' + _IDS + b',"status":"' + status + b'","finish_reason":"' + reason + b'",'
         b"" + _NOTHING_KNOWN + b"}\n\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("waiting_for", "status"),
+    [
+        (WaitingFor.APPROVAL, b"waiting_for_approval"),
+        (WaitingFor.PASSWORD, b"waiting_for_password"),
+        (WaitingFor.EFFECT_UNKNOWN, b"effect_unknown"),
+    ],
+)
+def test_a_pause_says_what_it_waits_for(waiting_for: WaitingFor, status: bytes) -> None:
+    [shown] = frames(encoded(MessagesProtocol(), recorded([paused(waiting_for)])))
+    assert (shown.event, shown.id) == ("message_end", f"{RUN.decode()}:1-1")
+    assert b'"status":"%b"' % status in shown.raw
+    is_unknown = waiting_for is WaitingFor.EFFECT_UNKNOWN
+    assert shown.data["approval_ids"] == ([] if is_unknown else [str(APPROVAL_ID)])
+    assert shown.data["tool_call_ids"] == (["call_1"] if is_unknown else [])
+
+
+def test_a_question_to_a_person_shows_what_it_is_about() -> None:
+    assert encoded(MessagesProtocol(), recorded([approval_requested()])) == (
+        b"id: " + RUN + b":1-1\nevent: tool_approval_requested\n"
+        b'data: {"type":"tool_approval_requested","run_id":"' + RUN + b'",'
+        b'"approval_id":"01928f6e-0000-7000-8000-000000000006","tool_call_id":"call_1","tool":"search",'
+        b'"args":{"q":1},"risk_level":"medium","reason":"It changes something.","message":"Allow search(q=1)?",'
+        b'"expires_at":"2026-01-02T03:04:05.678000Z"}\n\n'
     )
 
 

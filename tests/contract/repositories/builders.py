@@ -1,11 +1,12 @@
 """Values with every field set to something that a careless mapping would lose."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from retinue.domain.approvals import Approval, Grant
 from retinue.domain.conversations import Conversation, ConversationStatus
 from retinue.domain.employees import Employee, ModelSettings, Persona
 from retinue.domain.events import RecordedEvent, RunCompleted, TextDelta
@@ -14,11 +15,14 @@ from retinue.domain.messages import Message, MessageStatus, Role, ToolLogEntry
 from retinue.domain.model_io import AssistantTurn, ReasoningBlock, ToolCall, ToolResult, ToolTurn, UserTurn
 from retinue.domain.policy import ChatListen, Permission, TaskListen
 from retinue.domain.runs import CallOutcome, Checkpoint, LedgerEntry, Run, RunStatus
+from retinue.domain.shop import Coupon, Order, OrderStatus
 from retinue.domain.tenants import SecretState, StoredConfig, Tenant, TenantConfig
+from retinue.domain.tools import Effect, JournalEntry, Risk
 from retinue.domain.usage import Cost, GenerationStats, Provenance, Usage
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 LATER = datetime(2026, 3, 1, 13, 0, 0, 1, tzinfo=UTC)
+NEVER = datetime(2999, 1, 1, tzinfo=UTC)
 USAGE = Usage(
     input_tokens=5_000_000_000,
     cached_input_tokens=0,
@@ -169,6 +173,91 @@ def a_checkpoint(run: Run, step: int, **changes: Any) -> Checkpoint:
         ),
     )
     return msgspec.structs.replace(checkpoint, **changes)
+
+
+def a_call(run: Run, position: int, **changes: Any) -> JournalEntry:
+    call = JournalEntry(
+        run_id=run.id,
+        position=position,
+        step=2,
+        call_id=f"c{position}",
+        name="cancel_order",
+        version="1",
+        args={"order_id": "ü", "n": [1, None, 0.5]},
+        effect=Effect.WRITE,
+        risk=Risk.MEDIUM,
+    )
+    return msgspec.structs.replace(call, **changes)
+
+
+def an_approval(run: Run, call_position: int = 1, **changes: Any) -> Approval:
+    """Pending, and nobody will miss its time."""
+    approval = Approval(
+        id=new_id(),
+        tenant_id=run.tenant_id,
+        run_id=run.id,
+        conversation_id=run.conversation_id,
+        employee_id=run.employee_id,
+        call_position=call_position,
+        tool_call_id=f"c{call_position}",
+        tool="cancel_order",
+        tool_version="1",
+        args={"order_id": "ü", "n": [1, None, 0.5]},
+        digest="ab" * 32,
+        risk=Risk.MEDIUM,
+        scope="/srv",
+        reason="It cancels an order.",
+        message="May Ada cancel an order?",
+        requested_at=NOON,
+        expires_at=NEVER,
+        paused_attempt=1,
+        paused_seq=7,
+    )
+    return msgspec.structs.replace(approval, **changes)
+
+
+def a_grant(approval: Approval, **changes: Any) -> Grant:
+    grant = Grant(
+        id=new_id(),
+        tenant_id=approval.tenant_id,
+        conversation_id=approval.conversation_id,
+        approval_id=approval.id,
+        tool=approval.tool,
+        tool_version=approval.tool_version,
+        risk=approval.risk,
+        scope=approval.scope,
+        granted_by="operator",
+        created_at=NOON,
+    )
+    return msgspec.structs.replace(grant, **changes)
+
+
+def an_order(tenant: Tenant, **changes: Any) -> Order:
+    order = Order(
+        id="1042",
+        tenant_id=tenant.id,
+        customer="Zoë",
+        item="Lamp",
+        status=OrderStatus.SHIPPED,
+        total_cents=5_000_000_000,
+        currency="EUR",
+        discount_percent=5,
+        carrier="DHL",
+        tracking_number="00340",
+        expected_at=LATER,
+        created_at=NOON,
+        updated_at=NOON,
+    )
+    return msgspec.structs.replace(order, **changes)
+
+
+def a_coupon(tenant: Tenant, **changes: Any) -> Coupon:
+    coupon = Coupon(code="SAVE10-0000ABCD", tenant_id=tenant.id, discount_percent=10, expires_at=LATER, created_at=NOON)
+    return msgspec.structs.replace(coupon, **changes)
+
+
+def seconds_ago(seconds: float) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=seconds)
 
 
 def an_end(run: Run, seq: int, attempt: int = 1) -> RecordedEvent:

@@ -15,11 +15,13 @@ from retinue.domain.tenants import Tenant
 from tests.contract.repositories.builders import (
     LATER,
     NOON,
-    TOOL_LOG,
+    a_call,
     a_checkpoint,
     a_conversation,
+    a_grant,
     a_message,
     a_run,
+    an_approval,
     an_employee,
     an_entry,
     deltas,
@@ -121,14 +123,20 @@ async def test_the_list_is_filtered_newest_first_and_goes_on(
         assert await unit.conversations.list(limit=9, external_id="x1") == [made[1]]
 
 
-async def test_deleting_a_conversation_keeps_only_the_ledger(database: Database, conversation: Conversation) -> None:
+async def test_deleting_a_conversation_keeps_only_the_ledger_and_the_audit_trail(
+    database: Database, conversation: Conversation
+) -> None:
     run, message = a_run(conversation), a_message(conversation, 1)
+    approval = an_approval(run)
     async with database.unit(conversation.tenant_id) as unit:
         await unit.messages.add(message)
         await unit.runs.add(run, owner="me", lease_seconds=30)
         assert await unit.run_events.add(run.id, 1, deltas(run.id, 1, 1, 3))
         await unit.checkpoints.add(a_checkpoint(run, 1), 1)
-        await unit.tool_calls.add_all(run, TOOL_LOG, at=NOON)
+        await unit.tool_calls.add(run.id, [a_call(run, 1)])
+        await unit.approvals.add(approval)
+        await unit.grants.add(a_grant(approval))
+        await unit.audit.record("conversation.created", object_type="conversation", object_id=str(conversation.id))
         await unit.ledger.open(an_entry(run))
     async with database.unit(conversation.tenant_id) as unit:
         await unit.conversations.delete(conversation.id)
@@ -139,7 +147,10 @@ async def test_deleting_a_conversation_keeps_only_the_ledger(database: Database,
         assert await unit.run_events.read(run.id) == []
         assert await unit.checkpoints.list(run.id) == []
         assert await unit.tool_calls.list(run.id) == []
+        assert await unit.approvals.find(approval.id) is None
+        assert await unit.grants.list(conversation.id) == []
         assert len(await unit.ledger.list(run.id)) == 1
+        assert len(await unit.audit.list(limit=9)) == 1
 
 
 async def test_deleting_twice_is_not_found(database: Database, conversation: Conversation) -> None:

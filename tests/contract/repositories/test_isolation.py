@@ -9,26 +9,34 @@ import pytest
 
 from retinue.db.repositories.base import TenantRepository
 from retinue.db.session import Database, Unit
+from retinue.domain.approvals import Approval, ApprovalStatus, Decision
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.errors import InternalError, NotFound
 from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import new_id
 from retinue.domain.messages import Message, MessageStatus
-from retinue.domain.runs import CallOutcome, LedgerEntry, Run, RunStatus
+from retinue.domain.runs import CallOutcome, LedgerEntry, Run, RunStatus, WaitingFor
 from retinue.domain.tenants import Tenant
+from retinue.domain.tools import CallStatus
 from tests.contract.repositories.builders import (
     LATER,
+    NEVER,
     NOON,
-    TOOL_LOG,
+    a_call,
     a_checkpoint,
     a_config,
+    a_conversation,
+    a_coupon,
+    a_grant,
     a_message,
     a_run,
     an_answer,
+    an_approval,
     an_employee,
     an_end,
     an_entry,
+    an_order,
     deltas,
 )
 
@@ -42,7 +50,10 @@ class Property(msgspec.Struct, frozen=True):
     run: Run
     entry: LedgerEntry
     queued: Run
+    waiting: Run
     appended: Message
+    approval: Approval
+    allowed: Approval
 
 
 KEY = IdempotencyKey(route="POST /x", key="k", digest="d")
@@ -53,7 +64,12 @@ async def theirs(database: Database, employee: Employee, conversation: Conversat
     answer, run = msgspec.structs.replace(an_answer(conversation, 1), content="Hi"), a_run(conversation)
     queued = a_run(conversation, status=RunStatus.QUEUED)
     appended = a_message(conversation, 2, run_id=run.id, status=MessageStatus.PENDING)
-    owned = Property(employee, conversation, answer, run, an_entry(run), queued, appended)
+    elsewhere = a_conversation(employee, external_id=None)
+    waiting = a_run(elsewhere)
+    approval = an_approval(run)
+    allowed = an_approval(run, 2, status=ApprovalStatus.GRANTED, password_expires_at=NEVER)
+    owned = Property(employee, conversation, answer, run, an_entry(run), queued, waiting, appended, approval, allowed)
+    tenant = _tenant(owned)
     async with database.unit(conversation.tenant_id) as unit:
         await unit.config.put(_config(owned))
         await unit.messages.add(answer, appended)
@@ -63,8 +79,19 @@ async def theirs(database: Database, employee: Employee, conversation: Conversat
         await unit.checkpoints.add(a_checkpoint(run, 1), 1)
         await unit.idempotency.claim(KEY, keep_seconds=60)
         await unit.idempotency.keep(KEY, run_id=run.id)
-        await unit.tool_calls.add_all(run, TOOL_LOG, at=NOON)
+        await unit.conversations.add(elsewhere)
+        await unit.runs.add(waiting, owner="me", lease_seconds=30)
+        await unit.runs.pause(waiting.id, 1, waiting_for=WaitingFor.APPROVAL)
+        await unit.tool_calls.add(run.id, [a_call(run, 1)])
+        await unit.approvals.add(approval)
+        await unit.approvals.add(allowed)
+        await unit.approvals.add(an_approval(waiting, expires_at=NOON))
+        await unit.grants.add(a_grant(approval))
+        await unit.shop.put_orders([an_order(tenant)])
+        await unit.shop.add_coupon(a_coupon(tenant))
+        await unit.shop.keep_action("k", {"status": "applied"})
         await unit.ledger.open(owned.entry)
+        await unit.audit.record("order.cancelled", object_type="order", object_id="1042")
     return owned
 
 
@@ -94,6 +121,18 @@ READS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "checkpoints.last": lambda unit, their: unit.checkpoints.last(their.run.id),
     "checkpoints.list": lambda unit, their: unit.checkpoints.list(their.run.id),
     "tool_calls.list": lambda unit, their: unit.tool_calls.list(their.run.id),
+    "tool_calls.count": lambda unit, their: unit.tool_calls.count(their.run.id),
+    "approvals.find": lambda unit, their: unit.approvals.find(their.approval.id),
+    "approvals.list_pending": lambda unit, _: unit.approvals.list_pending(limit=9),
+    "approvals.of_run": lambda unit, their: unit.approvals.of_run(their.run.id),
+    "grants.list": lambda unit, their: unit.grants.list(their.conversation.id),
+    "shop.order": lambda unit, _: unit.shop.order("1042"),
+    "shop.orders": lambda unit, _: unit.shop.orders(9),
+    "shop.coupons": lambda unit, _: unit.shop.coupons(9),
+    "shop.action": lambda unit, _: unit.shop.action("k"),
+    "audit.list": lambda unit, _: unit.audit.list(limit=9),
+    "audit.verify": lambda unit, _: _entries(unit),
+    "messages.count_recent": lambda unit, their: _recent(unit, their),
     "ledger.list": lambda unit, their: unit.ledger.list(their.run.id),
 }
 
@@ -119,13 +158,25 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
         metadata={},
         at=LATER,
     ),
+    "messages.pause": lambda unit, their: unit.messages.pause(
+        their.answer.id,
+        content="stolen",
+        reasoning=None,
+        tool_log=(),
+        usage=None,
+        cost=None,
+        metadata={},
+        at=LATER,
+    ),
     "messages.change_status": lambda unit, their: unit.messages.change_status(
         their.appended.id, to=MessageStatus.COMPLETED, from_=MessageStatus.PENDING
     ),
     "messages.take": lambda unit, their: unit.messages.take(their.appended.id, their.answer.id),
     "messages.withdraw": lambda unit, their: unit.messages.withdraw(their.appended.id),
     "runs.claim": lambda unit, their: unit.runs.claim(their.run.id, 1, owner="thief", lease_seconds=30),
-    "runs.change_status": lambda unit, their: unit.runs.change_status(their.run.id, 1, status=RunStatus.WAITING),
+    "runs.pause": lambda unit, their: unit.runs.pause(their.run.id, 1, waiting_for=WaitingFor.APPROVAL),
+    "runs.wake": lambda unit, their: unit.runs.wake(their.waiting.id, 1),
+    "runs.resume": lambda unit, their: unit.runs.resume(their.waiting.id, 1, owner="thief", lease_seconds=30),
     "runs.start": lambda unit, their: unit.runs.start(their.queued.id, owner="thief", lease_seconds=30, ordinal=9),
     "runs.release": lambda unit, their: unit.runs.release(their.run.id, 1),
     "runs.request_cancel": lambda unit, their: unit.runs.request_cancel(their.run.id),
@@ -150,6 +201,36 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "idempotency.forget": lambda unit, _: unit.idempotency.forget(KEY),
     "idempotency.keep": lambda unit, _: unit.idempotency.keep(KEY, answer=b"stolen"),
     "idempotency.claim": lambda unit, _: unit.idempotency.claim(KEY, keep_seconds=60),
+    "conversations.session_has_expired": lambda unit, their: unit.conversations.session_has_expired(
+        their.conversation.id, 0
+    ),
+    "conversations.reopen": lambda unit, their: unit.conversations.reopen(their.conversation.id),
+    "tool_calls.change": lambda unit, their: unit.tool_calls.change(
+        their.run.id, 1, to=CallStatus.EXECUTING, from_=(CallStatus.PROPOSED,)
+    ),
+    "tool_calls.close_open": lambda unit, their: unit.tool_calls.close_open(
+        their.run.id, status=CallStatus.FAILED, error="stolen"
+    ),
+    "approvals.get_for_update": lambda unit, their: unit.approvals.get_for_update(their.approval.id),
+    "approvals.decide": lambda unit, their: unit.approvals.decide(
+        their.approval.id,
+        status=ApprovalStatus.GRANTED,
+        decision=Decision.ALLOW_ONCE,
+        decided_by="thief",
+        comment=None,
+    ),
+    "approvals.expire": lambda unit, their: unit.approvals.expire(their.waiting.id),
+    "approvals.supersede": lambda unit, their: unit.approvals.supersede(their.run.id),
+    "approvals.supersede_one": lambda unit, their: unit.approvals.supersede_one(their.approval.id),
+    "approvals.move_pause": lambda unit, their: unit.approvals.move_pause(their.run.id, attempt=9, seq=9),
+    "approvals.await_password": lambda unit, their: unit.approvals.await_password(
+        their.allowed.id, expires_at=LATER, tries=9
+    ),
+    "approvals.end_password": lambda unit, their: unit.approvals.end_password(their.allowed.id),
+    "shop.order_for_update": lambda unit, _: unit.shop.order_for_update("1042"),
+    "shop.update_order": lambda unit, their: unit.shop.update_order(
+        an_order(_tenant(their), tenant_id=unit.tenant_id, customer="thief")
+    ),
     "ledger.close": lambda unit, their: unit.ledger.close(
         their.entry.id, outcome=CallOutcome.FAILED, usage=None, cost=None, error_code=None, at=LATER
     ),
@@ -186,7 +267,9 @@ async def test_writes_change_nothing(database: Database, theirs: Property, neigh
 HANGINGS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "message": lambda unit, their: unit.messages.add(a_message(_taken(unit, their), 7)),
     "run": lambda unit, their: unit.runs.add(a_run(_taken(unit, their)), owner="me", lease_seconds=30),
-    "tool call": lambda unit, their: unit.tool_calls.add_all(their.run, TOOL_LOG, at=NOON),
+    "tool call": lambda unit, their: unit.tool_calls.add(their.run.id, [a_call(their.run, 9)]),
+    "approval": lambda unit, their: unit.approvals.add(an_approval(their.run, tenant_id=unit.tenant_id)),
+    "grant": lambda unit, their: unit.grants.add(a_grant(their.approval, id=new_id(), tenant_id=unit.tenant_id)),
     "conversation": lambda unit, their: unit.conversations.add(
         msgspec.structs.replace(_taken(unit, their), id=new_id())
     ),
@@ -213,12 +296,17 @@ async def test_a_row_that_says_it_is_anothers_is_refused(database: Database, ten
 
 
 async def test_every_method_of_a_unit_is_in_this_suite() -> None:
-    """Adding rows is above; the rest of a repository's methods read or write, and are in one of the tables."""
+    """Adding rows is above, or in the suite of the chain or the shop; the rest of a repository's methods read or write,
+    and are in one of the tables.
+    """
     repositories = {name for name, kind in vars(Unit).items() if hasattr(kind, "func")}
     known = {*READS, *WRITES}
     elsewhere = {
         "add",
-        "add_all",
+        "record",
+        "put_orders",
+        "add_coupon",
+        "keep_action",
         "put",
         "open",
         "get",
@@ -252,5 +340,18 @@ def _taken(unit: Unit, their: Property) -> Conversation:
     return msgspec.structs.replace(their.conversation, tenant_id=unit.tenant_id)
 
 
+async def _entries(unit: Unit) -> int:
+    return (await unit.audit.verify()).entries
+
+
+async def _recent(unit: Unit, their: Property) -> int:
+    since_ever = 1e9
+    return (await unit.messages.count_recent(their.conversation.id, since_ever))[0]
+
+
 def _config(owned: Property) -> Any:
-    return a_config(Tenant(id=owned.employee.tenant_id, name="", slug="", created_at=NOON, updated_at=NOON))
+    return a_config(_tenant(owned))
+
+
+def _tenant(owned: Property) -> Tenant:
+    return Tenant(id=owned.employee.tenant_id, name="", slug="", created_at=NOON, updated_at=NOON)

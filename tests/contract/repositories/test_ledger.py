@@ -1,4 +1,4 @@
-"""The usage ledger and the tool log."""
+"""The usage ledger."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import pytest
 
 from retinue.db.session import Database
 from retinue.domain.conversations import Conversation
-from retinue.domain.errors import NotFound, StorageFailed
+from retinue.domain.errors import StorageFailed
 from retinue.domain.ids import new_id
 from retinue.domain.runs import CallOutcome, Run
 from retinue.domain.usage import Usage
-from tests.contract.repositories.builders import COST, LATER, NOON, TOOL_LOG, USAGE, a_run, an_entry
+from tests.contract.repositories.builders import COST, LATER, NOON, USAGE, a_run, an_entry
 
 CLOSING: dict[str, Any] = {"outcome": CallOutcome.COMPLETED, "usage": USAGE, "cost": COST, "error_code": None}
 
@@ -71,17 +71,3 @@ async def test_what_a_lost_process_left_open_is_closed(database: Database, run: 
         (CallOutcome.COMPLETED, None),
         (CallOutcome.ABORTED, "process_lost"),
     ]
-
-
-async def test_tool_calls_keep_their_order(database: Database, run: Run) -> None:
-    async with database.unit(run.tenant_id) as unit:
-        await unit.tool_calls.add_all(run, TOOL_LOG[:1], at=NOON, step=1)
-        await unit.tool_calls.add_all(run, TOOL_LOG, at=LATER, step=2)
-        await unit.tool_calls.add_all(run, (), at=LATER)
-        assert await unit.tool_calls.list(run.id) == [TOOL_LOG[0], *TOOL_LOG]
-
-
-async def test_no_tool_call_without_its_run(database: Database, run: Run) -> None:
-    with pytest.raises(NotFound):
-        async with database.unit(run.tenant_id) as unit:
-            await unit.tool_calls.add_all(msgspec.structs.replace(run, id=new_id()), TOOL_LOG, at=NOON)

@@ -9,20 +9,28 @@ from retinue.domain.errors import NotFound
 from retinue.domain.ids import new_id
 from retinue.domain.runs import RunStatus
 from retinue.domain.tenants import Tenant
-from tests.contract.repositories.builders import a_run
+from tests.contract.repositories.builders import a_run, an_approval
 
 
 async def test_objects_lead_to_their_tenant(
     database: Database, tenant: Tenant, neighbour: Tenant, employee: Employee, conversation: Conversation
 ) -> None:
     run = a_run(conversation)
+    approval = an_approval(run)
     async with database.unit(tenant.id) as unit:
         await unit.runs.add(run, owner="me", lease_seconds=30)
+        await unit.approvals.add(approval)
     async with database.operator(read_only=True) as operator:
         assert await operator.tenant_of_employee(employee.id) == tenant.id
         assert await operator.tenant_of_conversation(conversation.id) == tenant.id
         assert await operator.tenant_of_run(run.id) == tenant.id
-        for locate in (operator.tenant_of_employee, operator.tenant_of_conversation, operator.tenant_of_run):
+        assert await operator.tenant_of_approval(approval.id) == tenant.id
+        for locate in (
+            operator.tenant_of_employee,
+            operator.tenant_of_conversation,
+            operator.tenant_of_run,
+            operator.tenant_of_approval,
+        ):
             with pytest.raises(NotFound):
                 await locate(new_id())
 

@@ -7,7 +7,7 @@ from retinue.db.session import Database
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.ids import new_id
-from retinue.domain.runs import Run, RunStatus
+from retinue.domain.runs import Run, WaitingFor
 from tests.contract.repositories.builders import LATER, a_conversation, a_run
 from tests.contract.repositories.conftest import Add
 from tests.contract.repositories.test_runs import END
@@ -53,7 +53,7 @@ async def test_only_an_expired_lease_can_be_claimed_and_only_once(database: Data
 
 async def test_a_run_that_waits_for_somebody_is_not_lost(database: Database, lost: Run) -> None:
     async with database.unit(lost.tenant_id) as unit:
-        await unit.runs.change_status(lost.id, 1, status=RunStatus.WAITING)
+        await unit.runs.pause(lost.id, 1, waiting_for=WaitingFor.APPROVAL)
         assert await unit.runs.claim(lost.id, 1, owner="you", lease_seconds=30) is None
     async with database.operator(read_only=True) as operator:
         assert await operator.active_runs_with_expired_lease(10) == []

@@ -10,7 +10,7 @@ from retinue.db.session import Database
 from retinue.domain.conversations import Conversation
 from retinue.domain.errors import Conflict, NotFound
 from retinue.domain.ids import new_id
-from retinue.domain.runs import STARTED_STATUSES, CancelReceipt, Run, RunOptions, RunStatus
+from retinue.domain.runs import STARTED_STATUSES, CancelReceipt, Run, RunOptions, RunStatus, WaitingFor
 from retinue.domain.usage import Provenance
 from tests.contract.repositories.builders import COST, LATER, NOON, STATS, USAGE, a_run
 from tests.contract.repositories.conftest import Add
@@ -46,6 +46,8 @@ async def test_a_run_comes_back_as_it_went_in(database: Database, conversation: 
         appended=2,
         cancel_requested_at=NOON,
         receipt=RECEIPT,
+        waiting_for=WaitingFor.PASSWORD,
+        pauses=3,
         started_at=NOON,
         finished_at=LATER,
         pruned_at=LATER,
@@ -106,15 +108,9 @@ async def test_a_run_ends_once_and_frees_its_conversation(
 async def test_an_old_attempt_changes_nothing(database: Database, run: Run) -> None:
     async with database.unit(run.tenant_id) as unit:
         assert not await unit.runs.finish(run.id, 2, **END, at=LATER)
-        assert not await unit.runs.change_status(run.id, 0, status=RunStatus.WAITING)
+        assert not await unit.runs.pause(run.id, 0, waiting_for=WaitingFor.APPROVAL)
         assert not await unit.runs.release(run.id, 2)
         assert await unit.runs.get(run.id) == run
-
-
-async def test_a_run_moves_between_active_states(database: Database, run: Run) -> None:
-    async with database.unit(run.tenant_id) as unit:
-        assert await unit.runs.change_status(run.id, 1, status=RunStatus.WAITING)
-        assert (await unit.runs.get(run.id)).status is RunStatus.WAITING
 
 
 async def test_the_list_is_oldest_first_filtered_and_goes_on(

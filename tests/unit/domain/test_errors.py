@@ -11,13 +11,16 @@ from retinue.domain.errors import (
     FieldError,
     InvalidRequest,
     NotFound,
+    PasswordRefused,
     ProviderError,
     ProviderRateLimited,
     RequestError,
     RetinueError,
     RunError,
+    ToolError,
     Unavailable,
 )
+from retinue.domain.tools import ToolErrorKind
 
 BRANCHES = (RetinueError, RequestError, ProviderError, RunError)
 """Never raised themselves."""
@@ -47,6 +50,10 @@ def drawing(kind: type[RetinueError], prefix: str = "") -> Iterator[str]:
 def _words(kind: type[RetinueError]) -> str:
     if kind in BRANCHES:
         return ""
+    if kind is ToolError:
+        return f"{kind.code}, told to the model"
+    if issubclass(kind, ToolError):
+        return kind.code
     return "as the run failed" if kind is FailedAnswer else f"{kind.status} {kind.code}"
 
 
@@ -80,7 +87,7 @@ def test_titles_are_unique() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if issubclass(kind, RequestError)])
 def test_only_requests_that_may_succeed_later_are_worth_repeating(kind: type[RetinueError]) -> None:
-    assert kind.retryable is (kind.status in {408, 503})
+    assert kind.retryable is (kind.status in {408, 429, 503})
 
 
 def test_a_case_may_have_its_own_code_detail_fields_and_headers() -> None:
@@ -99,6 +106,17 @@ def test_a_case_may_have_its_own_code_detail_fields_and_headers() -> None:
 def test_a_provider_may_ask_for_a_pause() -> None:
     assert ProviderRateLimited(retry_after=2.5).retry_after == 2.5
     assert ProviderRateLimited().retry_after is None
+
+
+def test_a_tool_that_fails_says_what_it_knows_of_its_effect() -> None:
+    error = ToolError("Busy.", kind=ToolErrorKind.TRANSIENT, code="shop_busy", took_effect=False)
+    assert (error.detail, error.kind, error.problem_code, error.took_effect) == ("Busy.", "transient", "shop_busy", False)
+    assert (ToolError().kind, ToolError().took_effect) == (ToolErrorKind.UNKNOWN, None), "nobody knows unless it is said"
+
+
+def test_a_wrong_password_has_done_nothing() -> None:
+    error = PasswordRefused()
+    assert (error.kind, error.took_effect, error.detail) == (ToolErrorKind.AUTH, False, "The password is wrong")
 
 
 def test_a_failed_answer_repeats_what_the_run_said() -> None:

@@ -46,8 +46,10 @@ def test_events_are_values() -> None:
     assert [kind for kind in MEMBERS if not kind.__struct_config__.frozen] == []
 
 
-def test_terminal_events_are_those_that_carry_an_end() -> None:
-    assert set(TERMINAL_EVENTS) == set(get_args(TerminalEvent)) == {k for k in MEMBERS if issubclass(k, RunEnd)}
+def test_terminal_events_are_those_that_carry_an_end_and_are_no_pause() -> None:
+    ends = {kind for kind in MEMBERS if issubclass(kind, RunEnd)}
+    assert set(TERMINAL_EVENTS) == set(get_args(TerminalEvent)) == ends - {e.RunPaused}
+    assert e.RunPaused in ends
 
 
 def test_the_examples_cover_the_union() -> None:
@@ -58,7 +60,9 @@ def test_the_examples_cover_the_union() -> None:
 def test_a_recorded_event_knows_its_id_and_whether_it_is_the_last(event: RunEvent) -> None:
     recorded = RecordedEvent(RUN_ID, Position(2, 5), AT, event)
     assert recorded.id == event_id(RUN_ID, Position(2, 5))
-    assert recorded.is_terminal is tag_of(type(event)).startswith(("run.completed", "run.failed", "run.cancelled"))
+    tag = tag_of(type(event))
+    assert recorded.is_terminal is (tag in {"run.completed", "run.failed", "run.cancelled", "run.expired"})
+    assert recorded.is_pause is (tag == "run.paused")
 
 
 @given(any_event())

@@ -12,17 +12,8 @@ from retinue.domain.model_io import FinishReason
 from retinue.domain.runs import CancelReceipt, Run, RunStatus
 from retinue.domain.usage import Cost, Provenance, Usage
 from retinue.runs.draft import Draft, text_digest
-from retinue.runs.ending import (
-    Cancelled,
-    Completed,
-    Ending,
-    EndState,
-    Failed,
-    Withdrawn,
-    end_state,
-    receipt_of,
-    terminal_event,
-)
+from retinue.runs.ending import receipt_of, terminal_event
+from retinue.runs.endings import Cancelled, Completed, Ending, EndState, Failed, Withdrawn, end_state
 from tests.support.runs import ANSWER_ID, AT, CONVERSATION_ID, STATS
 
 RUN = Run(

@@ -41,6 +41,16 @@ class Dialect(ABC):
         """The database's present time and some seconds more."""
 
     @abstractmethod
+    def search_clock_after(self, seconds: float) -> sa.ColumnElement[datetime]:
+        """The same as it was when the statement began, so that an index can be searched for it. Who has to compare
+        after waiting for a lock needs the other.
+        """
+
+    @abstractmethod
+    def utf8(self, column: Any) -> sa.ColumnElement[bytes]:
+        """The bytes of a column of text, also of text that is damaged and could not be read."""
+
+    @abstractmethod
     def insert(self, table: type[Base]) -> Insert:
         """An insert that can be told what to do about a row that is already there."""
 

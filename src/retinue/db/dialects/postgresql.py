@@ -81,6 +81,13 @@ class PostgreSQL(Dialect):
         moment = sa.func.clock_timestamp() + sa.literal(timedelta(seconds=seconds), sa.Interval())
         return sa.type_coerce(moment, Instant())
 
+    def search_clock_after(self, seconds: float) -> sa.ColumnElement[datetime]:
+        moment = sa.func.statement_timestamp() + sa.literal(timedelta(seconds=seconds), sa.Interval())
+        return sa.type_coerce(moment, Instant())
+
+    def utf8(self, column: Any) -> sa.ColumnElement[bytes]:
+        return sa.func.convert_to(column, sa.literal_column("'UTF8'"), type_=sa.LargeBinary())
+
     def insert(self, table: type[Base]) -> Insert:
         return insert(Base.metadata.tables[table.__tablename__])
 

@@ -90,6 +90,12 @@ class SQLite(Dialect):
         moment = sa.func.strftime("%Y-%m-%d %H:%M:%f", "now", f"{seconds:+.3f} seconds")
         return sa.type_coerce(moment.op("||")("000"), Instant())
 
+    def search_clock_after(self, seconds: float) -> sa.ColumnElement[datetime]:
+        return self.clock_after(seconds)  # SQLite's `now` is the same in all of a statement
+
+    def utf8(self, column: Any) -> sa.ColumnElement[bytes]:
+        return sa.cast(column, sa.LargeBinary())
+
     def insert(self, table: type[Base]) -> Insert:
         return insert(Base.metadata.tables[table.__tablename__])
 

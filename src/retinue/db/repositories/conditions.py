@@ -1,14 +1,37 @@
-"""Conditions that several repositories share."""
+"""Conditions that several repositories share, spelled as the partial indexes spell them: SQLite uses such an index for
+the same words only.
+"""
 
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
 from retinue.db import tables as t
-from retinue.domain.runs import STARTED_STATUSES
+from retinue.domain.approvals import ApprovalStatus
+from retinue.domain.messages import Role
+from retinue.domain.runs import STARTED_STATUSES, RunStatus
 
 
 def has_started(run: type[t.Run] = t.Run) -> sa.ColumnElement[bool]:
-    """Started and not over. Spelled as the partial indexes spell it: SQLite uses them for the same words only."""
+    """Started and not over."""
     words: list[Any] = [sa.literal_column(f"'{status}'") for status in STARTED_STATUSES]
     return run.status.in_(words)
+
+
+def is_queued(run: type[t.Run] = t.Run) -> sa.ColumnElement[bool]:
+    return _is(run.status, RunStatus.QUEUED)
+
+
+def is_pending(approval: type[t.Approval] = t.Approval) -> sa.ColumnElement[bool]:
+    """Nobody has decided about it yet."""
+    return _is(approval.status, ApprovalStatus.PENDING)
+
+
+def is_from_user(message: type[t.Message] = t.Message) -> sa.ColumnElement[bool]:
+    return _is(message.role, Role.USER)
+
+
+def _is(column: Any, word: StrEnum) -> sa.ColumnElement[bool]:
+    condition: sa.ColumnElement[bool] = column == sa.literal_column(f"'{word}'")
+    return condition

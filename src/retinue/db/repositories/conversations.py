@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.repositories.base import TenantRepository, found
+from retinue.db.repositories.conditions import has_started, is_queued
 from retinue.domain.conversations import Conversation, ConversationStatus
 from retinue.domain.ids import now
 
@@ -71,7 +72,8 @@ class ConversationRepository(TenantRepository):
         return [_conversation(row) for row in await self._executor.rows(statement)]
 
     async def update(self, conversation: Conversation) -> None:
-        """Write title, external id, status and `updated_at`; the rest belongs to `advance` or never changes.
+        """Write title, external id, status, session TTL and `updated_at`; the rest belongs to `advance` and `reopen` or
+        never changes.
 
         Raises:
             Conflict: code `external_id_taken`.
@@ -83,13 +85,15 @@ class ConversationRepository(TenantRepository):
                 title=conversation.title,
                 external_id=conversation.external_id,
                 status=conversation.status,
+                session_ttl_seconds=conversation.session_ttl_seconds,
                 updated_at=conversation.updated_at,
             )
         )
         found(changed or None, "conversation")
 
     async def delete(self, conversation_id: UUID) -> None:
-        """Remove it with its messages, runs, run events and tool calls. The ledger stays.
+        """Remove it with its messages, runs, run events, tool calls, approvals and grants. The ledger and the audit
+        trail stay.
 
         Raises:
             NotFound: it is not there, or not any more.
@@ -113,6 +117,53 @@ class ConversationRepository(TenantRepository):
         )
         last: int = found(await self._executor.scalar(statement), "conversation")
         return last - count + 1
+
+    async def session_has_expired(self, conversation_id: UUID, default_ttl_seconds: float) -> bool:
+        """Whether the conversation has to be reopened: for longer than its TTL, by the database's clock, nobody wrote,
+        no run ended and it was not reopened. Never before its first message, nor while a run is active.
+
+        Raises:
+            NotFound.
+        """
+        conversation = t.Conversation
+        columns = (
+            conversation.session_ttl_seconds,
+            conversation.last_message_at,
+            conversation.reopened_at,
+            self._last_end(conversation_id).label("ended_at"),
+            self._is_busy(conversation_id).label("is_busy"),
+            self._dialect.clock().label("now"),
+        )
+        statement = self._select(conversation, *columns).where(conversation.id == conversation_id)
+        row = found(await self._executor.row(statement), "conversation")
+        if row.last_message_at is None or row.is_busy:
+            return False
+        moments = (row.last_message_at, row.reopened_at, row.ended_at)
+        last: datetime = max(moment for moment in moments if moment is not None)
+        ttl = default_ttl_seconds if row.session_ttl_seconds is None else row.session_ttl_seconds
+        return bool((row.now - last).total_seconds() > ttl)
+
+    async def reopen(self, conversation_id: UUID) -> None:
+        """Make it active, and let its session begin anew.
+
+        Raises:
+            NotFound.
+        """
+        statement = self._update(t.Conversation).where(t.Conversation.id == conversation_id)
+        values = {"status": ConversationStatus.ACTIVE, "reopened_at": self._dialect.clock()}
+        found(await self._executor.change(statement.values(values)) or None, "conversation")
+
+    def _last_end(self, conversation_id: UUID) -> sa.ScalarSelect[Any]:
+        """When the run ended that started last; the others of its conversation had ended before."""
+        statement = self._select(t.Run, t.Run.finished_at).where(
+            t.Run.conversation_id == conversation_id, t.Run.ordinal.is_not(None)
+        )
+        return statement.order_by(t.Run.ordinal.desc()).limit(1).scalar_subquery()
+
+    def _is_busy(self, conversation_id: UUID) -> sa.ColumnElement[bool]:
+        run = self._select(t.Run, t.Run.id).where(t.Run.conversation_id == conversation_id)
+        # Apart, because each of the two has an index.
+        return run.where(has_started()).exists() | run.where(is_queued()).exists()
 
     async def _one(self, condition: sa.ColumnElement[bool]) -> Conversation | None:
         row = await self._executor.row(self._select(t.Conversation).where(condition))

@@ -9,7 +9,7 @@ from sqlalchemy.orm import aliased
 
 from retinue.db import tables as t
 from retinue.db.executor import Executor
-from retinue.db.repositories.conditions import has_started
+from retinue.db.repositories.conditions import has_started, is_pending
 from retinue.domain.runs import ACTIVE_STATUSES, CallOutcome, RunStatus
 
 
@@ -54,6 +54,19 @@ class Housekeeping:
             .where(t.Run.status == RunStatus.RUNNING, t.Run.lease_expires_at <= self._executor.dialect.clock())
             .order_by(t.Run.lease_expires_at)
             .limit(limit)
+        )
+
+    async def expired_waits(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
+        """Pairs of tenant and run, those that wait for an approval or a password that did not come in time."""
+        clock = self._executor.dialect.search_clock_after(0.0)
+        is_waiting = sa.exists().where(
+            t.Run.tenant_id == t.Approval.tenant_id, t.Run.id == t.Approval.run_id, t.Run.status == RunStatus.WAITING
+        )
+        waits = sa.select(t.Approval.tenant_id, t.Approval.run_id).where(is_waiting)
+        undecided = waits.where(is_pending(), t.Approval.expires_at <= clock)
+        return await self._pairs(
+            # Two searches, because an index can be used for each of them, and none for both.
+            sa.union(undecided, waits.where(t.Approval.password_expires_at <= clock)).limit(limit)
         )
 
     async def startable_conversations(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
@@ -132,5 +145,7 @@ class Housekeeping:
             statement.values(outcome=CallOutcome.ABORTED, error_code=error_code, closed_at=clock(0.0))
         )
 
-    async def _pairs(self, statement: sa.Select[*tuple[Any, ...]]) -> Sequence[tuple[UUID, UUID]]:
+    async def _pairs(
+        self, statement: sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]
+    ) -> Sequence[tuple[UUID, UUID]]:
         return [tuple(row) for row in await self._executor.rows(statement)]

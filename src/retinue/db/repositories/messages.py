@@ -9,12 +9,14 @@ import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.repositories.base import TenantRepository, found
+from retinue.db.repositories.conditions import is_from_user
 from retinue.db.repositories.money import cost_columns, cost_of
 from retinue.domain.errors import NotFound
 from retinue.domain.ids import now
 from retinue.domain.messages import Message, MessageStatus, Role, ToolLogEntry
 from retinue.domain.usage import Cost, Usage
 
+_UNFINISHED = (MessageStatus.STREAMING, MessageStatus.WAITING)
 _PLAIN = tuple(name for name in Message.__struct_fields__ if name not in {"cost", "metadata"})
 
 
@@ -138,10 +140,8 @@ class MessageRepository(TenantRepository):
         metadata: dict[str, Any],
         at: datetime,
     ) -> bool:
-        """Write the answer's final state, once; false and nothing written if it is not streaming any more."""
-        statement = self._update(t.Message).where(
-            t.Message.id == message_id, t.Message.status == MessageStatus.STREAMING
-        )
+        """Write the answer's final state, once; false and nothing written if it neither streams nor waits any more."""
+        statement = self._update(t.Message).where(t.Message.id == message_id, t.Message.status.in_(_UNFINISHED))
         values = {
             "content": content,
             "reasoning": reasoning,
@@ -155,6 +155,48 @@ class MessageRepository(TenantRepository):
             **cost_columns(cost),
         }
         return await self._executor.change(statement, values) == 1
+
+    async def pause(
+        self,
+        message_id: UUID,
+        *,
+        content: str,
+        reasoning: str | None,
+        tool_log: tuple[ToolLogEntry, ...],
+        usage: Usage | None,
+        cost: Cost | None,
+        metadata: dict[str, Any],
+        at: datetime,
+    ) -> bool:
+        """Write the answer so far while its run waits; false and nothing written if it is not streaming."""
+        statement = self._update(t.Message).where(
+            t.Message.id == message_id, t.Message.status == MessageStatus.STREAMING
+        )
+        values = {
+            "content": content,
+            "reasoning": reasoning,
+            "status": MessageStatus.WAITING,
+            "tool_log": tool_log,
+            "usage": usage,
+            "details": metadata,
+            "updated_at": at,
+            **cost_columns(cost),
+        }
+        return await self._executor.change(statement, values) == 1
+
+    async def count_recent(self, conversation_id: UUID, seconds: float) -> tuple[int, datetime | None]:
+        """How many messages users sent within so many seconds by the database's clock, without those that were
+        withdrawn; and when the oldest of them came.
+        """
+        columns = sa.func.count().label("sent"), sa.func.min(t.Message.created_at).label("oldest")
+        statement = self._select(t.Message, *columns).where(
+            t.Message.conversation_id == conversation_id,
+            is_from_user(),
+            t.Message.created_at > self._dialect.search_clock_after(-seconds),
+            t.Message.status != MessageStatus.CANCELLED,
+        )
+        row = (await self._executor.rows(statement))[0]
+        return row.sent, row.oldest
 
     def _of(self, conversation_id: UUID) -> sa.Select[Any]:
         return self._select(t.Message).where(t.Message.conversation_id == conversation_id)

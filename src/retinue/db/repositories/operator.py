@@ -65,7 +65,7 @@ class TenantsRepository:
         found(changed or None, "tenant")
 
     async def delete(self, tenant_id: UUID) -> None:
-        """Remove the tenant and everything that is its.
+        """Remove the tenant and everything that is its, except for its audit trail.
 
         Raises:
             NotFound: it is not there, or not any more.
@@ -95,6 +95,10 @@ class Locators:
     async def tenant_of_run(self, run_id: UUID) -> UUID:
         """Raises: NotFound."""
         return await self._tenant_of(t.Run, t.Run.id == run_id, "run")
+
+    async def tenant_of_approval(self, approval_id: UUID) -> UUID:
+        """Raises: NotFound."""
+        return await self._tenant_of(t.Approval, t.Approval.id == approval_id, "approval")
 
     async def _tenant_of(self, table: type[t.Owned], is_wanted: sa.ColumnElement[bool], what: str) -> UUID:
         tenant_id: UUID | None = await self._executor.scalar(sa.select(table.tenant_id).where(is_wanted))

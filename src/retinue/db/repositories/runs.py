@@ -11,7 +11,8 @@ from retinue.db import tables as t
 from retinue.db.dialects.base import Insert
 from retinue.db.repositories.conditions import has_started
 from retinue.db.repositories.money import cost_columns
-from retinue.db.repositories.run_reads import PLAIN, RunReads
+from retinue.db.repositories.pauses import RunPauses
+from retinue.db.repositories.run_reads import PLAIN
 from retinue.domain.errors import Conflict, StorageFailed
 from retinue.domain.runs import ACTIVE_STATUSES, STARTED_STATUSES, CancelReceipt, Run, RunStatus
 from retinue.domain.usage import Cost, GenerationStats, Usage
@@ -19,7 +20,7 @@ from retinue.domain.usage import Cost, GenerationStats, Usage
 _ADD_TRIES = 3
 
 
-class RunRepository(RunReads):
+class RunRepository(RunPauses):
     """Every change is a compare-and-set: it says whether it took place."""
 
     async def add(self, run: Run, *, owner: str | None, lease_seconds: float) -> None:
@@ -105,10 +106,6 @@ class RunRepository(RunReads):
         statement = self._held(run_id, attempt, (RunStatus.RUNNING,))
         return await self._executor.change(statement.values(owner=None, lease_expires_at=self._dialect.clock())) == 1
 
-    async def change_status(self, run_id: UUID, attempt: int, *, status: RunStatus) -> bool:
-        """Move between the active states; false if the run has ended or belongs to another attempt."""
-        return await self._executor.change(self._held(run_id, attempt), {"status": status}) == 1
-
     async def request_cancel(self, run_id: UUID) -> Run | None:
         """Write down that somebody asked to cancel the run, once: the first request's time stays.
 
@@ -120,9 +117,11 @@ class RunRepository(RunReads):
         return await self._one(statement.returning(t.Run))
 
     async def append(self, run_id: UUID) -> bool:
-        """Count one more message that the run has to take; false if it does not run or is to be cancelled."""
+        """Count one more message that the run has to take, once it goes on if it waits; false if it has not started,
+        has ended or is to be cancelled.
+        """
         statement = self._update(t.Run).where(
-            t.Run.id == run_id, t.Run.status == RunStatus.RUNNING, t.Run.cancel_requested_at.is_(None)
+            t.Run.id == run_id, t.Run.status.in_(STARTED_STATUSES), t.Run.cancel_requested_at.is_(None)
         )
         return await self._executor.change(statement.values(appended=t.Run.appended + 1)) == 1
 
@@ -152,6 +151,7 @@ class RunRepository(RunReads):
         """
         values = {
             "status": status,
+            "waiting_for": None,
             "finish_reason": finish_reason,
             "error_code": error_code,
             "usage": usage,
@@ -175,7 +175,3 @@ class RunRepository(RunReads):
             t.Run.id == run_id, t.Run.finished_at.is_not(None), t.Run.pruned_at.is_(None)
         )
         return await self._executor.change(statement.values(pruned_at=self._dialect.clock())) == 1
-
-    def _held(self, run_id: UUID, attempt: int, statuses: tuple[RunStatus, ...] = ACTIVE_STATUSES) -> sa.Update:
-        """Every write of a runner: it changes nothing once its attempt is old."""
-        return self._update(t.Run).where(t.Run.id == run_id, t.Run.attempt == attempt, t.Run.status.in_(statuses))

@@ -1,70 +1,102 @@
-"""The tool log, one row per call."""
+"""The journal of effects: one row per tool call."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.repositories.base import TenantRepository
+from retinue.db.repositories.json_text import read_json
 from retinue.domain.encoding import encode_text
-from retinue.domain.messages import ToolLogEntry
-from retinue.domain.runs import Run
+from retinue.domain.tools import OPEN_CALLS, CallStatus, Effect, JournalEntry
+
+_PLAIN = tuple(name for name in JournalEntry.__struct_fields__ if name != "args")
+_UNTOUCHED = (CallStatus.PROPOSED, CallStatus.APPROVED)
 
 
 class ToolCallRepository(TenantRepository):
-    async def add_all(
-        self, run: Run, entries: Sequence[ToolLogEntry], *, at: datetime, step: int | None = None
-    ) -> None:
-        """Store finished calls in their order, after those that the run already has.
-
-        `at` is when the last of them was over; `step` is null for the log of a whole run.
+    async def add(self, run_id: UUID, entries: Sequence[JournalEntry]) -> None:
+        """Store calls at the positions that they name.
 
         Raises:
             NotFound: the run is not there any more.
         """
-        if not entries:
-            return
-        offset = await self._count(run.id)
-        rows = [_columns(run, step, place, entry, at) for place, entry in enumerate(entries, offset + 1)]
-        await self._add(t.ToolCall, *rows, missing="There is no such run.")
+        if entries:
+            rows = [{**_columns(entry), "run_id": run_id} for entry in entries]
+            await self._add(t.ToolCall, *rows, missing="There is no such run.")
 
-    async def list(self, run_id: UUID) -> Sequence[ToolLogEntry]:
+    async def list(self, run_id: UUID) -> Sequence[JournalEntry]:
         """In the order of the calls."""
         statement = self._select(t.ToolCall).where(t.ToolCall.run_id == run_id).order_by(t.ToolCall.position)
         return [_entry(row) for row in await self._executor.rows(statement)]
 
-    async def _count(self, run_id: UUID) -> int:
+    async def count(self, run_id: UUID) -> int:
         statement = self._select(t.ToolCall, sa.func.count()).where(t.ToolCall.run_id == run_id)
         return int(await self._executor.scalar(statement))
 
+    async def change(
+        self,
+        run_id: UUID,
+        position: int,
+        *,
+        to: CallStatus,
+        from_: tuple[CallStatus, ...],
+        result: Any = None,
+        error: str | None = None,
+        detail: str | None = None,
+        duration_ms: int | None = None,
+        approval_id: UUID | None = None,
+        resolved_by: str | None = None,
+    ) -> bool:
+        """Write what has become of a call; false, and nothing is written, if its status is none of `from_`.
 
-def _columns(run: Run, step: int | None, position: int, entry: ToolLogEntry, at: datetime) -> dict[str, Any]:
-    return {
-        "run_id": run.id,
-        "position": position,
-        "step": step,
-        "call_id": entry.tool_call_id,
-        "name": entry.name,
-        "arguments": encode_text(entry.args),
-        "result": entry.result,
-        "error": entry.error,
-        "status": "succeeded" if entry.error is None else "failed",
-        "duration_ms": entry.duration_ms,
-        "started_at": at - timedelta(milliseconds=entry.duration_ms),
-        "finished_at": at,
-    }
+        The times are the database's. What is not given becomes null, except that an approval and the name of who
+        resolved the call stay.
+        """
+        call = t.ToolCall
+        values: dict[str, Any] = {
+            "status": to,
+            "result": result,
+            "error": error,
+            "detail": detail,
+            "duration_ms": duration_ms,
+            "finished_at": None if to in OPEN_CALLS else self._dialect.clock(),
+        }
+        if to is CallStatus.EXECUTING:
+            values["started_at"] = self._dialect.clock()
+        kept = {"approval_id": approval_id, "resolved_by": resolved_by}
+        values |= {name: value for name, value in kept.items() if value is not None}
+        is_wanted = (call.run_id == run_id) & (call.position == position) & call.status.in_(from_)
+        return await self._executor.change(self._update(call).where(is_wanted).values(values)) == 1
+
+    async def close_open(self, run_id: UUID, *, status: CallStatus, error: str, detail: str | None = None) -> None:
+        """At the end of a run: calls that nobody began get this status. Those that were being carried out failed as
+        `cancelled` if they only read; of all others nobody knows the outcome.
+        """
+        call = t.ToolCall
+        is_untouched = call.status.in_(_UNTOUCHED)
+        is_read = call.effect == Effect.READ
+        word = call.status.type
+        statement = self._update(call).where(call.run_id == run_id, call.status.in_(OPEN_CALLS))
+        await self._executor.change(
+            statement.values(
+                status=sa.case(
+                    (is_untouched, sa.literal(status, word)),
+                    (is_read, sa.literal(CallStatus.FAILED, word)),
+                    else_=sa.literal(CallStatus.OUTCOME_UNKNOWN, word),
+                ),
+                error=sa.case((is_untouched, error), (is_read, "cancelled"), else_="outcome_unknown"),
+                detail=sa.case((is_untouched, detail), else_=call.detail),
+                finished_at=self._dialect.clock(),
+            )
+        )
 
 
-def _entry(row: sa.Row[Any]) -> ToolLogEntry:
-    return ToolLogEntry(
-        tool_call_id=row.call_id,
-        name=row.name,
-        args=msgspec.json.decode(row.arguments),
-        result=row.result,
-        error=row.error,
-        duration_ms=row.duration_ms,
-    )
+def _columns(entry: JournalEntry) -> dict[str, Any]:
+    return {**{name: getattr(entry, name) for name in _PLAIN}, "arguments": encode_text(entry.args)}
+
+
+def _entry(row: sa.Row[Any]) -> JournalEntry:
+    return JournalEntry(**{name: getattr(row, name) for name in _PLAIN}, args=read_json(row.arguments))

@@ -1,17 +1,24 @@
 """The tables. Imported as `t`, so that `t.Run` is a row's class and `Run` the domain's value."""
 
+from retinue.db.tables.approvals import Approval, ConversationGrant
+from retinue.db.tables.audit import AuditEntry, AuditHead
 from retinue.db.tables.base import Base, Owned
 from retinue.db.tables.conversations import Conversation, Message
 from retinue.db.tables.employees import Employee
 from retinue.db.tables.idempotency import IdempotencyRecord
 from retinue.db.tables.ledger import LedgerEntry
 from retinue.db.tables.runs import Checkpoint, Run, RunEvents, ToolCall
+from retinue.db.tables.shop import ShopAction, ShopCoupon, ShopOrder
 from retinue.db.tables.tenants import Tenant, TenantConfig
 
 __all__ = [
+    "Approval",
+    "AuditEntry",
+    "AuditHead",
     "Base",
     "Checkpoint",
     "Conversation",
+    "ConversationGrant",
     "Employee",
     "IdempotencyRecord",
     "LedgerEntry",
@@ -19,6 +26,9 @@ __all__ = [
     "Owned",
     "Run",
     "RunEvents",
+    "ShopAction",
+    "ShopCoupon",
+    "ShopOrder",
     "Tenant",
     "TenantConfig",
     "ToolCall",

@@ -15,6 +15,7 @@ from retinue.domain.usage import Usage
 
 _NAMED = sa.text("external_id IS NOT NULL")
 _PENDING = sa.text("status = 'pending'")
+_OF_USER = sa.text("role = 'user'")
 
 
 class Conversation(Owned, Base, kw_only=True):
@@ -43,6 +44,9 @@ class Conversation(Owned, Base, kw_only=True):
     external_id: Mapped[str | None]
     status: Mapped[ConversationStatus] = mapped_column(Word(ConversationStatus))
     message_count: Mapped[int]
+    session_ttl_seconds: Mapped[int | None]
+    reopened_at: Mapped[datetime | None]
+    """On the database's clock."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     last_message_at: Mapped[datetime | None]
@@ -58,6 +62,14 @@ class Message(Owned, Base, kw_only=True):
         parent("conversation_id", "conversations"),
         sa.UniqueConstraint("tenant_id", "conversation_id", "position"),
         sa.Index("ix_messages_pending", "tenant_id", "run_id", sqlite_where=_PENDING, postgresql_where=_PENDING),
+        sa.Index(
+            "ix_messages_user",
+            "tenant_id",
+            "conversation_id",
+            "created_at",
+            sqlite_where=_OF_USER,
+            postgresql_where=_OF_USER,
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-1)

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from retinue.db.tables.base import Base, Owned, parent
 from retinue.db.types import Json, Word
 from retinue.domain.model_io import Turn
-from retinue.domain.runs import CancelReceipt, RunOptions, RunStatus
+from retinue.domain.runs import CancelReceipt, RunOptions, RunStatus, WaitingFor
+from retinue.domain.tools import CallStatus, Effect, Risk
 from retinue.domain.usage import GenerationStats, Usage
 
 _STARTED = sa.text("status IN ('running', 'waiting')")
@@ -53,11 +54,13 @@ class Run(Owned, Base, kw_only=True):
     user_message_id: Mapped[UUID]
     message_id: Mapped[UUID]
     status: Mapped[RunStatus] = mapped_column(Word(RunStatus))
+    waiting_for: Mapped[WaitingFor | None] = mapped_column(Word(WaitingFor))
     attempt: Mapped[int]
     position: Mapped[int]
     is_urgent: Mapped[bool]
     ordinal: Mapped[int | None]
     options: Mapped[RunOptions] = mapped_column(Json(RunOptions))
+    pauses: Mapped[int]
     appended: Mapped[int]
     owner: Mapped[str | None]
     """Null while queued, and once its process has let go of it."""
@@ -108,22 +111,31 @@ class Checkpoint(Owned, Base, kw_only=True):
 
 
 class ToolCall(Owned, Base, kw_only=True):
+    """The journal of effects."""
+
     __tablename__ = "tool_calls"
     __table_args__ = (parent("run_id", "runs"),)
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-1)
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     """Counts the run's calls from 1."""
-    step: Mapped[int | None]
-    """Null where the calls of a whole run were stored at its end."""
+    step: Mapped[int]
+    """0 in rows of versions that did not know it."""
     call_id: Mapped[str]
     name: Mapped[str]
+    version: Mapped[str]
     arguments: Mapped[str] = mapped_column(repr=False)
-    """The JSON text, or whatever the model sent instead."""
+    """The JSON text."""
+    effect: Mapped[Effect] = mapped_column(Word(Effect))
+    risk: Mapped[Risk] = mapped_column(Word(Risk))
+    status: Mapped[CallStatus] = mapped_column(Word(CallStatus))
     result: Mapped[Any] = mapped_column(Json(), nullable=True, repr=False)
     error: Mapped[str | None]
-    status: Mapped[str]
-    """`succeeded` or `failed`."""
-    duration_ms: Mapped[int]
-    started_at: Mapped[datetime]
-    finished_at: Mapped[datetime]
+    detail: Mapped[str | None] = mapped_column(repr=False)
+    duration_ms: Mapped[int | None]
+    approval_id: Mapped[UUID | None]
+    """Has no foreign key: both die with their run."""
+    resolved_by: Mapped[str | None]
+    started_at: Mapped[datetime | None]
+    """On the database's clock, as `finished_at` is."""
+    finished_at: Mapped[datetime | None]

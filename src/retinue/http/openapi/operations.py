@@ -23,6 +23,8 @@ where there is no body.
 """
 ANSWERS = "answers"
 """Option of a handler: the body's type, where the annotation of the handler cannot tell."""
+ACCEPTS = "accepts"
+"""Option of a handler that reads its body itself: the body's type."""
 REPLAYS = "replays"
 """Option of a handler: a request that has a key of an earlier one gets the earlier one's answer."""
 FRAMES = "frames"
@@ -93,8 +95,8 @@ def _operation(route: HTTPRoute, handler: HTTPRouteHandler, method: str) -> Oper
         is_public=handler.opt.get(PUBLIC) is True,
         status=handler.status_code,
         parameters=[*_path_parameters(route), *_other_parameters(fields)],
-        body=_meant(body.annotation) if body else None,
-        is_body_required=body is not None and not body.is_optional,
+        body=handler.opt.get(ACCEPTS) or (_meant(body.annotation) if body else None),
+        is_body_required=body is None or not body.is_optional,
         answers=handler.opt.get(ANSWERS) or _answers(handler.parsed_fn_signature.return_type),
         otherwise=handler.opt.get(OTHERWISE, {}),
         frames=handler.opt.get(FRAMES, ()),

@@ -17,6 +17,7 @@ from retinue.domain.model_io import (
 from retinue.domain.usage import Usage
 from retinue.providers.base import Provider, ProviderConfig, ProviderOptions
 from retinue.providers.scripted import scripts
+from retinue.providers.scripted.shop import shop
 from retinue.providers.scripted.words import count_input, count_output
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -39,6 +40,7 @@ MODELS: dict[str, Model] = {
     "scripted-fail": Model(scripts.fail, 0, 0),
     "scripted-cut": Model(scripts.cut, 0.02, 0.02),
     "scripted-tools": Model(scripts.tools, 0.02, 0.02),
+    "scripted-shop": Model(shop, 0.02, 0.02),
 }
 
 

@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from retinue.domain.errors import ProviderOverloaded, ProviderReset
 from retinue.domain.model_io import (
     AssistantTurn,
@@ -13,41 +11,28 @@ from retinue.domain.model_io import (
     FinishReason,
     ModelRequest,
     ProviderEvent,
-    ReasoningEnded,
-    ReasoningPiece,
     TextPiece,
-    ToolCallEnded,
-    ToolCallPiece,
-    ToolCallStarted,
     ToolTurn,
-    UserTurn,
 )
+from retinue.providers.scripted.speech import call, last_user_text, say, think
 from retinue.providers.scripted.words import pieces_of
 
 _ROLE = re.compile(r"\bYou are (.{1,80}?)(?=[,.;:!?\n]|$)")
 _GREETING = re.compile(r"^Greeting\b[^:\n]*: *(\S.*)$", re.MULTILINE)
 _TONE = re.compile(r"^Tone: *(\S.*)$", re.MULTILINE)
-_THOUGHTS = (
-    "There is no model behind this answer, so there is nothing to ponder.",
-    " The words are chosen by the name of the scripted model.",
-    " Reasoning still travels the way it would from a real provider.",
-)
-_DEPTH = {"low": 1, "medium": 2, "on": 2, "high": 3}
-_FRAGMENT = 8
-"""Characters of a tool call's arguments that come at once."""
 
 
 def demo(request: ModelRequest) -> Iterator[ProviderEvent]:
     """A friendly answer in the employee's persona that says what it is."""
-    yield from _think(request)
-    yield from _say(_demo_text(request))
+    yield from think(request)
+    yield from say(_demo_text(request))
     yield Finished(FinishReason.STOP)
 
 
 def echo(request: ModelRequest) -> Iterator[ProviderEvent]:
     """The last user message, character by character the same."""
-    yield from _think(request)
-    yield from _say(_last_user_text(request))
+    yield from think(request)
+    yield from say(last_user_text(request))
     yield Finished(FinishReason.STOP)
 
 
@@ -65,31 +50,20 @@ def cut(request: ModelRequest) -> Iterator[ProviderEvent]:
 
 def tools(request: ModelRequest) -> Iterator[ProviderEvent]:
     """Calls the first tool that is offered, with arguments made from its schema, then reports the result."""
-    yield from _think(request)
+    yield from think(request)
     last = request.turns[-1] if request.turns else None
     if isinstance(last, ToolTurn):
         for result in last.results:
             outcome = "failed with" if result.is_error else "answered"
-            yield from _say(f"The tool {result.name} {outcome}: {result.content}\n")
+            yield from say(f"The tool {result.name} {outcome}: {result.content}\n")
         yield Finished(FinishReason.STOP)
     elif request.tools:
-        yield from _call_first_tool(request)
+        tool = request.tools[0]
+        yield from call(request, [(tool.name, _example(tool.parameters))])
         yield Finished(FinishReason.TOOL_CALLS)
     else:
-        yield from _say("No tools were offered, so there is nothing to call.")
+        yield from say("No tools were offered, so there is nothing to call.")
         yield Finished(FinishReason.STOP)
-
-
-def _say(text: str) -> Iterator[ProviderEvent]:
-    return map(TextPiece, pieces_of(text))
-
-
-def _think(request: ModelRequest) -> Iterator[ProviderEvent]:
-    if request.reasoning is None or request.reasoning == "off":
-        return
-    for thought in _THOUGHTS[: _DEPTH[request.reasoning]]:
-        yield from map(ReasoningPiece, pieces_of(thought))
-    yield ReasoningEnded()
 
 
 def _demo_text(request: ModelRequest) -> str:
@@ -102,26 +76,11 @@ def _demo_text(request: ModelRequest) -> str:
         f"I am {role[1].strip()}, played by Retinue's scripted offline provider: no model is asked."
         if role
         else "I am Retinue's scripted offline provider: no model is asked.",
-        f"You wrote: “{_last_user_text(request).strip()}”.",
+        f"You wrote: “{last_user_text(request).strip()}”.",
         f"A real model would answer in this tone: {tone[1].strip()}." if tone else "",
         "Give this tenant a provider and a key, and the same request will be answered by a model.",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
-
-
-def _last_user_text(request: ModelRequest) -> str:
-    return next((turn.content for turn in reversed(request.turns) if isinstance(turn, UserTurn)), "")
-
-
-def _call_first_tool(request: ModelRequest) -> Iterator[ProviderEvent]:
-    tool = request.tools[0]
-    earlier = sum(len(turn.tool_calls) for turn in request.turns if isinstance(turn, AssistantTurn))
-    call = f"call_{earlier + 1}"
-    arguments = msgspec.json.encode(_example(tool.parameters)).decode()
-    yield ToolCallStarted(id=call, name=tool.name)
-    for start in range(0, len(arguments), _FRAGMENT):
-        yield ToolCallPiece(id=call, fragment=arguments[start : start + _FRAGMENT])
-    yield ToolCallEnded(id=call)
 
 
 def _example(schema: dict[str, Any]) -> Any:

@@ -1,20 +1,10 @@
-"""Answers a model's tool calls."""
+"""Reads the arguments of a model's tool calls."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import json_repair
 import msgspec
-
-from retinue.domain import events as e
-from retinue.domain.messages import ToolLogEntry
-from retinue.domain.model_io import ToolResult, ToolTurn
-from retinue.runs.draft import Draft
-from retinue.runs.outcome import RequestedCall
-from retinue.runs.recorder import Recorder
-
-_UNAVAILABLE = "This employee has no tool of that name. Answer without it."
-
 
 MAX_DEPTH = 64
 """Arguments that nest deeper stay text: they could be read here and yet be too deep to be written elsewhere."""
@@ -75,24 +65,3 @@ def _children(value: Any) -> Iterable[Any]:
             return value
         case _:
             return ()
-
-
-def answer_calls(calls: tuple[RequestedCall, ...], recorder: Recorder, draft: Draft) -> ToolTurn:
-    """Tell the model that its calls cannot be served; no tool is registered that could run.
-
-    Every call leaves its events and its row in the tool log, in the order of the calls.
-    """
-    return ToolTurn(tuple(_refuse(call, recorder, draft) for call in calls))
-
-
-def _refuse(call: RequestedCall, recorder: Recorder, draft: Draft) -> ToolResult:
-    entry = ToolLogEntry(
-        tool_call_id=call.id, name=call.name, args=call.args, result=None, error="tool_unavailable", duration_ms=0
-    )
-    draft.tool_log.append(entry)
-    recorder.record(
-        e.ToolCallFinished(
-            tool_call_id=call.id, tool=call.name, args=call.args, error=entry.error, duration_ms=entry.duration_ms
-        )
-    )
-    return ToolResult(call_id=call.id, name=call.name, content=_UNAVAILABLE, is_error=True)

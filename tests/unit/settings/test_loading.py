@@ -1,29 +1,16 @@
 """Settings: where they come from, what is refused, and that their documentation is true."""
 
-import base64
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from retinue.domain.policy import ByteCaps, Deadlines, RetryPolicy, RunLimits
 from retinue.settings import Settings, SettingsError, check, load
 from retinue.settings.documentation import document
 from retinue.settings.loading import variables
-from retinue.settings.values import is_loopback
+from tests.unit.settings.environments import CLOSED, MASTER_KEY, OPERATOR_KEY
 
-ROOT = Path(__file__).parents[2]
-OPERATOR_KEY = "operator-key-of-the-test"
-MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
-POSTGRESQL = {"RETINUE_DATABASE_URL": "postgresql+asyncpg://u:p@h/d"}
-REDIS = {"RETINUE_COORDINATION_URL": "redis://r:6379/0"}
-CLOSED = {"RETINUE_OPERATOR_KEY": OPERATOR_KEY, "RETINUE_MASTER_KEYS": f"k1:{MASTER_KEY}"}
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A directory without config/default.toml."""
-    monkeypatch.chdir(tmp_path)
+ROOT = Path(__file__).parents[3]
 
 
 def refusal(environ: dict[str, str] | None = None, config: Path | None = None) -> list[str]:
@@ -162,6 +149,22 @@ def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
         ("RETINUE_READINESS_MAX_LOAD", "0"),
         ("RETINUE_READINESS_MAX_LOAD", "1.01"),
         ("RETINUE_READINESS_MAX_LAG_MS", "0"),
+        ("RETINUE_LIMITS_MESSAGES", "-1"),
+        ("RETINUE_LIMITS_MESSAGES_SECONDS", "0"),
+        ("RETINUE_SESSIONS_TTL_SECONDS", "-1"),
+        ("RETINUE_SESSIONS_TTL_SECONDS", "31536001"),
+        ("RETINUE_APPROVALS_TTL_SECONDS", "0"),
+        ("RETINUE_APPROVALS_TTL_SECONDS", "31536001"),
+        ("RETINUE_APPROVALS_PASSWORD_TRIES", "0"),
+        ("RETINUE_APPROVALS_SWEEP_SECONDS", "0"),
+        ("RETINUE_TOOLS_MAX_CALLS_PER_STEP", "0"),
+        ("RETINUE_WORKSPACE_ENABLED", "perhaps"),
+        ("RETINUE_WORKSPACE_OUTSIDE", "allow"),
+        ("RETINUE_WORKSPACE_ROOT", ""),
+        ("RETINUE_WORKSPACE_MEMORY_BYTES", "1024"),
+        ("RETINUE_WORKSPACE_PATH", ""),
+        ("RETINUE_WORKSPACE_PATH", "/usr/bin:"),
+        ("RETINUE_WORKSPACE_PATH", "bin:/usr/bin"),
         ("RETINUE_EGRESS_ALLOW", "host"),
         ("RETINUE_EGRESS_ALLOW", "http://host:80"),
         ("RETINUE_EGRESS_ALLOW", "*.internal:80"),
@@ -191,62 +194,3 @@ def test_refusals_and_representations_show_no_secret() -> None:
         assert not any(secret in shown for secret in (OPERATOR_KEY, MASTER_KEY, "hunter"))
     assert settings.public()["database"]["url"] == "postgresql+asyncpg://u:***@h/d"
     assert set(settings.secrets()) == {OPERATOR_KEY, MASTER_KEY, "hunter%202", "hunter 2"}
-
-
-def test_sections_convert_to_the_values_of_the_domain() -> None:
-    settings = Settings()
-    assert settings.provider.deadlines() == Deadlines()
-    assert settings.provider.retry_policy() == RetryPolicy()
-    assert settings.provider.byte_caps() == ByteCaps()
-    assert settings.runs.complete(settings.limits.run_limits()) == RunLimits()
-
-
-def test_attempts_and_queue_are_limits_of_a_run() -> None:
-    environ = {"RETINUE_RUNS_MAX_ATTEMPTS": "5", "RETINUE_RUNS_MAX_QUEUED": "2", "RETINUE_LIMITS_MAX_STEPS": "7"}
-    settings = load(environ=environ)
-    limits = settings.runs.complete(settings.limits.run_limits())
-    assert (limits.max_attempts, limits.max_queued, limits.max_steps) == (5, 2, 7)
-
-
-@pytest.mark.parametrize("url", ["redis://h", "redis://h/", "redis://:p@h:6379/15", "rediss://u:p@[::1]:6380/0"])
-def test_urls_of_redis(url: str) -> None:
-    assert load(environ={"RETINUE_COORDINATION_URL": url}).coordination.url == url
-
-
-@pytest.mark.parametrize(
-    ("environ", "reason"),
-    [
-        ({"RETINUE_HOST": "0.0.0.0"}, "open mode"),
-        ({"RETINUE_DATABASE_URL": "postgresql+asyncpg://h/d"}, "open mode"),
-        ({"RETINUE_OPERATOR_KEY": OPERATOR_KEY}, "master keys are missing"),
-        ({**CLOSED, "RETINUE_OPERATOR_KEY": "short"}, "at least 16"),
-        ({**CLOSED, "RETINUE_OPERATOR_KEY": "sixteen chars and blanks"}, "visible ASCII"),
-        ({**CLOSED, **REDIS, "RETINUE_WORKERS": "2"}, "2 workers (RETINUE_WORKERS) need PostgreSQL"),
-        ({**CLOSED, **POSTGRESQL, "RETINUE_WORKERS": "3"}, "3 workers (RETINUE_WORKERS) need Redis"),
-        ({"RETINUE_LIMITS_CONTEXT_TOKENS": "4096"}, "limits.max_output_tokens"),
-        ({"RETINUE_PROVIDER_TOTAL_SECONDS": "1"}, "provider.total_seconds"),
-        ({"RETINUE_PROVIDER_MAX_DELAY_SECONDS": "0.1"}, "provider.max_delay_seconds"),
-        ({"RETINUE_PROVIDER_MAX_TURN_BYTES": "10"}, "provider.max_turn_bytes"),
-    ],
-)
-def test_combinations_that_may_not_start(environ: dict[str, str], reason: str) -> None:
-    (told,) = check(load(environ=environ))
-    assert reason in told
-
-
-def test_combinations_that_may_start() -> None:
-    assert check(Settings()) == []
-    assert check(load(environ={**CLOSED, "RETINUE_HOST": "0.0.0.0"})) == []
-    assert check(load(environ={**CLOSED, **POSTGRESQL, **REDIS, "RETINUE_WORKERS": "4"})) == []
-    assert check(load(environ={**CLOSED, **POSTGRESQL})) == []
-    assert check(load(environ=REDIS)) == []
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
-def test_loopback(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost.example", "10.0.0.1", "example.com", ""])
-def test_not_loopback(host: str) -> None:
-    assert not is_loopback(host)

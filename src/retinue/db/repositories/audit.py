@@ -1,0 +1,150 @@
+"""The audit trail of one tenant, or of the operator."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from retinue.db import tables as t
+from retinue.db.dialects.base import Insert
+from retinue.db.repositories.audit_rows import TEXTS, columns_of, entry_of, is_genuine, moment_text
+from retinue.db.repositories.base import TenantRepository
+from retinue.domain.audit import GENESIS, Actor, AuditEntry, Verdict, acting, entry_hash
+from retinue.domain.encoding import decode, encode
+from retinue.domain.ids import new_id
+from retinue.domain.text import clean
+
+_PAGE_ROWS = 500
+
+
+class AuditRepository(TenantRepository):
+    async def record(
+        self,
+        action: str,
+        *,
+        object_type: str,
+        object_id: str,
+        payload: dict[str, Any] | None = None,
+        actor: Actor | None = None,
+    ) -> AuditEntry:
+        """Add an entry to the chain. Without an actor it is whoever acts in the present context.
+
+        Until the transaction ends nobody else can add to this chain. So call it last: what is locked after it can be
+        locked by somebody who waits for the chain.
+        """
+        who = actor or acting.get()
+        seq, previous, at = await self._lock_head()
+        entry = AuditEntry(
+            tenant_id=self._tenant_id,
+            seq=seq + 1,
+            id=new_id(),
+            at=at.replace(microsecond=at.microsecond // 1000 * 1000),
+            actor=clean(who.name),
+            action=clean(action),
+            object_type=clean(object_type),
+            object_id=clean(object_id),
+            request_id=None if who.request_id is None else clean(who.request_id),
+            payload=decode(encode(payload or {})),  # as it will be read: what is hashed must not depend on types
+            previous=previous,
+            hash="",
+        )
+        entry = msgspec.structs.replace(entry, hash=entry_hash(entry))
+        await self._add(t.AuditEntry, columns_of(entry))
+        await self._executor.change(self._update(t.AuditHead), {"seq": entry.seq, "hash": entry.hash})
+        return entry
+
+    async def list(
+        self,
+        *,
+        limit: int,
+        after: int | None = None,
+        action: str | None = None,
+        object_type: str | None = None,
+        object_id: str | None = None,
+        actor: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Sequence[AuditEntry]:
+        """Newest first, those older than the one with the sequence number `after`.
+
+        `since` is in the range, `until` is not. What was damaged in a row is shown as well as it can be read; `verify`
+        tells that it was.
+        """
+        row = t.AuditEntry
+        statement = self._rows().order_by(row.seq.desc()).limit(limit)
+        if after is not None:
+            statement = statement.where(row.seq < after)
+        for column, wanted in (
+            (row.action, action),
+            (row.object_type, object_type),
+            (row.object_id, object_id),
+            (row.actor, actor),
+        ):
+            if wanted is not None:
+                statement = statement.where(column == wanted)
+        if since is not None:
+            statement = statement.where(row.at >= _boundary(since))
+        if until is not None:
+            statement = statement.where(row.at < _boundary(until))
+        return [entry_of(found) for found in await self._executor.rows(statement)]
+
+    async def verify(self) -> Verdict:
+        """Walk the whole chain. Entries that are added meanwhile do not disturb it; some of them may be looked at.
+
+        What it cannot find out: that the end was cut off together with the head that says where it is.
+        """
+        last = await self._executor.scalar(self._select(t.AuditEntry, sa.func.max(t.AuditEntry.seq))) or 0
+        # Only then: an entry is committed together with the head that counts it.
+        row = await self._executor.row(self._select(t.AuditHead))
+        head_seq, head_hash = (0, GENESIS) if row is None else (row.seq, row.hash)
+        seen, previous = 0, GENESIS
+        async for row in self._chain(head_seq):
+            seen += 1
+            entry = entry_of(row)
+            if row.seq != seen or entry.previous != previous or not is_genuine(row, entry):
+                return Verdict(is_valid=False, entries=seen, first_broken=seen, head=entry.hash)
+            previous = entry.hash
+        if seen < head_seq or last > head_seq:
+            return Verdict(is_valid=False, entries=seen, first_broken=seen + 1, head=previous)
+        if previous != head_hash:
+            return Verdict(is_valid=False, entries=seen, first_broken=max(seen, 1), head=previous)
+        return Verdict(is_valid=True, entries=seen, head=previous)
+
+    async def _chain(self, last: int) -> AsyncIterator[sa.Row[Any]]:
+        """The rows up to a number, page by page."""
+        after = None
+        while True:
+            statement = self._rows().where(t.AuditEntry.seq <= last)
+            if after is not None:
+                statement = statement.where(t.AuditEntry.seq > after)
+            page = await self._executor.rows(statement.order_by(t.AuditEntry.seq).limit(_PAGE_ROWS))
+            for row in page:
+                yield row
+            if len(page) < _PAGE_ROWS:
+                return
+            after = page[-1].seq
+
+    def _rows(self) -> sa.Select[Any]:
+        texts = [self._dialect.utf8(getattr(t.AuditEntry, name)).label(name) for name in TEXTS]
+        return self._select(t.AuditEntry, t.AuditEntry.tenant_id, t.AuditEntry.seq, *texts)
+
+    async def _lock_head(self) -> tuple[int, str, datetime]:
+        """Where the chain ends, and the time on the database's clock."""
+        head = self._select(t.AuditHead, t.AuditHead.seq, t.AuditHead.hash, self._dialect.clock().label("at"))
+        row = await self._executor.row(head.with_for_update())
+        if row is None:
+
+            def unless_there(insert: Insert) -> Insert:
+                return insert.on_conflict_do_nothing()
+
+            await self._add(t.AuditHead, {"seq": 0, "hash": GENESIS}, refine=unless_there)
+            row = await self._executor.row(head.with_for_update())
+            assert row is not None, "a head is never removed"
+        return row.seq, row.hash, row.at
+
+
+def _boundary(moment: datetime) -> str:
+    """The first whole millisecond that is not before the moment."""
+    return moment_text((moment + timedelta(microseconds=-moment.microsecond % 1000)).astimezone(UTC))

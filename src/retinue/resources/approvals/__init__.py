@@ -1,0 +1,1 @@
+"""Approvals: what a person allows or denies."""

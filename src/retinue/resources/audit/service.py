@@ -1,0 +1,57 @@
+"""What can be asked of the audit trail."""
+
+from contextlib import AbstractAsyncContextManager
+from uuid import UUID
+
+from retinue.db.session import Database, OperatorUnit, Unit
+from retinue.domain.audit import AuditEntry, Verdict
+from retinue.http.pagination import Page, decode_cursor, invalid_cursor, page_of
+from retinue.resources.audit.schemas import COMMAND, AuditFilter
+
+OPERATOR = UUID(int=0)
+"""Whose chain tells what was done to tenants as such."""
+_MAX_SEQ = 2**63 - 1
+
+
+class AuditService:
+    """A deleted tenant's chain can still be read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list(self, tenant_id: UUID, wanted: AuditFilter, *, limit: int, cursor: str | None) -> Page[AuditEntry]:
+        """Newest first.
+
+        Raises:
+            InvalidRequest: `invalid_cursor`.
+        """
+        after = _seq_of(cursor)
+        async with self._reading(tenant_id) as unit:
+            found = await unit.audit.list(limit=limit + 1, after=after, **wanted.asdict())
+        return page_of(found, limit, lambda entry: UUID(int=entry.seq))
+
+    async def commands(self, tenant_id: UUID, *, limit: int, cursor: str | None) -> Page[AuditEntry]:
+        """The commands that were run, newest first.
+
+        Raises:
+            InvalidRequest: `invalid_cursor`.
+        """
+        return await self.list(tenant_id, AuditFilter(action=COMMAND), limit=limit, cursor=cursor)
+
+    async def verify(self, tenant_id: UUID) -> Verdict:
+        """Walk the whole chain."""
+        async with self._reading(tenant_id) as unit:
+            return await unit.audit.verify()
+
+    def _reading(self, tenant_id: UUID) -> AbstractAsyncContextManager[Unit | OperatorUnit]:
+        if tenant_id == OPERATOR:
+            return self._database.operator(read_only=True)
+        return self._database.unit(tenant_id, read_only=True)
+
+
+def _seq_of(cursor: str | None) -> int | None:
+    """A place in a chain travels as if it were an id."""
+    place = decode_cursor(cursor)
+    if place is not None and place.int > _MAX_SEQ:
+        raise invalid_cursor()
+    return None if place is None else place.int

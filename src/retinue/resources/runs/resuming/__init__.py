@@ -1,0 +1,1 @@
+"""Runs that wait for a person, and how they go on."""

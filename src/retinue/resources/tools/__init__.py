@@ -1,0 +1,1 @@
+"""Tools: what employees can be given."""

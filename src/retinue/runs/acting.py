@@ -1,0 +1,300 @@
+"""Works off the tool calls of a model turn, in order and each at most once."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from retinue.domain import events as e
+from retinue.domain.approvals import Approval
+from retinue.domain.encoding import encode_text
+from retinue.domain.model_io import AssistantTurn, ToolTurn
+from retinue.domain.policy import RunLimits
+from retinue.domain.runs import WaitingFor
+from retinue.domain.secret import Secret
+from retinue.domain.tools import CallStatus, Effect, JournalEntry
+from retinue.runs.draft import Draft
+from retinue.runs.invoking import CallEnd, NotDone, Succeeded, Unknown, WrongPassword, invoke
+from retinue.runs.journal import Journal, Plan
+from retinue.runs.outcome import Pause, RequestedCall
+from retinue.runs.passage import Go, Request, Stop, Wait
+from retinue.runs.permissions import NOTHING_SAID, Permissions, Said
+from retinue.runs.recorder import Recorder
+from retinue.runs.results import finished_event, log_entry, tool_turn
+from retinue.runs.toolbox import Fault, Prepared, Toolbox
+from retinue.tools.base import Invocation
+
+_SKIPPED = "It was not carried out, because a call before it was denied."
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """A call that may be made now."""
+
+    entry: JournalEntry
+    prepared: Prepared
+
+
+class Acting:
+    """Neighbouring calls that only read are made together; every other call is made alone, after those before it.
+
+    A call that needs a person stops everything behind it. What a person denies ends the turn's other calls, too.
+    """
+
+    def __init__(
+        self,
+        *,
+        toolbox: Toolbox,
+        journal: Journal,
+        permissions: Permissions,
+        recorder: Recorder,
+        draft: Draft,
+        limits: RunLimits,
+        passwords: Mapping[str, Secret] | None = None,
+    ) -> None:
+        """
+        Args:
+            passwords: what a person has supplied for calls, by their ids. Each serves one try.
+        """
+        self._toolbox = toolbox
+        self._journal = journal
+        self._permissions = permissions
+        self._recorder = recorder
+        self._draft = draft
+        self._limits = limits
+        self._passwords = dict(passwords or {})
+        self._plan: Plan | None = None
+
+    def take_undecided(self) -> Sequence[JournalEntry]:
+        """The calls that have come to nothing, for whoever ends the run; they are told once."""
+        plan, self._plan = self._plan, None
+        return plan.undecided if plan else ()
+
+    async def plan(self, step: int, turn: AssistantTurn, calls: Sequence[RequestedCall]) -> Plan:
+        """Write down what the model asks for, before any of it happens."""
+        first = len(self._draft.tool_log) + 1
+        entries = [await self._toolbox.entry(call, step=step, position=at) for at, call in enumerate(calls, first)]
+        plan = Plan(step=step, turn=turn, entries=entries)
+        await self._journal.plan(plan)
+        return plan
+
+    async def work_off(self, plan: Plan) -> ToolTurn | Pause:
+        """Make the calls that may be made. Returns all results, or what a person is needed for.
+
+        Raises:
+            ProcessLost, StorageFailed, Unavailable: see `Journal`.
+            CancelAsked: the run is to be cancelled.
+        """
+        self._plan = plan
+        self._recorder.record(e.StatusChanged(stage="running_tool"))
+        self._tell_what_was_resolved(plan)
+        while rest := plan.undecided:
+            if pause := await self._advance(plan, rest):
+                return pause
+        self._plan = None
+        return tool_turn(tuple(plan.entries))
+
+    async def _advance(self, plan: Plan, rest: Sequence[JournalEntry]) -> Pause | None:
+        """Do something about the first of these calls; with it, about those behind it that may run beside it."""
+        first = rest[0]
+        if _is_in_doubt(first):
+            return await self._doubt(plan, first)
+        look = await self._look(plan, first)
+        if isinstance(look, Fault):
+            return await self._refuse(plan, first, Stop(CallStatus.FAILED, look.code, look.detail))
+        said = await self._said(look)
+        match self._permissions.passage(first, look, said):
+            case Stop() as stop:
+                return await self._refuse(plan, first, stop)
+            case Request() | Wait():
+                return await self._ask(plan, rest, said)
+            case Go(approval_id=approval_id, superseded=superseded):
+                if superseded is not None:
+                    await self._permissions.supersede(superseded)
+                ready = Ready(plan.change(first, approval_id=approval_id), look)
+                if look.is_plain_read and approval_id is None:
+                    await self._read_together([ready, *await self._reads_after(plan, rest)], plan)
+                    return None
+                return await self._make(plan, ready)
+
+    async def _look(self, plan: Plan, entry: JournalEntry) -> Prepared | Fault:
+        if entry.position - plan.entries[0].position >= self._limits.max_calls_per_step:
+            detail = f"At most {self._limits.max_calls_per_step} calls of one turn are carried out."
+            return Fault("too_many_calls", detail)
+        failures = self._failures()[_identity(entry.name, entry.args)]
+        if failures >= self._limits.max_identical_failures:
+            detail = f"This very call has failed {failures} times. It was not tried again: do something else."
+            return Fault("repeated_failure", detail)
+        return await self._toolbox.look(entry.name, entry.args)
+
+    async def _said(self, prepared: Prepared) -> Said:
+        if prepared.is_free and not self._permissions.were_asked_for:
+            return NOTHING_SAID
+        return await self._permissions.said()
+
+    async def _reads_after(self, plan: Plan, rest: Sequence[JournalEntry]) -> list[Ready]:
+        """The calls right behind the first that may be made together with it."""
+        ready: list[Ready] = []
+        for entry in rest[1:]:
+            look = await self._look(plan, entry)
+            if isinstance(look, Fault) or not (look.is_free and look.is_plain_read) or self._permissions.were_asked_for:
+                break
+            ready.append(Ready(entry, look))
+        return ready
+
+    async def _read_together(self, calls: Sequence[Ready], plan: Plan) -> None:
+        tasks = [asyncio.create_task(self._timed(ready)) for ready in calls]
+        try:
+            for ready, task in zip(calls, tasks, strict=True):
+                end, milliseconds = await task
+                self._tell(plan, _ended(ready.entry, end, milliseconds))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _make(self, plan: Plan, ready: Ready) -> Pause | None:
+        """Make one call that changes something, or that a person has allowed."""
+        entry, prepared = ready.entry, ready.prepared
+        password = self._passwords.pop(entry.call_id, None)
+        if prepared.assessment.needs_password and password is None:
+            tries = await self._permissions.password_tries(entry)
+            return self._pause(plan, WaitingFor.PASSWORD, entry, password_tries=tries)
+        if not prepared.is_plain_read:
+            entry = await self._journal.intend(plan, entry, prepared)
+        end, milliseconds = await self._timed(Ready(entry, prepared), password)
+        match end:
+            case WrongPassword():
+                return await self._password_was_wrong(plan, entry, milliseconds)
+            case Unknown():
+                return await self._doubt(plan, entry, milliseconds)
+            case _:
+                await self._settle(plan, _ended(entry, end, milliseconds))
+                return None
+
+    async def _timed(self, ready: Ready, password: Secret | None = None) -> tuple[CallEnd, int]:
+        began = time.monotonic()
+        invocation = Invocation(
+            caller=self._toolbox.caller,
+            call_id=ready.entry.call_id,
+            idempotency_key=ready.entry.idempotency_key,
+            scope=ready.prepared.assessment.scope,
+            password=password,
+        )
+        end = await invoke(ready.prepared, invocation, self._limits)
+        return end, round((time.monotonic() - began) * 1000)
+
+    async def _password_was_wrong(self, plan: Plan, entry: JournalEntry, milliseconds: int) -> Pause | None:
+        """Nothing has happened. Another one is asked for, but not for ever."""
+        tries = 1 + await self._permissions.password_tries(entry)
+        if tries >= self._limits.password_tries:
+            await self._settle(plan, _ended(entry, WrongPassword(), milliseconds))
+            return None
+        entry = plan.change(entry, status=CallStatus.APPROVED)
+        await self._journal.settle(plan, entry)
+        return self._pause(plan, WaitingFor.PASSWORD, entry, password_tries=tries)
+
+    async def _doubt(self, plan: Plan, entry: JournalEntry, milliseconds: int | None = None) -> Pause:
+        entry = plan.change(entry, status=CallStatus.OUTCOME_UNKNOWN, duration_ms=milliseconds)
+        await self._journal.settle(plan, entry)
+        return self._pause(plan, WaitingFor.EFFECT_UNKNOWN, entry)
+
+    async def _refuse(self, plan: Plan, entry: JournalEntry, stop: Stop) -> Pause | None:
+        if entry.status is CallStatus.EXECUTING:
+            # It has begun in a process that is gone, and cannot be repeated now.
+            return await self._doubt(plan, entry)
+        await self._settle(plan, _stopped(entry, stop))
+        if stop.skips_rest:
+            for other in plan.undecided:
+                await self._settle(plan, _stopped(other, Stop(CallStatus.FAILED, "skipped", _SKIPPED)))
+        return None
+
+    async def _ask(self, plan: Plan, rest: Sequence[JournalEntry], said: Said) -> Pause:
+        """Everything in this turn that a person has to decide is asked for at once."""
+        waiting: list[JournalEntry] = []
+        requests: list[Approval] = []
+        pending: list[UUID] = []
+        for entry in rest:
+            look = await self._look(plan, entry)
+            if isinstance(look, Fault):
+                continue
+            match self._permissions.passage(entry, look, said):
+                case Request(reason=reason):
+                    requests.append(self._permissions.request(entry, look, reason))
+                    waiting.append(entry)
+                case Wait(approval_id=approval_id):
+                    pending.append(approval_id)
+                    waiting.append(msgspec.structs.replace(entry, approval_id=approval_id))
+                case _:
+                    pass
+        return Pause(
+            step=plan.step,
+            turn=plan.turn,
+            waiting_for=WaitingFor.APPROVAL,
+            calls=tuple(waiting),
+            requests=tuple(requests),
+            approvals=tuple(pending),
+        )
+
+    def _pause(self, plan: Plan, why: WaitingFor, entry: JournalEntry, *, password_tries: int = 0) -> Pause:
+        return Pause(step=plan.step, turn=plan.turn, waiting_for=why, calls=(entry,), password_tries=password_tries)
+
+    async def _settle(self, plan: Plan, entry: JournalEntry) -> None:
+        """Store what became of a call before it is told."""
+        plan.change(entry, **msgspec.structs.asdict(entry))
+        finished = finished_event(entry)
+        self._draft.tool_log.append(log_entry(finished))
+        await self._journal.settle(plan, entry, finished)
+
+    def _tell(self, plan: Plan, entry: JournalEntry) -> None:
+        """Tell what a read has come to; it is stored a moment later."""
+        plan.change(entry, **msgspec.structs.asdict(entry))
+        finished = finished_event(entry)
+        self._draft.tool_log.append(log_entry(finished))
+        self._recorder.record(finished)
+        self._journal.keep(entry)
+
+    def _tell_what_was_resolved(self, plan: Plan) -> None:
+        """What a person has said about a call is in the journal, and not in the log."""
+        told = {entry.tool_call_id for entry in self._draft.tool_log}
+        undecided = {entry.call_id for entry in plan.undecided}
+        for entry in plan.entries:
+            if entry.call_id not in told | undecided:
+                finished = finished_event(entry)
+                self._draft.tool_log.append(log_entry(finished))
+                self._recorder.record(finished)
+
+    def _failures(self) -> Counter[str]:
+        return Counter(_identity(entry.name, entry.args) for entry in self._draft.tool_log if entry.error)
+
+
+def _is_in_doubt(entry: JournalEntry) -> bool:
+    """Nobody knows whether it took place: it was so before, or its process is gone."""
+    if entry.status is CallStatus.EXECUTING:
+        return entry.effect is Effect.WRITE
+    return entry.status is CallStatus.OUTCOME_UNKNOWN
+
+
+def _identity(name: str, args: Any) -> str:
+    return f"{name} {encode_text(args)}"
+
+
+def _ended(entry: JournalEntry, end: CallEnd, milliseconds: int) -> JournalEntry:
+    fields: dict[str, Any]
+    match end:
+        case Succeeded(result=result):
+            fields = {"status": CallStatus.SUCCEEDED, "result": result}
+        case NotDone(code=code, detail=detail):
+            fields = {"status": CallStatus.FAILED, "error": code, "detail": detail}
+        case Unknown(detail=detail):
+            fields = {"status": CallStatus.OUTCOME_UNKNOWN, "error": "outcome_unknown", "detail": detail}
+        case WrongPassword():
+            fields = {"status": CallStatus.FAILED, "error": "wrong_password", "detail": "The password is wrong."}
+    return msgspec.structs.replace(entry, duration_ms=milliseconds, **fields)
+
+
+def _stopped(entry: JournalEntry, stop: Stop) -> JournalEntry:
+    return msgspec.structs.replace(entry, status=stop.status, error=stop.code, detail=stop.detail, duration_ms=0)

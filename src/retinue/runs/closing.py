@@ -1,0 +1,44 @@
+"""What becomes of the calls that a run leaves behind when it ends before they have come to something."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from retinue.db.session import Unit
+from retinue.domain import events as e
+from retinue.domain.runs import Run, RunStatus
+from retinue.domain.tools import CallStatus, Effect, JournalEntry
+from retinue.runs.draft import Draft
+from retinue.runs.endings import EndState
+from retinue.runs.results import finished_event, log_entry
+
+OUTCOME_UNKNOWN = "outcome_unknown"
+_IN_DOUBT = "Nobody can know whether its effect took place."
+_CLOSED = {
+    RunStatus.CANCELLED: (CallStatus.FAILED, "cancelled", "The run was cancelled before this call was made."),
+    RunStatus.EXPIRED: (CallStatus.EXPIRED, "expired", "Nobody decided in time."),
+}
+_OTHERWISE = (CallStatus.FAILED, "not_made", "The run ended before this call was made.")
+
+
+def close_in_draft(draft: Draft, left: Iterable[JournalEntry], state: EndState) -> list[e.RunEvent]:
+    """Put the calls that are left into the tool log. Returns the events that tell of it."""
+    finished = [finished_event(_closed(entry, state)) for entry in left]
+    draft.tool_log += map(log_entry, finished)
+    return [*finished]
+
+
+async def close_calls(unit: Unit, run: Run, state: EndState) -> None:
+    """The same in the journal."""
+    status, error, detail = _CLOSED.get(state.run_status, _OTHERWISE)
+    await unit.tool_calls.close_open(run.id, status=status, error=error, detail=detail)
+
+
+def _closed(entry: JournalEntry, state: EndState) -> JournalEntry:
+    is_in_doubt = entry.status is CallStatus.EXECUTING and entry.effect is not Effect.READ
+    if is_in_doubt or entry.status is CallStatus.OUTCOME_UNKNOWN:
+        return msgspec.structs.replace(
+            entry, status=CallStatus.OUTCOME_UNKNOWN, error=OUTCOME_UNKNOWN, detail=_IN_DOUBT
+        )
+    status, error, detail = _CLOSED.get(state.run_status, _OTHERWISE)
+    return msgspec.structs.replace(entry, status=status, error=error, detail=detail)

@@ -1,0 +1,185 @@
+"""The effect journal of one run: what is about to happen is stored before it happens."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from retinue.db.session import Database, Unit
+from retinue.domain import events as e
+from retinue.domain.audit import Actor
+from retinue.domain.errors import ProcessLost
+from retinue.domain.model_io import AssistantTurn
+from retinue.domain.runs import Checkpoint, Run
+from retinue.domain.tools import OPEN_CALLS, CallStatus, JournalEntry
+from retinue.runs.ledger import CallLedger
+from retinue.runs.outcome import CancelAsked
+from retinue.runs.recorder import Recorder
+from retinue.runs.storing import persistently
+from retinue.runs.toolbox import Prepared
+
+_UNDECIDED = (*OPEN_CALLS, CallStatus.OUTCOME_UNKNOWN)
+
+
+class Plan(msgspec.Struct, kw_only=True):
+    """A model turn that asks for tools, and what has become of its calls so far."""
+
+    step: int
+    turn: AssistantTurn
+    entries: list[JournalEntry]
+    """In the order of the calls."""
+
+    @property
+    def undecided(self) -> list[JournalEntry]:
+        """The calls of which a result is still missing."""
+        return [entry for entry in self.entries if entry.status in _UNDECIDED]
+
+    def change(self, entry: JournalEntry, **fields: object) -> JournalEntry:
+        """Put another state of a call into its place."""
+        changed = msgspec.structs.replace(entry, **fields)
+        place = next(place for place, other in enumerate(self.entries) if other.position == entry.position)
+        self.entries[place] = changed
+        return changed
+
+
+class Journal:
+    """Each method is one transaction, fenced by the run's attempt. What it stores belongs to the step: whoever takes
+    the run over goes on behind it.
+
+    Raises everywhere:
+        ProcessLost: the run belongs to another process, or was deleted.
+        StorageFailed, Unavailable: the database did not take it for a while.
+    """
+
+    def __init__(self, database: Database, run: Run, recorder: Recorder, ledger: CallLedger) -> None:
+        self._database = database
+        self._run = run
+        self._recorder = recorder
+        self._ledger = ledger
+        self._actor = Actor(kind="employee", id=str(run.employee_id))
+        self._unsaved: list[JournalEntry] = []
+
+    async def plan(self, plan: Plan) -> None:
+        """Store what the model asks for, before any of it happens."""
+
+        async def add(unit: Unit) -> None:
+            await self._ledger.write_closings(unit)
+            stored = {entry.position for entry in await unit.tool_calls.list(self._run.id)}
+            # An earlier try may have been committed although its answer got lost.
+            await unit.tool_calls.add(self._run.id, [entry for entry in plan.entries if entry.position not in stored])
+
+        await self._commit(plan, add)
+        self._ledger.forget_closings()
+
+    async def intend(self, plan: Plan, entry: JournalEntry, prepared: Prepared) -> JournalEntry:
+        """Store that a call is about to be made. When this returns, it may be made, and must be at once.
+
+        Raises:
+            CancelAsked: the run is to be cancelled.
+        """
+
+        async def execute(unit: Unit) -> None:
+            await self._refuse_if_cancelled(unit)
+            # From `executing`, too: an earlier try may have been committed, or a call that may be repeated is.
+            if not await unit.tool_calls.change(
+                self._run.id,
+                entry.position,
+                to=CallStatus.EXECUTING,
+                from_=OPEN_CALLS,
+                approval_id=entry.approval_id,
+            ):
+                raise ProcessLost
+            await self._audit(unit, entry, prepared)
+
+        await self._commit(plan, execute)
+        if not self._recorder.hold.is_held:
+            raise ProcessLost
+        return plan.change(entry, status=CallStatus.EXECUTING)
+
+    async def settle(self, plan: Plan, entry: JournalEntry, *events: e.RunEvent) -> None:
+        """Store what became of a call, and tell it after that."""
+        self.keep(entry)
+        await self._commit(plan, None, events)
+
+    def keep(self, entry: JournalEntry) -> None:
+        """What became of a call that changes nothing; stored with the next transaction of the run."""
+        self._unsaved.append(entry)
+
+    async def flush(self, unit: Unit) -> None:
+        """Write what was kept, inside the caller's transaction. Safe to repeat."""
+        for entry in self._unsaved:
+            await unit.tool_calls.change(
+                self._run.id,
+                entry.position,
+                to=entry.status,
+                from_=tuple(status for status in _UNDECIDED if status is not entry.status),
+                result=entry.result,
+                error=entry.error,
+                detail=entry.detail,
+                duration_ms=entry.duration_ms,
+                approval_id=entry.approval_id,
+            )
+
+    def forget(self) -> None:
+        """What was kept is committed."""
+        self._unsaved.clear()
+
+    async def _commit(
+        self, plan: Plan, work: Callable[[Unit], Awaitable[None]] | None, events: Sequence[e.RunEvent] = ()
+    ) -> None:
+        sealed = [self._recorder.seal(event) for event in events]
+        is_stored = False
+        try:
+            await persistently(lambda: self._store(plan, work, sealed))
+            is_stored = True
+        finally:
+            self._recorder.tell(sealed, is_stored=is_stored)
+        self.forget()
+
+    async def _store(
+        self, plan: Plan, work: Callable[[Unit], Awaitable[None]] | None, sealed: Sequence[e.RecordedEvent]
+    ) -> None:
+        recorder = self._recorder
+        async with recorder.writing:
+            events = recorder.take_unstored()
+            try:
+                async with self._database.unit(self._run.tenant_id) as unit:
+                    await unit.run_events.add(self._run.id, self._run.attempt, [*events, *sealed])
+                    await self._check_in(unit, plan)
+                    await self.flush(unit)
+                    if work is not None:
+                        await work(unit)
+            except BaseException:
+                recorder.put_back(events)
+                raise
+
+    async def _check_in(self, unit: Unit, plan: Plan) -> None:
+        checkpoint = Checkpoint(
+            run_id=self._run.id, step=plan.step, position=self._recorder.position, turns=(plan.turn,)
+        )
+        if not await unit.checkpoints.add(checkpoint, self._run.attempt):
+            raise ProcessLost
+
+    async def _refuse_if_cancelled(self, unit: Unit) -> None:
+        """Stop means stop: the word may be stored, and not have reached this process yet."""
+        run = await unit.runs.find(self._run.id)
+        if run is not None and run.cancel_requested_at is not None:
+            raise CancelAsked(run.cancel_requested_at)
+
+    async def _audit(self, unit: Unit, entry: JournalEntry, prepared: Prepared) -> None:
+        assessment = prepared.assessment
+        payload = {
+            "run_id": str(self._run.id),
+            "conversation_id": str(self._run.conversation_id),
+            "tool": entry.name,
+            "effect": assessment.effect.value,
+            "risk_level": assessment.risk.value,
+            "approved": entry.approval_id is not None,
+            "approval_id": str(entry.approval_id) if entry.approval_id else None,
+        }
+        action = "tool.called"
+        if assessment.command is not None:
+            action = "command.executed"
+            payload |= {"command": assessment.command, "action_type": assessment.action_type}
+        await unit.audit.record(
+            action, object_type="tool_call", object_id=entry.idempotency_key, payload=payload, actor=self._actor
+        )

@@ -1,0 +1,120 @@
+"""Whether a call may be made now: the gate's ruling together with what people have said."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from retinue.domain.approvals import Approval, ApprovalStatus, Grant, call_digest
+from retinue.domain.runs import Run
+from retinue.domain.tools import CallStatus, JournalEntry
+from retinue.runs.gate import Allow, Ask, Deny, may_be_granted_for_conversation
+from retinue.runs.toolbox import Prepared
+
+
+class Go(msgspec.Struct, frozen=True):
+    """The call may be made."""
+
+    approval_id: UUID | None = None
+    """What allows it, if it had to be asked for."""
+    superseded: UUID | None = None
+    """An approval that nobody needs to decide any more."""
+
+
+class Wait(msgspec.Struct, frozen=True):
+    approval_id: UUID
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A person has to be asked."""
+
+    reason: str
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """The call is not made."""
+
+    status: CallStatus
+    code: str
+    detail: str
+    skips_rest: bool = False
+    """Whether the calls after it are not made either."""
+
+
+Passage = Go | Wait | Request | Stop
+
+_ALTERED = Stop(
+    CallStatus.FAILED, "approval_altered", "These are not the arguments that were approved. Nothing was done."
+)
+_OUTDATED = Stop(
+    CallStatus.FAILED, "approval_outdated", "The call would do something else now than when it was approved."
+)
+
+
+def passage(
+    entry: JournalEntry, prepared: Prepared, run: Run, approval: Approval | None, grants: Sequence[Grant]
+) -> Passage:
+    """Decide about one call.
+
+    An approval lets through exactly what was shown: its digest has to be that of what would run, and the call must not
+    reach further, nor be of a higher risk, than it was then.
+    """
+    if approval is not None and approval.digest != digest_of(entry, prepared, run):
+        return _ALTERED
+    match prepared.ruling:
+        case Deny(code=code, detail=detail):
+            return Stop(CallStatus.DENIED, code, detail)
+        case Allow():
+            return Go(entry.approval_id, _unneeded(approval))
+        case Ask(reason=reason):
+            return _asked(entry, prepared, approval, grants, reason)
+
+
+def digest_of(entry: JournalEntry, prepared: Prepared, run: Run) -> str:
+    """What an approval of this call is bound to."""
+    return call_digest(
+        tenant_id=run.tenant_id,
+        run_id=run.id,
+        call_id=entry.call_id,
+        tool=entry.name,
+        version=prepared.tool.version,
+        args=entry.args,
+    )
+
+
+def _asked(
+    entry: JournalEntry, prepared: Prepared, approval: Approval | None, grants: Sequence[Grant], reason: str
+) -> Passage:
+    if entry.status is CallStatus.APPROVED and entry.resolved_by is not None:
+        return Go(entry.approval_id)  # a person wants it to be tried again
+    if approval is not None and approval.status is ApprovalStatus.GRANTED:
+        return Go(approval.id) if _covers(approval, prepared) else _OUTDATED
+    if approval is not None and approval.status is ApprovalStatus.DENIED:
+        said = f" They say: {approval.comment}" if approval.comment else ""
+        return Stop(CallStatus.DENIED, "denied", f"A person has denied this call.{said}", skips_rest=True)
+    if grant := _grant_for(entry, prepared, grants):
+        return Go(grant.approval_id, _unneeded(approval))
+    if approval is None or approval.status is ApprovalStatus.SUPERSEDED:
+        return Request(reason)
+    return Wait(approval.id)
+
+
+def _covers(approval: Approval, prepared: Prepared) -> bool:
+    now = prepared.assessment
+    return now.scope == approval.scope and now.risk.severity <= approval.risk.severity
+
+
+def _grant_for(entry: JournalEntry, prepared: Prepared, grants: Sequence[Grant]) -> Grant | None:
+    now = prepared.assessment
+    if not may_be_granted_for_conversation(now.risk):
+        return None
+    version = prepared.tool.version
+    return next(
+        (grant for grant in grants if grant.covers(tool=entry.name, version=version, risk=now.risk, scope=now.scope)),
+        None,
+    )
+
+
+def _unneeded(approval: Approval | None) -> UUID | None:
+    """A question that has answered itself."""
+    return approval.id if approval is not None and approval.status is ApprovalStatus.PENDING else None

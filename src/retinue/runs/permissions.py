@@ -1,0 +1,81 @@
+"""What people have said about the calls of a run, and the questions that are put to them."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import msgspec
+
+from retinue.db.session import Database
+from retinue.domain.approvals import Approval, Grant
+from retinue.domain.ids import new_id, now
+from retinue.domain.runs import Run
+from retinue.domain.tools import JournalEntry
+from retinue.runs.passage import Passage, digest_of, passage
+from retinue.runs.toolbox import Prepared
+
+
+class Said(msgspec.Struct, frozen=True):
+    """As of the moment in which it was read."""
+
+    approvals: Mapping[int, Approval]
+    """By the position of their calls; the newest of each call."""
+    grants: Sequence[Grant]
+
+
+NOTHING_SAID = Said({}, ())
+
+
+class Permissions:
+    def __init__(self, database: Database, run: Run) -> None:
+        self._database = database
+        self._run = run
+
+    @property
+    def were_asked_for(self) -> bool:
+        """Whether people have been asked anything in this run."""
+        return self._run.pauses > 0
+
+    async def said(self) -> Said:
+        """Raises: Unavailable, StorageFailed."""
+        async with self._database.unit(self._run.tenant_id, read_only=True) as unit:
+            approvals = await unit.approvals.of_run(self._run.id)
+            grants = await unit.grants.list(self._run.conversation_id)
+        return Said({approval.call_position: approval for approval in approvals}, grants)
+
+    async def password_tries(self, entry: JournalEntry) -> int:
+        """Wrong passwords that were supplied for a call."""
+        approval = (await self.said()).approvals.get(entry.position)
+        return approval.password_tries if approval else 0
+
+    async def supersede(self, approval_id: UUID) -> None:
+        """Nobody needs to decide it any more."""
+        async with self._database.unit(self._run.tenant_id) as unit:
+            await unit.approvals.supersede_one(approval_id)
+
+    def passage(self, entry: JournalEntry, prepared: Prepared, said: Said) -> Passage:
+        return passage(entry, prepared, self._run, said.approvals.get(entry.position), said.grants)
+
+    def request(self, entry: JournalEntry, prepared: Prepared, reason: str) -> Approval:
+        """The question about a call. When it is stored it gets its place and its time."""
+        at = now()
+        return Approval(
+            id=new_id(),
+            tenant_id=self._run.tenant_id,
+            run_id=self._run.id,
+            conversation_id=self._run.conversation_id,
+            employee_id=self._run.employee_id,
+            call_position=entry.position,
+            tool_call_id=entry.call_id,
+            tool=entry.name,
+            tool_version=prepared.tool.version,
+            args=entry.args,
+            digest=digest_of(entry, prepared, self._run),
+            risk=prepared.assessment.risk,
+            scope=prepared.assessment.scope,
+            reason=reason,
+            message=prepared.tool.question(prepared.arguments),
+            requested_at=at,
+            expires_at=at,
+            paused_attempt=0,
+            paused_seq=0,
+        )

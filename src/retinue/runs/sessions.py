@@ -1,0 +1,45 @@
+"""When a conversation takes messages: its session has not expired, and they do not come too fast."""
+
+from math import ceil
+
+from retinue.db.session import Unit
+from retinue.domain.conversations import Conversation
+from retinue.domain.errors import Conflict, RateLimited
+from retinue.domain.ids import now
+from retinue.domain.policy import SessionPolicy
+
+
+class Sessions:
+    """Both are decided in the database, so that all replicas together keep them. A message that is refused counts for
+    neither.
+    """
+
+    def __init__(self, policy: SessionPolicy) -> None:
+        self._policy = policy
+
+    async def check(self, unit: Unit, conversation: Conversation) -> None:
+        """The caller holds the conversation's lock.
+
+        Raises:
+            Conflict: `session_expired`.
+            RateLimited: with the seconds to wait in its header.
+        """
+        if conversation.message_count == 0:
+            return
+        if await unit.conversations.session_has_expired(conversation.id, self._policy.ttl_seconds):
+            detail = "This conversation's session has expired. Set its status to active to reopen it."
+            raise Conflict(detail, code="session_expired")
+        # Fewer messages than that cannot be too many, and most conversations are short.
+        if 0 < self._policy.max_messages <= conversation.message_count:
+            await self._refuse_if_too_fast(unit, conversation)
+
+    async def _refuse_if_too_fast(self, unit: Unit, conversation: Conversation) -> None:
+        policy = self._policy
+        count, oldest = await unit.messages.count_recent(conversation.id, policy.window_seconds)
+        if count < policy.max_messages or oldest is None:
+            return
+        wait = policy.window_seconds - (now() - oldest).total_seconds()
+        raise RateLimited(
+            f"A conversation takes {policy.max_messages} messages in {policy.window_seconds:g} seconds.",
+            headers={"Retry-After": str(max(ceil(wait), 1))},
+        )

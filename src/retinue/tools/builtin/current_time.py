@@ -1,0 +1,65 @@
+"""The tool `current_time`."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from retinue.domain.ids import now
+from retinue.domain.tools import Effect, Risk
+from retinue.tools.base import Invocation, Tool
+from retinue.tools.builtin.failures import invalid
+
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+class TimeArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    timezone: Annotated[
+        str,
+        msgspec.Meta(
+            description="Name of a time zone in the IANA database, such as Europe/Berlin or UTC.",
+            min_length=1,
+            max_length=64,
+        ),
+    ] = "UTC"
+
+
+class TimeAnswer(msgspec.Struct, frozen=True):
+    time: str
+    """ISO 8601 with the offset from UTC, to the second."""
+    weekday: str
+    timezone: str
+
+
+class CurrentTime(Tool[TimeArguments]):
+    name = "current_time"
+    description = "Tells the date, the time of day and the weekday as they are now in a time zone."
+    arguments = TimeArguments
+    effect = Effect.READ
+    risk = Risk.NONE
+    touches = "the server's clock"
+    timeout = 5.0
+
+    def __init__(self, clock: Callable[[], datetime] = now) -> None:
+        self._clock = clock
+
+    async def run(self, arguments: TimeArguments, invocation: Invocation) -> TimeAnswer:  # noqa: ARG002
+        local = self._clock().astimezone(_zone(arguments.timezone))
+        return TimeAnswer(
+            time=local.isoformat(timespec="seconds"),
+            weekday=_WEEKDAYS[local.weekday()],
+            timezone=arguments.timezone,
+        )
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    # The name becomes a path below the folder of zones: what is no zone there fails in many ways.
+    except (KeyError, ValueError, OSError):
+        raise invalid(
+            "There is no time zone of that name. Use one of the IANA database, such as Europe/Berlin.",
+            code="unknown_timezone",
+        ) from None

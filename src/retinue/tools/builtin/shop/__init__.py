@@ -1,0 +1,1 @@
+"""The demo shop's tools. They work on the tenant's own orders."""
