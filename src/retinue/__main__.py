@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any, Literal
 
 import click
 
@@ -71,15 +72,33 @@ def check_config(config: Path | None) -> None:
 @main.command("demo")
 @click.option("--url", default=None, help="The server; default: where these settings would listen.")
 @click.option("--message", default=demo.QUESTION, show_default=True, help="What to say.")
+@click.option(
+    "--allow/--deny", default=None, help="Decide about everything that needs an approval; without it you are asked."
+)
 @click.pass_obj
-def run_demo(config: Path | None, url: str | None, message: str) -> None:
+def run_demo(config: Path | None, url: str | None, message: str, *, allow: bool | None) -> None:
     """Run one real streamed turn against a server that was started with --demo, and print the stream."""
     settings = _settings(config)
     key = settings.operator_key.get_secret_value()
     try:
-        asyncio.run(demo.talk(url or server.url_of(settings.host, settings.port), message, key, sys.stdout.buffer))
+        address = url or server.url_of(settings.host, settings.port)
+        asyncio.run(demo.talk(address, message, key, sys.stdout.buffer, _decider(allow)))
     except demo.DemoFailed as error:
         raise click.ClickException(str(error)) from None
+
+
+def _decider(allow: bool | None) -> demo.Decide:
+    """Who decides about approvals in the demo: the options, else whoever sits at the terminal, else nobody."""
+
+    def decide(approval: dict[str, Any]) -> Literal["allow_once", "deny"] | None:
+        said = allow
+        if said is None and sys.stdin.isatty():
+            said = click.confirm(f"{approval['message']} {approval['reason']}", err=True)
+        if said is None:
+            return None
+        return "allow_once" if said else "deny"
+
+    return decide
 
 
 def _settings(config: Path | None) -> Settings:

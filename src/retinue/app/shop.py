@@ -48,7 +48,7 @@ class DatabaseShop:
             return answer
 
         for _ in range(_DRAFTS - 1):
-            # A code that is taken breaks the transaction like any other fault of the data. The key makes the next try safe.
+            # A code that is taken fails like any other fault of the data. The key makes the next try safe.
             with suppress(StorageFailed):
                 return await self._once(tenant_id, key, act)
         return await self._once(tenant_id, key, act)

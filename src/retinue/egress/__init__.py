@@ -2,7 +2,8 @@
 
 `check_url` judges a URL without touching the network, for the moment it is stored. `make_client` builds the HTTP client
 whose every connection is judged again: one DNS resolution, every answer checked, connected to exactly the checked
-address. `fetch` gets a text through such a client, over redirects that are judged one by one. Only `EgressPolicy.allow`, which the operator writes, opens an internal address or another port.
+address. `fetch` gets a text through such a client, over redirects that are judged one by one. Only
+`EgressPolicy.allow`, which the operator writes, opens an internal address or another port.
 """
 
 from retinue.egress.client import make_client

@@ -16,6 +16,7 @@ _KEBAB = r"^[a-z0-9]+(?:-[a-z0-9]+)*(?![\s\S])"
 _PRINTABLE = r"^[!-~]+(?![\s\S])"
 
 MAX_INT = 2**31 - 1
+YEAR_SECONDS = 31_536_000
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NOT_BLANK, examples=["Ada"])]
 JobTitle = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NOT_BLANK, examples=["assistant"])]
@@ -33,6 +34,7 @@ Secret = Annotated[str, Meta(min_length=1, max_length=4096, pattern=_PRINTABLE)]
 Url = Annotated[str, Meta(min_length=1, max_length=2048, pattern=_PRINTABLE)]
 Tokens = Annotated[int, Meta(ge=1, le=MAX_INT)]
 Temperature = Annotated[float, Meta(ge=0, le=2)]
+Seconds = Annotated[int, Meta(ge=0, le=YEAR_SECONDS, examples=[1800])]
 Count = Annotated[int, Meta(ge=1, le=MAX_INT)]
 
 
@@ -44,6 +46,12 @@ def given(body: msgspec.Struct) -> dict[str, Any]:
     """The fields that a PATCH body names, and only those."""
     values = ((name, getattr(body, name)) for name in body.__struct_fields__)
     return {name: value for name, value in values if value is not UNSET}
+
+
+def changes(before: msgspec.Struct, after: msgspec.Struct) -> list[str]:
+    """The names of the fields that differ, but for the time of the change itself: what an audit row tells."""
+    names = (name for name in after.__struct_fields__ if name != "updated_at")
+    return [name for name in names if getattr(before, name) != getattr(after, name)]
 
 
 def merged(current: T, patch: msgspec.Struct) -> T:

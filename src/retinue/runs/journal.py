@@ -77,6 +77,8 @@ class Journal:
             CancelAsked: the run is to be cancelled.
         """
 
+        assessment = prepared.assessment
+
         async def execute(unit: Unit) -> None:
             await self._refuse_if_cancelled(unit)
             # From `executing`, too: an earlier try may have been committed, or a call that may be repeated is.
@@ -86,6 +88,8 @@ class Journal:
                 to=CallStatus.EXECUTING,
                 from_=OPEN_CALLS,
                 approval_id=entry.approval_id,
+                effect=assessment.effect,
+                risk=assessment.risk,
             ):
                 raise ProcessLost
             await self._audit(unit, entry, prepared)
@@ -93,7 +97,7 @@ class Journal:
         await self._commit(plan, execute)
         if not self._recorder.hold.is_held:
             raise ProcessLost
-        return plan.change(entry, status=CallStatus.EXECUTING)
+        return plan.change(entry, status=CallStatus.EXECUTING, effect=assessment.effect, risk=assessment.risk)
 
     async def settle(self, plan: Plan, entry: JournalEntry, *events: e.RunEvent) -> None:
         """Store what became of a call, and tell it after that."""

@@ -28,7 +28,7 @@ BRANCHES = (RetinueError, RequestError, ProviderError, RunError)
 
 def descendants(kind: type[RetinueError]) -> Iterator[type[RetinueError]]:
     for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(errors.__name__):
             yield child
             yield from descendants(child)
 
@@ -38,7 +38,7 @@ KINDS = [kind for kind in descendants(RetinueError) if kind not in (*BRANCHES, F
 
 def drawing(kind: type[RetinueError], prefix: str = "") -> Iterator[str]:
     """The lines below a class, as the docstring of the module draws them."""
-    children = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+    children = [child for child in kind.__subclasses__() if child.__module__.startswith(errors.__name__)]
     for child in children:
         is_last = child is children[-1]
         words = _words(child)

@@ -114,18 +114,19 @@ def test_what_it_cannot_do_is_said_beside_what_it_does() -> None:
 
 def test_tells_what_became_of_the_calls() -> None:
     results = (
-        ToolResult(call_id="call_1", name="get_order_status", content='{"status":"shipped","carrier":null}'),
+        ToolResult(call_id="call_1", name="get_order_status", content='{"order_id":"1","carrier":null}'),
         ToolResult(call_id="call_2", name="cancel_order", content="denied: Not today.", is_error=True),
         ToolResult(
             call_id="call_3", name="generate_coupon", content='{"message":"Here you are.","status":"generated"}'
         ),
         ToolResult(call_id="call_4", name="other", content="plain words"),
+        ToolResult(call_id="call_5", name="get_tracking_info", content='{"message":"Soon.","carrier":"DHL"}'),
     )
     call = ToolCall(id="call_1", name="get_order_status", arguments="{}")
     events = play("Do it", AssistantTurn(tool_calls=(call,)), ToolTurn(results))
     assert text_of(events) == (
-        "get_order_status says: status shipped. cancel_order was not done: denied: Not today. "
-        "Here you are. (status generated) other says: plain words"
+        "get_order_status says: order id 1. cancel_order was not done: denied: Not today. "
+        "Here you are. other says: plain words Soon. (carrier DHL)"
     )
     assert events[-1] == Finished(FinishReason.STOP)
 

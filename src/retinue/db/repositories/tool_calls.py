@@ -10,7 +10,7 @@ from retinue.db import tables as t
 from retinue.db.repositories.base import TenantRepository
 from retinue.db.repositories.json_text import read_json
 from retinue.domain.encoding import encode_text
-from retinue.domain.tools import OPEN_CALLS, CallStatus, Effect, JournalEntry
+from retinue.domain.tools import OPEN_CALLS, CallStatus, Effect, JournalEntry, Risk
 
 _PLAIN = tuple(name for name in JournalEntry.__struct_fields__ if name != "args")
 _UNTOUCHED = (CallStatus.PROPOSED, CallStatus.APPROVED)
@@ -49,11 +49,13 @@ class ToolCallRepository(TenantRepository):
         duration_ms: int | None = None,
         approval_id: UUID | None = None,
         resolved_by: str | None = None,
+        effect: Effect | None = None,
+        risk: Risk | None = None,
     ) -> bool:
         """Write what has become of a call; false, and nothing is written, if its status is none of `from_`.
 
-        The times are the database's. What is not given becomes null, except that an approval and the name of who
-        resolved the call stay.
+        The times are the database's. What is not given becomes null, except that effect, risk, approval and the name of
+        who resolved the call stay.
         """
         call = t.ToolCall
         values: dict[str, Any] = {
@@ -66,7 +68,7 @@ class ToolCallRepository(TenantRepository):
         }
         if to is CallStatus.EXECUTING:
             values["started_at"] = self._dialect.clock()
-        kept = {"approval_id": approval_id, "resolved_by": resolved_by}
+        kept = {"approval_id": approval_id, "resolved_by": resolved_by, "effect": effect, "risk": risk}
         values |= {name: value for name, value in kept.items() if value is not None}
         is_wanted = (call.run_id == run_id) & (call.position == position) & call.status.in_(from_)
         return await self._executor.change(self._update(call).where(is_wanted).values(values)) == 1

@@ -34,6 +34,8 @@ _INTRODUCTION = (
     "with them is real. Ask me where order 1042 is, to track it, to cancel order 1043, for a discount of 10% on an "
     "order, or for a coupon of 15%. Whatever changes something waits for a person's approval."
 )
+_BESIDES = frozenset({"carrier", "tracking_number", "expected_at"})
+"""Fields of a result that its message does not tell."""
 
 
 class _Intent(NamedTuple):
@@ -132,5 +134,9 @@ def _report(result: ToolResult) -> str:
         answer = None
     if not isinstance(answer, dict):
         return f"{result.name} says: {result.content}"
-    facts = ", ".join(f"{name} {value}" for name, value in answer.items() if name != "message" and value is not None)
-    return f"{answer['message']} ({facts})" if answer.get("message") else f"{result.name} says: {facts}."
+    message = answer.get("message")
+    told = {name: value for name, value in answer.items() if value is not None and (not message or name in _BESIDES)}
+    facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items())
+    if not message:
+        return f"{result.name} says: {facts}."
+    return f"{message} ({facts})" if facts else str(message)

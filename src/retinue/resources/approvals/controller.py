@@ -91,8 +91,7 @@ class ApprovalController(Controller):
         The body is `true`, `false` or an object with `approved`; an object without it denies. Anything else than a
         boolean decides nothing: 422 `decision_not_boolean`.
         """
-        said: bool | DecisionBody = await read_decision(request, bool | DecisionBody)
-        body = DecisionBody(approved=said) if isinstance(said, bool) else said
+        body = await read_decision(request)
         key = key_of(request, idempotency_key, body)
         chosen = decision(approved=body.approved)
         return answer_with(

@@ -1,12 +1,15 @@
 """Decisions are true or false, in no other spelling."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
+
+import msgspec
 
 from retinue.domain.approvals import Decision
-from retinue.domain.errors import Conflict, InvalidRequest
+from retinue.domain.errors import Conflict, FieldError, InvalidRequest
 from retinue.http.requests import EdgeRequest
+from retinue.resources.approvals.schemas import DecisionBody
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 NOT_BOOLEAN = {"decision_not_boolean": InvalidRequest}
 DECIDING = {
@@ -27,17 +30,39 @@ def decision(*, approved: bool) -> Decision:
     return Decision.ALLOW_ONCE if approved else Decision.DENY
 
 
-async def read_decision(request: EdgeRequest, target: Any) -> Any:
-    """The body, which says yes or no in its field `approved` or as a whole.
+async def read_decision(request: EdgeRequest) -> DecisionBody:
+    """A body that is a decision and nothing else.
 
     Raises:
-        InvalidRequest: `decision_not_boolean`, wherever that is what is wrong with it; else as for every other body.
+        InvalidRequest: `decision_not_boolean`, unless only the comment is wrong; else as for every other body.
     """
     try:
-        return await request.decoded(target)
+        said: bool | DecisionBody = await request.decoded(bool | DecisionBody)
     except InvalidRequest as error:
-        if any(wrong.pointer in {"", "/approved"} for wrong in error.errors) or not error.errors:
-            raise InvalidRequest(
-                "A decision is true or false.", code="decision_not_boolean", errors=error.errors
-            ) from None
+        if error.errors and all(_is_at("/comment", wrong) for wrong in error.errors):
+            raise
+        raise _not_boolean(error) from None
+    return DecisionBody(approved=said) if isinstance(said, bool) else said
+
+
+async def read_with_decision(request: EdgeRequest, target: type[T]) -> T:
+    """A body that may say yes or no in its field `approved`.
+
+    Raises:
+        InvalidRequest: `decision_not_boolean`, if that field is wrong; else as for every other body.
+    """
+    try:
+        body: T = await request.decoded(target)
+    except InvalidRequest as error:
+        if any(_is_at("/approved", wrong) for wrong in error.errors):
+            raise _not_boolean(error) from None
         raise
+    return body
+
+
+def _is_at(pointer: str, wrong: FieldError) -> bool:
+    return wrong.pointer == pointer or wrong.pointer.startswith(f"{pointer}/")
+
+
+def _not_boolean(error: InvalidRequest) -> InvalidRequest:
+    return InvalidRequest("A decision is true or false.", code="decision_not_boolean", errors=error.errors)

@@ -5,7 +5,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 
 from retinue.domain.conversations import ConversationStatus
-from retinue.http.schemas import ExternalId, RequestBody, Title, UserId
+from retinue.http.schemas import ExternalId, RequestBody, Seconds, Title, UserId
 
 
 class ConversationCreate(RequestBody, frozen=True, kw_only=True):
@@ -16,6 +16,10 @@ class ConversationCreate(RequestBody, frozen=True, kw_only=True):
     title: Title | None = None
     external_id: ExternalId | None = None
     """The client's own id of the thread or chat; unique in the tenant."""
+    session_ttl_seconds: Seconds | None = None
+    """Without a message for longer than this, the session has expired and the conversation takes messages only after it
+    was made active again. Null for the server's own setting; 0 expires at once.
+    """
 
 
 class ConversationUpdate(RequestBody, frozen=True, kw_only=True):
@@ -23,4 +27,6 @@ class ConversationUpdate(RequestBody, frozen=True, kw_only=True):
 
     title: Title | UnsetType | None = UNSET
     status: ConversationStatus | UnsetType = UNSET
+    """`active` also reopens a conversation whose session has expired."""
     external_id: ExternalId | UnsetType | None = UNSET
+    session_ttl_seconds: Seconds | UnsetType | None = UNSET

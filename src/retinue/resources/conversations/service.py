@@ -1,18 +1,19 @@
 """What can be done with conversations."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from retinue.db.session import Database
+from retinue.db.session import Database, Unit
 from retinue.domain.conversations import Conversation, ConversationStatus
 from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import new_id, now
 from retinue.domain.text import clean
 from retinue.http.idempotency import Once, Replay
 from retinue.http.pagination import Page, decode_cursor, page_of
-from retinue.http.schemas import given
+from retinue.http.schemas import changes, given
 from retinue.resources.conversations.schemas import ConversationCreate, ConversationUpdate
 from retinue.runs.turnstile import Turnstile
 from retinue.security.principal import Principal
@@ -65,6 +66,7 @@ class ConversationService:
             await unit.employees.get(conversation.employee_id)
             await unit.conversations.add(conversation)
             await self._once.end(unit.idempotency, key, conversation)
+            await _record(unit, "conversation.created", conversation.id, employee_id=str(conversation.employee_id))
         return conversation
 
     async def list(
@@ -89,12 +91,20 @@ class ConversationService:
             return await unit.conversations.get(conversation_id)
 
     async def update(self, principal: Principal, conversation_id: UUID, body: ConversationUpdate) -> Conversation:
-        """Raises: NotFound, Conflict with code `external_id_taken`."""
+        """What is made active is reopened, whether or not its session has expired: nobody can see that coming.
+
+        Raises: NotFound, Conflict with code `external_id_taken`.
+        """
         tenant_id = await self._tenancy.of_conversation(principal, conversation_id)
         async with self._turnstile.through(conversation_id), self._database.unit(tenant_id) as unit:
             current = await unit.conversations.get_for_update(conversation_id)
             conversation = msgspec.structs.replace(current, **given(body), updated_at=now())
             await unit.conversations.update(conversation)
+            if body.status is ConversationStatus.ACTIVE:
+                await unit.conversations.reopen(conversation_id)
+                conversation = await unit.conversations.get(conversation_id)
+            if changed := changes(current, conversation):
+                await _record(unit, "conversation.updated", conversation_id, changed=changed)
         self._tell(tenant_id, conversation_id)
         return conversation
 
@@ -104,6 +114,7 @@ class ConversationService:
         await self._cancel_conversation(tenant_id, conversation_id)
         async with self._turnstile.through(conversation_id), self._database.unit(tenant_id) as unit:
             await unit.conversations.delete(conversation_id)
+            await _record(unit, "conversation.deleted", conversation_id)
         self._tell(tenant_id, conversation_id)
 
 
@@ -116,12 +127,17 @@ def _conversation(tenant_id: UUID, body: ConversationCreate) -> Conversation:
         user_id=body.user_id,
         title=body.title,
         external_id=body.external_id,
+        session_ttl_seconds=body.session_ttl_seconds,
         status=ConversationStatus.ACTIVE,
         message_count=0,
         created_at=at,
         updated_at=at,
         last_message_at=None,
     )
+
+
+async def _record(unit: Unit, action: str, conversation_id: UUID, **payload: Any) -> None:
+    await unit.audit.record(action, object_type="conversation", object_id=str(conversation_id), payload=payload)
 
 
 def _cleaned(text: str | None) -> str | None:

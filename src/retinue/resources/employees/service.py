@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from retinue.db.session import Database
+from retinue.db.session import Database, Unit
 from retinue.domain.employees import Employee, ModelSettings, Persona
 from retinue.domain.errors import Conflict, FieldError, InvalidRequest
 from retinue.domain.idempotency import IdempotencyKey
@@ -15,7 +15,7 @@ from retinue.domain.ids import new_id, now
 from retinue.domain.policy import RunLimits
 from retinue.http.idempotency import Once, Replay
 from retinue.http.pagination import Page, decode_cursor, page_of
-from retinue.http.schemas import given, merged
+from retinue.http.schemas import changes, given, merged
 from retinue.resources.employees.schemas import EmployeeCreate, EmployeeUpdate
 from retinue.resources.employees.slugs import slugs_for
 from retinue.resources.tenants.config.bounds import check_output_tokens
@@ -63,9 +63,12 @@ class EmployeeService:
         self._check_tools(body.tools or ())
         tenant_id = await self._tenancy.of_employee(principal, employee_id)
         async with self._database.unit(tenant_id) as unit:
-            employee = _changed(await unit.employees.get_for_update(employee_id), body)
+            current = await unit.employees.get_for_update(employee_id)
+            employee = _changed(current, body)
             self._check_length(employee)
             await unit.employees.update(employee)
+            if changed := changes(current, employee):
+                await _record(unit, "employee.updated", employee_id, changed=changed)
         return employee
 
     async def delete(self, principal: Principal, employee_id: UUID) -> None:
@@ -73,6 +76,7 @@ class EmployeeService:
         tenant_id = await self._tenancy.of_employee(principal, employee_id)
         async with self._database.unit(tenant_id) as unit:
             await unit.employees.delete(employee_id)
+            await _record(unit, "employee.deleted", employee_id)
 
     async def _add(self, employee: Employee, key: IdempotencyKey | None) -> Employee | Replay:
         async with self._database.unit(employee.tenant_id) as unit:
@@ -80,6 +84,14 @@ class EmployeeService:
                 return replay
             await unit.employees.add(employee)
             await self._once.end(unit.idempotency, key, employee)
+            await _record(
+                unit,
+                "employee.created",
+                employee.id,
+                slug=employee.slug,
+                permission=employee.permission.value,
+                tools=list(employee.tools),
+            )
         return employee
 
     async def _add_with_free_slug(self, employee: Employee, key: IdempotencyKey | None) -> Employee | Replay:
@@ -105,6 +117,10 @@ class EmployeeService:
         )
         if errors:
             raise InvalidRequest("An employee can only have tools that exist.", code="unknown_tool", errors=errors)
+
+
+async def _record(unit: Unit, action: str, employee_id: UUID, **payload: Any) -> None:
+    await unit.audit.record(action, object_type="employee", object_id=str(employee_id), payload=payload)
 
 
 def _employee(tenant_id: UUID, body: EmployeeCreate) -> Employee:

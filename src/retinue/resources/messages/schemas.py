@@ -6,10 +6,11 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from retinue.domain.messages import Message, ToolLogEntry
+from retinue.domain.messages import Message, MessageStatus, ToolLogEntry
 from retinue.domain.policy import OnBusy, OnDisconnect, ReasoningEffort
 from retinue.domain.usage import Cost, GenerationStats, Usage
 from retinue.http.schemas import RequestBody
+from retinue.resources.approvals.schemas import ShownApproval
 
 Content = Annotated[str, Meta(min_length=1, pattern=r"\S", examples=["Where is my order?"])]
 
@@ -46,16 +47,26 @@ class StreamCreate(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A complete answer without a stream."""
+    """An answer without a stream: complete, or as far as it came before it had to wait for a person."""
 
     run_id: UUID
     user_message_id: UUID
     message: Message
     status: str
-    """`completed` or `cancelled`; a failed run is answered with its problem."""
+    """`completed`, `cancelled` or `expired`; a failed run is answered with its problem. `waiting_for_approval`,
+    `waiting_for_password` or `effect_unknown` where the run waits for a person; it goes on under the same ids.
+    """
     finish_reason: str
     usage: Usage | None
     cost: Cost | None
     generation_stats: GenerationStats
     tool_log: tuple[ToolLogEntry, ...]
     text_sha256: str
+    approvals: tuple[ShownApproval, ...] = ()
+    """What the run waits for, in the order in which it is handled."""
+    tool_call_ids: tuple[str, ...] = ()
+    """The calls of which a person has to find out whether they took effect."""
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.message.status is MessageStatus.WAITING

@@ -11,7 +11,7 @@ from retinue.domain.ids import new_id, now
 from retinue.domain.tenants import Tenant
 from retinue.http.idempotency import Once, Replay
 from retinue.http.pagination import Page, decode_cursor, page_of
-from retinue.http.schemas import given
+from retinue.http.schemas import changes, given
 from retinue.resources.tenants.schemas import TenantCreate, TenantUpdate
 
 CancelTenant = Callable[[UUID], Awaitable[None]]
@@ -33,6 +33,9 @@ class TenantService:
                 return replay
             await unit.tenants.add(tenant)
             await self._once.end(unit.idempotency, key, tenant)
+            await unit.audit.record(
+                "tenant.created", object_type="tenant", object_id=str(tenant.id), payload={"slug": tenant.slug}
+            )
         return tenant
 
     async def list(self, *, limit: int, cursor: str | None) -> Page[Tenant]:
@@ -49,10 +52,13 @@ class TenantService:
     async def update(self, tenant_id: UUID, body: TenantUpdate) -> Tenant:
         """Raises: NotFound, Conflict with code `slug_taken`."""
         async with self._database.operator() as unit:
-            tenant = msgspec.structs.replace(
-                await unit.tenants.get_for_update(tenant_id), **given(body), updated_at=now()
-            )
+            current = await unit.tenants.get_for_update(tenant_id)
+            tenant = msgspec.structs.replace(current, **given(body), updated_at=now())
             await unit.tenants.update(tenant)
+            if changed := changes(current, tenant):
+                await unit.audit.record(
+                    "tenant.updated", object_type="tenant", object_id=str(tenant_id), payload={"changed": changed}
+                )
         return tenant
 
     async def delete(self, tenant_id: UUID) -> None:
@@ -61,3 +67,4 @@ class TenantService:
         await self._cancel_tenant(tenant_id)
         async with self._database.operator() as unit:
             await unit.tenants.delete(tenant_id)
+            await unit.audit.record("tenant.deleted", object_type="tenant", object_id=str(tenant_id))

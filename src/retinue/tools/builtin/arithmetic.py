@@ -136,9 +136,7 @@ def evaluate(expression: str) -> tuple[str, bool]:
         except Overflow:
             raise Unsolvable(f"A number in it is larger than 10 to the power of {EXPONENT}.") from None
         except InvalidOperation:
-            raise Unsolvable(
-                "The expression has no result among the real numbers, or one with too many digits."
-            ) from None
+            raise Unsolvable(f"It has no real result, or one of more than {DIGITS} digits.") from None
         is_exact = not context.flags[Inexact]
         return _shown(value, is_exact), is_exact
 

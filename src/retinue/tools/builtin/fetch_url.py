@@ -1,5 +1,6 @@
 """The tool `fetch_url`."""
 
+import asyncio
 from typing import Annotated
 
 import httpx2
@@ -86,7 +87,8 @@ class FetchUrl(Tool[FetchArguments]):
         if fetched.text is None:
             what = fetched.content_type or "of no stated type"
             raise invalid(f"The answer is no text: it is {what}.", code="unsupported_content")
-        return _page(fetched, fetched.text, arguments.start)
+        # A long page would hold up everybody else on the event loop.
+        return await asyncio.to_thread(_page, fetched, fetched.text, arguments.start)
 
     async def _fetch(self, url: str) -> Fetched:
         try:

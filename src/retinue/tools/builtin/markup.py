@@ -19,9 +19,9 @@ _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u20
 
 _RAW = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object", "select", "xmp", "noembed"})
 _ENDS = {name: re.compile(rf"</{name}(?![a-z0-9-])", re.IGNORECASE) for name in (*_RAW, "title", "textarea")}
-_BLOCKS = frozenset(
-    "address article aside blockquote body br dd details div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 "
-    "header hr li main nav ol p pre section summary table tbody td tfoot th thead tr ul".split()
+_BLOCK = re.compile(
+    r"address|article|aside|blockquote|body|br|d[dlt]|details|div|fig(?:caption|ure)|footer|form|h[1-6r]|header|li|main|nav"
+    r"|[ou]l|p|pre|section|summary|table|tbody|t[dhr]|tfoot|thead"
 )
 
 
@@ -70,7 +70,7 @@ class _Reader:
 
     def _tag(self, *, is_end: bool, name: str, after: int) -> None:
         self._skip_to(self._end_of_tag(after), 1)
-        if name in _BLOCKS:
+        if _BLOCK.fullmatch(name):
             self.parts.append("\n- " if name == "li" and not is_end else "\n")
         elif name in _ENDS and not is_end:
             self._raw(name)

@@ -15,7 +15,7 @@ from retinue.http.requests import EdgeRequest
 from retinue.http.sse import Feed, RunStream, StreamSettings
 from retinue.http.streams import FRAMES, PLACES, ProtocolName, place_of
 from retinue.protocols.registry import ProtocolRegistry
-from retinue.resources.approvals.decisions import DECIDING, NOT_BOOLEAN, read_decision
+from retinue.resources.approvals.decisions import DECIDING, NOT_BOOLEAN, read_with_decision
 from retinue.resources.runs.resuming.schemas import ContinueBody, EffectResolution, PasswordBody
 from retinue.resources.runs.resuming.service import ResumingService
 
@@ -66,7 +66,7 @@ class ResumingController(Controller):
         call that was waiting: the model is not asked again for what it had planned. The stream ends like every other
         stream of the run: with its end or with its next pause.
         """
-        data: ContinueBody = await read_decision(request, ContinueBody)
+        data = await read_with_decision(request, ContinueBody)
         key = key_of(request, idempotency_key, data)
         wire = self.protocols.get(protocol)
         feed = await self.resuming.go_on(request.principal, run_id, data, key, place_of(last_event_id, None))

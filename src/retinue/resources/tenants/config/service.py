@@ -16,12 +16,14 @@ from retinue.domain.policy import RunLimits
 from retinue.domain.tenants import SecretState, StoredConfig, TenantConfig
 from retinue.egress.policy import origin_of
 from retinue.http.idempotency import Once, Replay
+from retinue.http.schemas import changes
 from retinue.providers.base import ProviderConfig
 from retinue.providers.registry import ProviderRegistry
 from retinue.resources.tenants.config.bounds import check_model_settings, refusal
 from retinue.resources.tenants.config.schemas import CheckProblem, ConfigCheck, TenantConfigPut
 from retinue.runs.context import api_key_place, load_provider, open_provider, trial_request
 
+_NEVER_CHOSEN = {"tenant_id", "created_at", "updated_at"}
 MIN_LENGTH_TO_SHOW = 8
 """Of a shorter key four characters would tell too much."""
 
@@ -63,6 +65,12 @@ class ConfigService:
             stored = self._stored(tenant_id, body, current)
             self._validate(stored, is_key_removed=body.llm_api_key is None)
             await unit.config.put(stored)
+            await unit.audit.record(
+                "config.updated",
+                object_type="config",
+                object_id=str(tenant_id),
+                payload={"changed": _changed(current, stored)},
+            )
         return stored.config
 
     async def check(self, tenant_id: UUID, key: IdempotencyKey | None) -> ConfigCheck | Replay:
@@ -162,6 +170,15 @@ def _config(tenant_id: UUID, body: TenantConfigPut, current: StoredConfig | None
         created_at=current.config.created_at if current else at,
         updated_at=at,
     )
+
+
+def _changed(current: StoredConfig | None, stored: StoredConfig) -> list[str]:
+    """Names only. A key counts as changed whenever it was sent: whether it is the same is nobody's business."""
+    if current is None:
+        return [name for name in stored.config.__struct_fields__ if name not in _NEVER_CHOSEN]
+    names = changes(current.config, stored.config)
+    is_same_key = current.sealed_api_key == stored.sealed_api_key
+    return names if is_same_key or "llm_api_key" in names else [*names, "llm_api_key"]
 
 
 def _with_key(config: TenantConfig, key: SecretState) -> TenantConfig:
