@@ -55,8 +55,8 @@ $(READY): requirements-dev.lock $(RUNTIME)
 run: $(RUNTIME) ## Install what that needs, migrate, create a demo tenant, serve on 127.0.0.1:8000 and say how to talk to it
 	@$(BIN)/python -m retinue serve --demo
 
-demo: $(RUNTIME) ## Hold one real streamed turn with the running server and print the stream
-	@$(BIN)/python -m retinue demo
+demo: $(RUNTIME) ## Hold one real streamed turn with the running server and print it; asks you for an approval
+	@if test -t 0; then $(BIN)/python -m retinue demo; else $(BIN)/python -m retinue demo --allow; fi
 
 migrate: $(RUNTIME) ## Bring the database that the settings name up to date
 	@$(BIN)/python -m retinue migrate

@@ -92,9 +92,7 @@ def every_event() -> tuple[RunEvent, ...]:
         e.MessageAppended(user_message_id=QUESTION_ID),
         snapshot("Hi", reasoning="Hm", tool_log=(entry,)),
         approval_requested(),
-        e.ApprovalDecided(
-            **asked, decision=Decision.ALLOW_ONCE, decided_by="operator", comment="Just this once."
-        ),
+        e.ApprovalDecided(**asked, decision=Decision.ALLOW_ONCE, decided_by="operator", comment="Just this once."),
         e.ApprovalExpired(**asked, message="Nobody decided about search within 30 minutes."),
         e.PasswordRequested(**asked, expires_at=AT, tries_left=3),
         paused(text="Hi", usage=USAGE, cost=COST, generation_stats=STATS, tool_log=(entry,)),

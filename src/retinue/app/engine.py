@@ -111,7 +111,6 @@ class Engine:
             database=database,
             dispatcher=self._dispatcher,
             expiry=self._expiry,
-            signals=coordination.signals,
             errands=self._errands,
             result_chars=limits.result_chars,
         )

@@ -59,5 +59,7 @@ class Executor:
             return await self._connection.execute(statement, values)
 
 
-def _only_reads(statement: sa.Executable) -> bool:
+def _only_reads(statement: Any) -> bool:
+    if isinstance(statement, sa.CompoundSelect):
+        return all(_only_reads(part) for part in statement.selects)
     return isinstance(statement, sa.Select) and statement._for_update_arg is None  # noqa: SLF001

@@ -71,6 +71,8 @@ class ToolCallRequested(msgspec.Struct, frozen=True, kw_only=True, tag="tool_cal
     tool: str
     args: Any
     """The parsed arguments, or the raw text where it is not JSON."""
+    is_repaired: bool = False
+    """Whether the model's JSON was broken, and this is what was made of it."""
 
 
 class ToolCallFinished(msgspec.Struct, frozen=True, kw_only=True, tag="tool_call.finished"):

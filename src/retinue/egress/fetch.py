@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
-from urllib.parse import urldefrag, urljoin
+from urllib.parse import urljoin
 
 import httpx2
 import msgspec
@@ -16,6 +17,7 @@ from retinue.egress.policy import EgressPolicy, check_url
 MAX_REDIRECTS = 5
 MAX_TYPE_CHARS = 127
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _HEADERS = {
     "User-Agent": f"Retinue/{__version__}",
     "Accept": "text/html, text/*;q=0.9, application/json;q=0.9, */*;q=0.1",
@@ -59,7 +61,7 @@ async def fetch(
         TimeoutError: not within `timeout`.
         httpx2.HTTPError: no connection, or an answer that is no HTTP or cannot be unpacked.
     """
-    here = check_url(urldefrag(url.strip()).url, policy)
+    here = _checked(url.strip(), policy)
     async with asyncio.timeout(timeout):
         for _ in range(max_redirects + 1):
             async with _answer(client, here) as response:
@@ -85,13 +87,25 @@ async def _answer(client: httpx2.AsyncClient, url: str) -> AsyncIterator[httpx2.
 
 
 def _next(here: str, location: str, policy: EgressPolicy) -> str:
-    try:
-        url = check_url(urldefrag(urljoin(here, location.strip().replace(" ", "%20"))).url, policy)
-    except ValueError:  # a bracket that is not closed
-        raise EgressRefused("The address redirects to what is no URL.") from None
+    location = location.strip().replace(" ", "%20")
+    # A relative reference with a scheme, as `https:///x`, is a trick to `urljoin` and nothing to `check_url`.
+    whole = location if _SCHEME.match(location) else _joined(here, location)
+    url = _checked(whole, policy)
     if here.startswith("https:") and not url.startswith("https:"):
         raise EgressRefused("The address redirects from https to http.")
     return url
+
+
+def _checked(url: str, policy: EgressPolicy) -> str:
+    """Without the fragment, which is not sent."""
+    return check_url(url.partition("#")[0], policy)
+
+
+def _joined(here: str, location: str) -> str:
+    try:
+        return urljoin(here, location)
+    except ValueError:  # a bracket that is not closed
+        raise EgressRefused("The address redirects to what is no URL.") from None
 
 
 async def _read(response: httpx2.Response, url: str, max_bytes: int) -> Fetched:

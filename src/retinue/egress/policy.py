@@ -16,7 +16,11 @@ _URL = re.compile(r"(?i)(https?)://([^/?#]*)((?:/[^?#]*)?)(\?[^#]*)?")
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@%]+)(?::([0-9]{1,5}))?")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_LOCAL_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa", ".onion")
+_LOCAL_SUFFIXES = (
+    *(".localhost", ".local", ".internal", ".home.arpa", ".onion"),
+    *(".intranet", ".private", ".corp", ".home", ".lan"),  # RFC 6762, appendix G: private use, never delegated
+    *(".localdomain", ".svc"),
+)
 
 
 class Target(NamedTuple):

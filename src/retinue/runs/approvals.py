@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from retinue.coordination.base import Signals
 from retinue.db.session import Database, Unit
 from retinue.domain.approvals import Approval, ApprovalStatus, Decision
 from retinue.domain.errors import Conflict, NotFound
 from retinue.domain.ids import Position
 from retinue.domain.runs import Run, RunStatus, WaitingFor
 from retinue.domain.secret import Secret
-from retinue.domain.signals import Signal, SignalKind
 from retinue.domain.tools import CallStatus, JournalEntry, Resolution
 from retinue.runs.decisions import Decisions, TooLate, expired, refuse_unless_pending
 from retinue.runs.dispatcher import Dispatcher
@@ -30,7 +28,6 @@ class Approvals:
         database: Database,
         dispatcher: Dispatcher,
         expiry: Expiry,
-        signals: Signals,
         errands: Errands,
         result_chars: int,
     ) -> None:
@@ -38,7 +35,6 @@ class Approvals:
         self._decisions = Decisions(database)
         self._dispatcher = dispatcher
         self._expiry = expiry
-        self._signals = signals
         self._errands = errands
         self._result_chars = result_chars
 
@@ -149,12 +145,7 @@ class Approvals:
         return approval
 
     def _go_on(self, run: Run) -> None:
-        """Here if there is room, else wherever somebody looks first."""
-        self._errands.send(self._resume(run), "resume")
-
-    async def _resume(self, run: Run) -> None:
-        if not await self._dispatcher.resume(run.tenant_id, run.id):
-            self._signals.send(Signal(SignalKind.ORPHAN, run.tenant_id, run.id))
+        self._errands.send(self._dispatcher.go_on(run.tenant_id, run.id), "go-on")
 
 
 class _PasswordWake(Wake):

@@ -31,6 +31,17 @@ def parse_arguments(text: str, *, may_repair: bool = True) -> Any:
     return text if _is_deeper(value, MAX_DEPTH) else value
 
 
+def is_repaired(text: str, value: Any) -> bool:
+    """Whether the arguments that were made of this text are not what it says literally."""
+    if not isinstance(value, dict) or not text.strip():
+        return False
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return True
+    return False
+
+
 def _read(text: str, may_repair: bool) -> Any:
     try:
         return msgspec.json.decode(text)

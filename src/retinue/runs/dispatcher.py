@@ -68,9 +68,7 @@ class Dispatcher:
                 self._supervisor.start(runner)
         except Unavailable:
             return False
-        self._tell(tenant_id, runner.run.conversation_id)
-        # What waits behind it was heard of by the process that is gone.
-        self._signals.send(Signal(SignalKind.QUEUE, tenant_id, runner.run.conversation_id))
+        self._tell_of(runner)
         return True
 
     async def wake(self, tenant_id: UUID, run_id: UUID, wake: Wake) -> bool:
@@ -80,13 +78,20 @@ class Dispatcher:
             Conflict: of `wake`.
             Unavailable: there is no room here, or no database.
         """
+        await self._supervisor.ended(run_id)  # it may be about to leave this process
         with self._supervisor.admit():
             runner = await self._recovery.take_over(tenant_id, run_id, wake)
             if runner is None:
                 return False
             self._supervisor.start(runner)
-        self._tell(tenant_id, runner.run.conversation_id)
+        self._tell_of(runner)
         return True
+
+    async def go_on(self, tenant_id: UUID, run_id: UUID) -> None:
+        """Take up a run that a decision has set free: here if there is room, else wherever somebody looks first."""
+        await self._supervisor.ended(run_id)
+        if not await self.resume(tenant_id, run_id):
+            self._signals.send(Signal(SignalKind.ORPHAN, tenant_id, run_id))
 
     async def _try_next(self, tenant_id: UUID, conversation_id: UUID) -> bool:
         """Whether it is worth looking again: the run that was next is over already."""
@@ -110,6 +115,12 @@ class Dispatcher:
         if has_more:
             self._signals.send(Signal(SignalKind.QUEUE, tenant_id, conversation_id))
         return runner is None
+
+    def _tell_of(self, runner: Runner) -> None:
+        run = runner.run
+        self._tell(run.tenant_id, run.conversation_id)
+        # What waits behind it was heard of by the process that had it before.
+        self._signals.send(Signal(SignalKind.QUEUE, run.tenant_id, run.conversation_id))
 
     def _tell(self, tenant_id: UUID, conversation_id: UUID) -> None:
         self._signals.send(Signal(SignalKind.CONVERSATION, tenant_id, conversation_id))

@@ -94,7 +94,12 @@ class Journal:
                 raise ProcessLost
             await self._audit(unit, entry, prepared)
 
-        await self._commit(plan, execute)
+        try:
+            await self._commit(plan, execute)
+        except BaseException:
+            # Perhaps it is stored, and surely it is not made.
+            self.keep(entry)
+            raise
         if not self._recorder.hold.is_held:
             raise ProcessLost
         return plan.change(entry, status=CallStatus.EXECUTING, effect=assessment.effect, risk=assessment.risk)

@@ -20,7 +20,7 @@ from retinue.domain.model_io import (
 from retinue.domain.policy import RetryPolicy
 from retinue.providers.base import Provider
 from retinue.providers.retry import stream_with_retry
-from retinue.runs.arguments import MAX_REPAIRED_CALLS, parse_arguments
+from retinue.runs.arguments import MAX_REPAIRED_CALLS, is_repaired, parse_arguments
 from retinue.runs.assembler import StepAssembler
 from retinue.runs.draft import Draft
 from retinue.runs.ledger import CallLedger
@@ -104,4 +104,7 @@ class Step:
     def _request(self, call: ToolCall) -> None:
         args = parse_arguments(call.arguments, may_repair=len(self._calls) < MAX_REPAIRED_CALLS)
         self._calls.append(RequestedCall(id=call.id, name=call.name, args=args))
-        self._recorder.record(e.ToolCallRequested(tool_call_id=call.id, tool=call.name, args=args))
+        repaired = is_repaired(call.arguments, args)
+        self._recorder.record(
+            e.ToolCallRequested(tool_call_id=call.id, tool=call.name, args=args, is_repaired=repaired)
+        )

@@ -10,6 +10,7 @@ from retinue.domain.employees import Employee
 from retinue.domain.errors import ToolError
 from retinue.domain.model_io import ToolSpec
 from retinue.domain.policy import RunLimits
+from retinue.domain.text import clean_value
 from retinue.domain.tools import Assessment, Effect, JournalEntry, Risk
 from retinue.runs.gate import Allow, Ruling, judge
 from retinue.runs.outcome import RequestedCall
@@ -98,7 +99,7 @@ class Toolbox:
             call_id=call.id,
             name=call.name,
             version=tool.version if tool else "",
-            args=call.args,
+            args=clean_value(call.args),  # what is stored, is approved and runs must be one and the same
             effect=assessment.effect,
             risk=assessment.risk,
         )

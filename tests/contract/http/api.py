@@ -21,6 +21,10 @@ from retinue.http.sse import StreamSettings
 from retinue.protocols.events import EventsProtocol
 from retinue.protocols.messages import MessagesProtocol
 from retinue.protocols.registry import ProtocolRegistry
+from retinue.resources.approvals.controller import ApprovalController
+from retinue.resources.approvals.service import ApprovalService
+from retinue.resources.audit.controller import AuditController
+from retinue.resources.audit.service import AuditService
 from retinue.resources.conversations.controller import ConversationController
 from retinue.resources.conversations.service import ConversationService
 from retinue.resources.employees.controller import EmployeeController
@@ -29,15 +33,21 @@ from retinue.resources.health.controller import HealthController
 from retinue.resources.messages.controller import MessageController
 from retinue.resources.messages.service import MessageService
 from retinue.resources.runs.controller import ConversationRunController, RunController
+from retinue.resources.runs.resuming.controller import ResumingController
+from retinue.resources.runs.resuming.service import ResumingService
 from retinue.resources.runs.service import RunAccess
 from retinue.resources.tenants.config.controller import ConfigController
 from retinue.resources.tenants.config.service import ConfigService
 from retinue.resources.tenants.controller import TenantController
 from retinue.resources.tenants.service import TenantService
+from retinue.resources.tools.controller import ToolController
 from retinue.runs.turnstile import Turnstile
 from retinue.security.guards import AccessGuard
 from retinue.security.tenancy import Tenancy
+from retinue.tools.registry import ToolRegistry
+from tests.contract.http.approving import FakeApprovals
 from tests.contract.http.engine import FakeRuns
+from tests.contract.http.tools import Lookup
 
 PROTOCOLS = ProtocolRegistry([MessagesProtocol(), EventsProtocol()])
 KEYRING = Keyring({"test": bytes(32)})
@@ -51,6 +61,9 @@ INFO = ApiInfo(
         "conversations": "Conversations",
         "messages": "Messages",
         "runs": "Runs",
+        "approvals": "Approvals",
+        "tools": "Tools",
+        "audit": "Audit",
         "health": "Health",
     },
 )
@@ -65,6 +78,7 @@ class Calls:
         self.reasons: Sequence[str] = ()
         self.degraded: Sequence[str] = ()
         self.runs = FakeRuns()
+        self.approvals = FakeApprovals()
 
     async def cancel_conversation(self, tenant_id: UUID, conversation_id: UUID) -> None:
         self.cancelled.append((tenant_id, conversation_id))
@@ -128,6 +142,8 @@ def make_litestar(database: Database, providers: Any, calls: Calls, operator_key
     tenancy = Tenancy(database)
     once = Once(keep_seconds=60)
     engine: Any = calls.runs
+    approvals: Any = calls.approvals
+    tools = ToolRegistry([Lookup()])
     messages = MessageService(database=database, tenancy=tenancy, runs=engine, content_chars=1000)
     access = RunAccess(database=database, tenancy=tenancy, runs=engine)
     streams: dict[str, Any] = {"protocols": PROTOCOLS, "streaming": StreamSettings(ping_seconds=60)}
@@ -138,7 +154,7 @@ def make_litestar(database: Database, providers: Any, calls: Calls, operator_key
             bound(ConfigController, configs=ConfigService(database, KEYRING, providers, RunLimits(), once)),
             bound(
                 EmployeeController,
-                employees=EmployeeService(database, tenancy, frozenset({"lookup"}), RunLimits(), once),
+                employees=EmployeeService(database, tenancy, tools.names, RunLimits(), once),
             ),
             bound(
                 ConversationController,
@@ -154,6 +170,16 @@ def make_litestar(database: Database, providers: Any, calls: Calls, operator_key
             bound(MessageController, messages=messages, **streams),
             bound(RunController, runs=access, **streams),
             bound(ConversationRunController, runs=access, **streams),
+            bound(
+                ResumingController,
+                resuming=ResumingService(
+                    database=database, tenancy=tenancy, runs=engine, approvals=approvals, once=once
+                ),
+                **streams,
+            ),
+            bound(ApprovalController, approvals=ApprovalService(database, tenancy, approvals, once)),
+            bound(ToolController, tools=tools),
+            bound(AuditController, audit=AuditService(database)),
             bound(HealthController, check=Health(calls)),
         ],
     )

@@ -37,7 +37,7 @@ async def test_every_other_route_asks_for_a_key(app: Litestar) -> None:
         for route in app.routes:
             assert isinstance(route, HTTPRoute)
             path = route.path_format
-            for name in ("tenant_id", "employee_id", "conversation_id", "run_id"):
+            for name in ("tenant_id", "employee_id", "conversation_id", "run_id", "approval_id"):
                 path = path.replace(f"{{{name}}}", "01890000-0000-7000-8000-000000000000")
             for method in route.methods:
                 response = await http.request(method, path)

@@ -13,10 +13,11 @@ from litestar.routes import HTTPRoute
 from retinue.domain import employees, tenants
 from retinue.http.openapi import ApiInfo, build_document
 from retinue.http.openapi.components import Components, field_docstrings
-from retinue.protocols import events, messages
+from retinue.protocols import events
+from retinue.protocols.messages import MessagesProtocol, frames
 from tests.contract.http.api import INFO, Calls, Client, client_of, make_litestar
 
-FRAMES = messages.MessagesProtocol.frames
+FRAMES = MessagesProtocol.frames
 Document = dict[str, Any]
 
 
@@ -130,6 +131,40 @@ def test_codes_of_a_resource_are_named(document: Document) -> None:
     assert "invalid_cursor" in codes("/api/v1/conversations", "get", "422")
     assert codes("/api/v1/tenants", "get", "403") == {"foreign_host", "foreign_origin"}
     assert "storage_unavailable" in codes("/api/v1/tenants", "get", "503")
+    allow = "/api/v1/approvals/{approval_id}/allow_for_conversation"
+    late = {"approval_decided", "approval_expired", "approval_superseded", "approval_altered"}
+    assert late | {"approval_once_only"} <= codes(allow, "post", "409")
+    assert "decision_not_boolean" in codes("/api/v1/approvals/{approval_id}/decision", "post", "422")
+    assert {"password_not_awaited"} <= codes("/api/v1/runs/{run_id}/password/stream", "post", "409")
+    assert {"effect_known", "run_ended"} <= codes("/api/v1/runs/{run_id}/resolve-effect", "post", "409")
+    messages = "/api/v1/conversations/{conversation_id}/messages"
+    assert "session_expired" in codes(messages, "post", "409")
+    assert codes(f"{messages}/stream", "post", "429") == {"rate_limited"}
+
+
+def test_a_body_that_a_handler_reads_itself_is_described(document: Document) -> None:
+    body = document["paths"]["/api/v1/approvals/{approval_id}/decision"]["post"]["requestBody"]
+    assert body["required"] is True
+    schema = body["content"]["application/json"]["schema"] | {"components": document["components"]}
+    for decision in (True, False, {"approved": True}, {"comment": "No."}):
+        jsonschema_rs.validate(schema, decision)
+    for nothing in (1, "true", None, [], {"approved": 1}, {"approve": True}):
+        with pytest.raises(jsonschema_rs.ValidationError):
+            jsonschema_rs.validate(schema, nothing)
+    optional = document["paths"]["/api/v1/approvals/{approval_id}/deny"]["post"]["requestBody"]
+    assert optional["required"] is False
+
+
+def test_an_answer_that_waits_is_described(document: Document) -> None:
+    responses = document["paths"]["/api/v1/conversations/{conversation_id}/messages"]["post"]["responses"]
+    assert responses["202"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Answer"}
+    choices = responses["200"]["content"]["application/json"]["schema"]["anyOf"]
+    assert {"$ref": "#/components/schemas/Answer"} in choices
+
+
+def test_no_example_of_a_password_is_given(document: Document) -> None:
+    password = document["components"]["schemas"]["PasswordBody"]["properties"]["password"]
+    assert not {"example", "examples", "default"} & password.keys()
 
 
 def test_every_field_of_a_struct_is_described(document: Document) -> None:
@@ -148,19 +183,19 @@ def test_frames_of_the_stream_carry_their_type(document: Document) -> None:
 
 def test_names_that_occur_twice_do_not_clash() -> None:
     """Two protocols have frames of the same name."""
-    frames: list[type[msgspec.Struct]] = [*FRAMES, *events.EventsProtocol.frames]
-    components = Components(frames)
-    referred = [components.schema(struct)["$ref"] for struct in frames]
+    shown: list[type[msgspec.Struct]] = [*FRAMES, *events.EventsProtocol.frames]
+    components = Components(shown)
+    referred = [components.schema(struct)["$ref"] for struct in shown]
     assert len(set(referred)) == len(referred)
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in components.schemas)
-    for reference, struct in zip(referred, frames, strict=True):
+    for reference, struct in zip(referred, shown, strict=True):
         schema = components.schemas[reference.rpartition("/")[2]]
         assert set(struct.__struct_encode_fields__) <= set(schema["properties"])
 
 
 def test_docstrings_below_fields_are_found_up_the_bases() -> None:
-    assert field_docstrings(messages.MessageEnd)["token_count"] == "Output tokens, as in `usage`."
-    assert "run_id" not in field_docstrings(messages.MessageEnd)
+    assert field_docstrings(frames.MessageEnd)["token_count"] == "Output tokens, as in `usage`."
+    assert "run_id" not in field_docstrings(frames.MessageEnd)
 
 
 def test_times_are_marked_and_answers_are_whole(document: Document) -> None:

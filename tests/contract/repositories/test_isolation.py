@@ -132,7 +132,7 @@ READS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "shop.action": lambda unit, _: unit.shop.action("k"),
     "audit.list": lambda unit, _: unit.audit.list(limit=9),
     "audit.verify": lambda unit, _: _entries(unit),
-    "messages.count_recent": lambda unit, their: _recent(unit, their),
+    "messages.count_recent": lambda unit, their: _count_recent(unit, their.conversation),
     "ledger.list": lambda unit, their: unit.ledger.list(their.run.id),
 }
 
@@ -212,6 +212,7 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
         their.run.id, status=CallStatus.FAILED, error="stolen"
     ),
     "approvals.get_for_update": lambda unit, their: unit.approvals.get_for_update(their.approval.id),
+    "approvals.lock": lambda unit, their: unit.approvals.lock(their.run.id),
     "approvals.decide": lambda unit, their: unit.approvals.decide(
         their.approval.id,
         status=ApprovalStatus.GRANTED,
@@ -344,9 +345,9 @@ async def _entries(unit: Unit) -> int:
     return (await unit.audit.verify()).entries
 
 
-async def _recent(unit: Unit, their: Property) -> int:
+async def _count_recent(unit: Unit, conversation: Conversation) -> int:
     since_ever = 1e9
-    return (await unit.messages.count_recent(their.conversation.id, since_ever))[0]
+    return (await unit.messages.count_recent(conversation.id, since_ever))[0]
 
 
 def _config(owned: Property) -> Any:

@@ -31,9 +31,13 @@ from retinue.runs.event_writer import EventWriter
 from retinue.runs.factory import run_started
 from retinue.runs.follow import Follower
 from retinue.runs.lease import Hold, Lease, clock
+from retinue.runs.parts import Beginning, Parts
 from retinue.runs.recorder import Recorder
-from retinue.runs.runner import Beginning, Runner
+from retinue.runs.runner import Runner
+from retinue.runs.toolbox import Toolbox
 from retinue.runs.wakes import Wakes
+from retinue.tools.base import Caller
+from retinue.tools.registry import ToolRegistry
 from tests.contract.repositories.builders import NOON, a_conversation, a_tenant, an_employee
 from tests.unit.runs.doubles import DEADLINE, ChangeableDatabase
 
@@ -153,14 +157,17 @@ class World:
         run = run or await self.run_in(conversation)
         limited = RunLimits(**limits)
         runner = Runner(
-            run=run,
-            context=context(conversation, self.employee, limited),
-            provider=provider,
-            recorder=self.recorder(run),
-            writer=self.writer,
-            database=self.database,
-            retries=retries,
-            beginning=Beginning(draft=Draft(max_chars=limited.max_answer_chars), opening=(run_started(run),)),
+            Parts(
+                run=run,
+                context=context(conversation, self.employee, limited),
+                provider=provider,
+                recorder=self.recorder(run),
+                writer=self.writer,
+                database=self.database,
+                retries=retries,
+                beginning=Beginning(draft=Draft(max_chars=limited.max_answer_chars), opening=(run_started(run),)),
+                toolbox=Toolbox(ToolRegistry(), self.employee, caller(run), limited),
+            )
         )
         async with self.database.unit(self.tenant.id) as unit:
             await unit.ledger.open(runner.first_entry())
@@ -210,6 +217,15 @@ async def world(database: ChangeableDatabase) -> AsyncIterator[World]:
     for process in world.processes:
         await process.close()
     await world.coordination.aclose()
+
+
+def caller(run: Run) -> Caller:
+    return Caller(
+        tenant_id=run.tenant_id,
+        employee_id=run.employee_id,
+        conversation_id=run.conversation_id,
+        run_id=run.id,
+    )
 
 
 def context(conversation: Conversation, employee: Employee, limits: RunLimits) -> RunContext:

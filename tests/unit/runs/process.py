@@ -1,6 +1,7 @@
 """One process of several on one database: everything that runs runs, put together as the application does it."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from retinue.domain.events import RecordedEvent
 from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import START, Position, now
 from retinue.domain.model_io import ModelRequest
-from retinue.domain.policy import RetryPolicy, RunLimits
+from retinue.domain.policy import RetryPolicy, RunLimits, SessionPolicy
 from retinue.domain.runs import Run
 from retinue.domain.signals import Signal, SignalKind
 from retinue.domain.tenants import SecretState, StoredConfig, TenantConfig
@@ -21,27 +22,33 @@ from retinue.jobs.lookout import Lookout
 from retinue.providers.base import Provider, ProviderConfig
 from retinue.providers.registry import ProviderRegistry
 from retinue.runs.admission import Admission
+from retinue.runs.approvals import Approvals
 from retinue.runs.cancellation import Cancellation
 from retinue.runs.context import RunCreate, api_key_place
 from retinue.runs.dispatcher import Dispatcher
 from retinue.runs.errands import Errands
 from retinue.runs.event_writer import EventWriter
+from retinue.runs.expiry import Expiry
 from retinue.runs.factory import RunnerFactory
 from retinue.runs.follow import Follower
 from retinue.runs.lease import Lease
 from retinue.runs.recovery import Recovery
 from retinue.runs.runner import Runner
 from retinue.runs.service import RunService
+from retinue.runs.sessions import Sessions
 from retinue.runs.supervisor import Supervisor
 from retinue.runs.switchboard import Switchboard
 from retinue.runs.turnstile import Turnstile
 from retinue.runs.wakes import Wakes
+from retinue.tools.base import Tool
+from retinue.tools.registry import ToolRegistry
 from tests.unit.runs.conftest import NO_RETRIES, World
 from tests.unit.runs.doubles import DEADLINE, Step, StubProvider, until
 
 KEY = "provider-key-0123456789"
 KEYRING = Keyring({"k1": bytes(32)})
 LIMITS = RunLimits(max_output_tokens=1000, context_tokens=10_000)
+ANY_PACE = SessionPolicy(max_messages=0)
 
 
 class StubFactory:
@@ -74,6 +81,8 @@ class Process:
         retries: RetryPolicy = NO_RETRIES,
         max_active: int = 10,
         is_alone: bool = False,
+        tools: Iterable[Tool[Any]] = (),
+        sessions: SessionPolicy = ANY_PACE,
     ) -> None:
         self.hears_others = True
         self.turnstile = Turnstile()
@@ -91,6 +100,7 @@ class Process:
             database=world.database,
             keyring=KEYRING,
             providers=ProviderRegistry({"stub": self.factory}),
+            tools=ToolRegistry(tools),
             log=self.coordination.log,
             writer=self.writer,
             limits=limits,
@@ -110,9 +120,10 @@ class Process:
         )
         self.coordination.signals.subscribe(self._hear)
         self.supervisor.on_end = self.switchboard.run_ended
+        self.sessions = Sessions(sessions)
         self.service = RunService(
             database=world.database,
-            admission=Admission(self.runners),
+            admission=Admission(self.runners, self.sessions),
             supervisor=self.supervisor,
             dispatcher=self.dispatcher,
             cancellation=Cancellation(
@@ -122,7 +133,16 @@ class Process:
             signals=self.coordination.signals,
             errands=self.errands,
             turnstile=self.turnstile,
+            sessions=self.sessions,
             idempotency_seconds=3600,
+        )
+        self.expiry = Expiry(world.database, self.coordination.signals)
+        self.approvals = Approvals(
+            database=world.database,
+            dispatcher=self.dispatcher,
+            expiry=self.expiry,
+            errands=self.errands,
+            result_chars=limits.result_chars,
         )
         self.lookout = Lookout(
             database=world.database,

@@ -27,7 +27,7 @@ from retinue.domain.runs import CallOutcome, RunStatus
 from retinue.domain.usage import Usage
 from retinue.runs.draft import text_digest
 from retinue.runs.runner import Runner
-from retinue.runs.tool_calls import MAX_REPAIRED_CALLS
+from retinue.runs.arguments import MAX_REPAIRED_CALLS
 from tests.unit.runs.conftest import World
 from tests.unit.runs.doubles import DEADLINE, Gate, Step, StubProvider, says
 

@@ -95,7 +95,8 @@ class AuditRepository(TenantRepository):
 
         What it cannot find out: that the end was cut off together with the head that says where it is.
         """
-        last = await self._executor.scalar(self._select(t.AuditEntry, sa.func.max(t.AuditEntry.seq))) or 0
+        newest = sa.cast(sa.func.max(t.AuditEntry.seq), sa.BigInteger)  # SQLite might have been given another type
+        last: int = await self._executor.scalar(self._select(t.AuditEntry, newest)) or 0
         # Only then: an entry is committed together with the head that counts it.
         row = await self._executor.row(self._select(t.AuditHead))
         head_seq, head_hash = (0, GENESIS) if row is None else (row.seq, row.hash)

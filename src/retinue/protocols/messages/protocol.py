@@ -34,6 +34,14 @@ _SHOWN: dict[type[msgspec.Struct], type[f.Frame]] = {
 """Events that have the same fields as their frames; the others are translated by hand or are not shown."""
 
 
+_STATUSES: dict[type[RunEnd], str] = {
+    e.RunCompleted: "completed",
+    e.RunFailed: "failed",
+    e.RunCancelled: "cancelled",
+    e.RunExpired: "expired",
+}
+
+
 class MessagesProtocol(Protocol):
     name = "messages"
     frames = (
@@ -68,18 +76,9 @@ def encode(recorded: RecordedEvent) -> bytes:
             return _frame(recorded, f.Token(run_id=recorded.run_id, content=delta))
         case e.ReasoningDelta(delta=delta):
             return _frame(recorded, f.ReasoningDelta(run_id=recorded.run_id, delta=delta))
-        case e.RunFailed() as failed:
-            return _error(recorded.run_id, failed, failed.code) + _frame(
-                recorded, _end(recorded.run_id, failed, "failed")
-            )
-        case e.RunCompleted() as completed:
-            return _frame(recorded, _end(recorded.run_id, completed, "completed"))
-        case e.RunCancelled() as cancelled:
-            return _frame(recorded, _end(recorded.run_id, cancelled, "cancelled"))
-        case e.RunExpired() as expired:
-            return _frame(recorded, _end(recorded.run_id, expired, "expired"))
-        case e.RunPaused() as paused:
-            return _frame(recorded, _pause(recorded.run_id, paused))
+        case RunEnd() as end:
+            before = _error(recorded.run_id, end, end.code) if isinstance(end, e.RunFailed) else b""
+            return before + _frame(recorded, _end(recorded.run_id, end))
         case event:
             shown = _translate(recorded.run_id, event)
             return _frame(recorded, shown) if shown else b""
@@ -102,12 +101,13 @@ def _error(run_id: UUID, failed: e.RunFailed | RetinueError, code: str) -> bytes
     return frame(event=name_of(error), data=_encode(error))
 
 
-def _end(run_id: UUID, end: RunEnd, status: str) -> f.MessageEnd:
+def _end(run_id: UUID, end: RunEnd) -> f.MessageEnd:
+    paused = end if isinstance(end, e.RunPaused) else None
     return f.MessageEnd(
         run_id=run_id,
         conversation_id=end.conversation_id,
         message_id=end.message_id,
-        status=status,
+        status=_STATUSES[type(end)] if paused is None else f.WAITING[paused.waiting_for],
         finish_reason=end.finish_reason,
         token_count=end.usage.output_tokens if end.usage else None,
         usage=end.usage,
@@ -117,12 +117,9 @@ def _end(run_id: UUID, end: RunEnd, status: str) -> f.MessageEnd:
         event_count=end.event_count,
         text_sha256=end.text_sha256,
         metadata=end.metadata,
+        approval_ids=() if paused is None else paused.approval_ids,
+        tool_call_ids=() if paused is None else paused.tool_call_ids,
     )
-
-
-def _pause(run_id: UUID, paused: e.RunPaused) -> f.MessageEnd:
-    end = _end(run_id, paused, f.WAITING[paused.waiting_for])
-    return msgspec.structs.replace(end, approval_ids=paused.approval_ids, tool_call_ids=paused.tool_call_ids)
 
 
 def _frame(recorded: RecordedEvent, shown: f.Frame) -> bytes:

@@ -13,15 +13,12 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 NOT_BOOLEAN = {"decision_not_boolean": InvalidRequest}
 DECIDING = {
-    code: Conflict
-    for code in (
-        "approval_decided",
-        "approval_expired",
-        "approval_superseded",
-        "approval_once_only",
-        "approval_altered",
-        "idempotency_key_in_use",
-    )
+    "approval_decided": Conflict,
+    "approval_expired": Conflict,
+    "approval_superseded": Conflict,
+    "approval_once_only": Conflict,
+    "approval_altered": Conflict,
+    "idempotency_key_in_use": Conflict,
 }
 """Why a decision is not taken any more."""
 

@@ -1,6 +1,6 @@
 """`/audit`."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -20,6 +20,8 @@ _Word = Annotated[str | None, QueryParameter(max_length=255)]
 _Since = Annotated[
     datetime | None, QueryParameter(description="Entries from this time on, with its zone: `2026-11-20T08:00:00Z`.")
 ]
+_ROOM = timedelta(seconds=1)
+"""A time is rounded up by less than this; there has to be such a time."""
 _Until = Annotated[datetime | None, QueryParameter(description="Entries before this time, with its zone.")]
 
 
@@ -93,7 +95,7 @@ def _in_utc(name: str, at: datetime | None) -> datetime | None:
         return None
     try:
         if at.tzinfo is not None:
-            return at.astimezone(UTC)
+            return (at + _ROOM - _ROOM).astimezone(UTC)
     except OverflowError:
         pass
     detail = "A time with its zone, such as 2026-11-20T08:00:00Z."

@@ -29,6 +29,8 @@ _LastEventId = Annotated[
 _STORING = {
     "conversation_closed": errors.Conflict,
     "conversation_busy": errors.Conflict,
+    "session_expired": errors.Conflict,
+    "rate_limited": errors.RateLimited,
     "idempotency_key_reused": errors.InvalidRequest,
 }
 _STARTING = {
@@ -84,24 +86,25 @@ class MessageController(Controller):
         page = await self.messages.list(request.principal, conversation_id, limit=limit, cursor=cursor)
         return answer_page(request, page)
 
-    @post(status_code=200, problems=_STARTING | _FAILING)
+    @post(status_code=200, answers=[Message, Answer], otherwise={202: Answer}, problems=_STARTING | _FAILING)
     async def create_message(
         self,
         request: EdgeRequest,
         conversation_id: FromPath[UUID],
         data: JSONBody[MessageCreate],
         idempotency_key: KeyHeader = None,
-    ) -> Message | Answer:
+    ) -> Message | Response[Answer]:
         """Append a user's message.
 
         With `respond` the employee answers it, and the request waits for the answer. If the client goes away
-        meanwhile, the run goes on and is stored, unless `on_disconnect` says `cancel`. Without `respond`, the stored
-        message is all that comes back. Sent again with the same `Idempotency-Key`, the request answers with what
-        became of the first.
+        meanwhile, the run goes on and is stored, unless `on_disconnect` says `cancel`. A run that has to wait for a
+        person is answered with 202, as far as it has come. Without `respond`, the stored message is all that comes
+        back. Sent again with the same `Idempotency-Key`, the request answers with what became of the first.
         """
         key = key_of(request, idempotency_key, data)
         if data.respond:
-            return await self.messages.respond(request.principal, conversation_id, data, key, request.receive)
+            answer = await self.messages.respond(request.principal, conversation_id, data, key, request.receive)
+            return Response(answer, status_code=202 if answer.is_waiting else 200)
         return await self.messages.store(request.principal, conversation_id, data, key)
 
     @post("/stream", status_code=200, problems=_STREAMING, frames=FRAMES)
@@ -117,8 +120,9 @@ class MessageController(Controller):
     ) -> ASGIApp:
         """Append a user's message and stream the answer as server-sent events.
 
-        The first event comes at once, the last is `message_end`, and it follows the commit. A client that goes away
-        loses nothing: the run goes on and is stored, unless `on_disconnect` says `cancel`. The first frame is
+        The first event comes at once, the last is `message_end`, and it follows the commit. It also ends the stream
+        where the run has to wait for a person; a decision, and then another stream, go on from there. A client that
+        goes away loses nothing: the run goes on and is stored, unless `on_disconnect` says `cancel`. The first frame is
         `message_start`; of a run that ended so long ago that its beginning is not kept any more, it is `snapshot`.
 
         With `Last-Event-ID` the request goes on after that event instead of starting a run. Sent again with the same

@@ -6,10 +6,11 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from retinue.domain.messages import Message, MessageStatus, ToolLogEntry
+from retinue.domain.messages import Message, ToolLogEntry
 from retinue.domain.policy import OnBusy, OnDisconnect, ReasoningEffort
 from retinue.domain.usage import Cost, GenerationStats, Usage
 from retinue.http.schemas import RequestBody
+from retinue.protocols.messages import WAITING
 from retinue.resources.approvals.schemas import ShownApproval
 
 Content = Annotated[str, Meta(min_length=1, pattern=r"\S", examples=["Where is my order?"])]
@@ -69,4 +70,4 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_waiting(self) -> bool:
-        return self.message.status is MessageStatus.WAITING
+        return self.status in WAITING.values()

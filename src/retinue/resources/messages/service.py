@@ -1,6 +1,6 @@
 """What the messages routes do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from uuid import UUID
@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from retinue.db.session import Database
 from retinue.domain import events as e
+from retinue.domain.approvals import Approval
 from retinue.domain.errors import FailedAnswer, FieldError, InvalidRequest, StreamBroken
 from retinue.domain.events import TerminalEvent
 from retinue.domain.idempotency import IdempotencyKey
@@ -20,6 +21,8 @@ from retinue.domain.runs import Run
 from retinue.http.disconnects import watching
 from retinue.http.pagination import Page, decode_cursor, invalid_cursor, page_of
 from retinue.http.sse import Feed
+from retinue.protocols.messages import WAITING
+from retinue.resources.approvals.schemas import shown
 from retinue.resources.messages.schemas import Answer, MessageCreate, StreamCreate
 from retinue.runs.context import RunCreate
 from retinue.runs.service import Accepted, RunService
@@ -65,7 +68,7 @@ class MessageService:
         key: IdempotencyKey | None,
         receive: Receive,
     ) -> Answer:
-        """Append, run the employee, wait for the end.
+        """Append, run the employee, wait for the end or for the first pause.
 
         Raises:
             FailedAnswer: the run failed; both messages are kept.
@@ -84,9 +87,10 @@ class MessageService:
             )
         async with self._database.unit(tenant_id, read_only=True) as unit:
             message = await unit.messages.get(run.message_id)
-        return _answer(accepted, message, end)
+            approvals = await unit.approvals.of_run(run.id) if isinstance(end, e.RunPaused) else ()
+        return _answer(accepted, message, end, approvals)
 
-    async def _end_of(self, run: Run) -> TerminalEvent:
+    async def _end_of(self, run: Run) -> TerminalEvent | e.RunPaused:
         """Raises: NotFound, if the conversation is deleted meanwhile; StreamBroken."""
         try:
             return await self._runs.wait(run)
@@ -144,16 +148,22 @@ def _refuse_choices(body: MessageCreate) -> None:
         raise InvalidRequest("A message that asks for no answer cannot choose how it is answered.", errors=errors)
 
 
-def _answer(accepted: Accepted, message: Message, end: TerminalEvent) -> Answer:
+def _answer(
+    accepted: Accepted, message: Message, end: TerminalEvent | e.RunPaused, approvals: Sequence[Approval]
+) -> Answer:
+    """Of a pause it tells what the pause was about, even if somebody has decided meanwhile."""
+    paused = end if isinstance(end, e.RunPaused) else None
     return Answer(
         run_id=accepted.run.id,
         user_message_id=accepted.message_id,
         message=message,
-        status=message.status.value,
+        status=message.status.value if paused is None else WAITING[paused.waiting_for],
         finish_reason=end.finish_reason,
         usage=end.usage,
         cost=end.cost,
         generation_stats=end.generation_stats,
         tool_log=end.tool_log,
         text_sha256=end.text_sha256,
+        approvals=tuple(shown(each) for each in approvals if paused is not None and each.id in paused.approval_ids),
+        tool_call_ids=() if paused is None else paused.tool_call_ids,
     )

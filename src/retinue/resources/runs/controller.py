@@ -61,9 +61,9 @@ class RunController(Controller):
         """Follow a run as server-sent events, from its beginning or from after an event that the client has.
 
         Any number of clients may follow one run, each in its own protocol and from its own place. The stream ends with
-        the run's last event. In the protocol `messages` that is `message_end`; the first frame is `message_start`, or
-        `snapshot` where the run's beginning is not kept any more. Who has the last event already gets 204, which tells
-        an EventSource to stop coming back.
+        the run's last event, or with the one at which it waits for a person. In the protocol `messages` that is
+        `message_end`; the first frame is `message_start`, or `snapshot` where the run's beginning is not kept any more.
+        Who has the last event already gets 204, which tells an EventSource to stop coming back.
         """
         wire = self.protocols.get(protocol)
         feed = await self.runs.follow(request.principal, run_id, place_of(last_event_id, after))
@@ -133,7 +133,8 @@ class ConversationRunController(Controller):
 
         Made for an EventSource that stays open: begins with the run that is active, if there is one, or after the event
         that the client has, and goes on with every later run. Each run is told from its first event, or a `snapshot`,
-        to its last. Ends when the conversation is closed; 204 tells an EventSource that nothing will follow.
+        to its last; where one waits for a person, the stream waits with it. Ends when the conversation is closed; 204
+        tells an EventSource that nothing will follow.
         """
         wire = self.protocols.get(protocol)
         feed: Feed | None = await self.runs.follow_conversation(

@@ -86,12 +86,18 @@ class Workspace(Section):
         description="Whether any command may run, once approved, on a kernel without Landlock, which could not keep it "
         "in the workspace.",
     )
+    network: bool = Field(
+        default=False,
+        description="Whether commands may open connections, once approved. Nothing checks where to: they reach "
+        "internal addresses, too.",
+    )
     seconds: Seconds = Field(default=30.0, description="Seconds that one command may take.")
     memory_bytes: Annotated[int, Field(ge=16_777_216)] = Field(
-        default=536_870_912, description="Address space of each process of a command, in bytes."
+        default=536_870_912,
+        description="Address space of each process of a command, in bytes, and memory of all of them together.",
     )
     output_bytes: PositiveInt = Field(
-        default=65_536, description="Bytes of a command's output that are read; the command is ended if there is more."
+        default=65_536, description="Bytes that are kept of each of a command's two outputs."
     )
     path: Annotated[str, AfterValidator(values.search_path)] = Field(
         default="/usr/local/bin:/usr/bin:/bin",

@@ -2,7 +2,7 @@
 
 import os
 import re
-import unicodedata
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from uuid import UUID
@@ -31,7 +31,6 @@ _SECRETS = (
     "/boot",
 )
 _SECRET_NAMES = re.compile(r"\.(ssh|gnupg|aws|kube|docker|netrc|pgpass|git-credentials|env)|id_(rsa|dsa|ecdsa|ed25519)")
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 _NO_WORKSPACE = "The workspace cannot be used."
 
@@ -43,11 +42,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute and without symbolic links."""
     inside: str | None
     """The same from the workspace's root on (`.` for the root itself); null outside of it."""
+    is_shared: bool = False
+    """A file inside that has other names (hard links): what it holds may belong elsewhere."""
     refusal: str | None = None
 
     @property
-    def is_inside(self) -> bool:
-        return self.inside is not None
+    def is_home_ground(self) -> bool:
+        """Nobody has to be asked before going there."""
+        return self.inside is not None and not self.is_shared
 
     @property
     def shown(self) -> str:
@@ -89,8 +91,9 @@ class Grounds:
             real = os.path.realpath(os.path.join(home, path))
         except (OSError, ValueError):
             raise invalid_path("This path leads nowhere.") from None
-        inside = os.path.relpath(real, home) if within(real, home) else None
-        return Place(real=real, inside=inside, refusal=None if inside is not None else self._refusal(real))
+        if not within(real, home):
+            return Place(real=real, inside=None, refusal=self._refusal(real))
+        return Place(real=real, inside=os.path.relpath(real, home), is_shared=_has_other_names(real))
 
     def hides(self, directory: str) -> tuple[str, ...]:
         """What lies in a directory and is nobody's to see there, for whoever hands out the directory as a whole."""
@@ -129,8 +132,16 @@ def check_text(path: str) -> None:
 
 def is_deceptive(text: str) -> bool:
     """Whether it holds characters that a person who reads it would not see, or would see elsewhere."""
-    return not text.isascii() and any(unicodedata.category(c) in _INVISIBLE for c in text) or not text.isprintable()
+    return not text.isprintable()
 
 
 def invalid_path(detail: str) -> ToolError:
     return ToolError(detail, kind=ToolErrorKind.VALIDATION, code="invalid_path", took_effect=False)
+
+
+def _has_other_names(path: str) -> bool:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_nlink > 1

@@ -100,7 +100,7 @@ class ResumingController(Controller):
         place = place_of(last_event_id, None)
         password = Secret(data.password)
         feed: Feed = await self.resuming.give_password(
-            request.principal, run_id, data.approval_id, password, key, place
+            request.principal, run_id, data.approval_id, password, key=key, place=place
         )
         return cast("ASGIApp", RunStream(feed, wire, self.streaming))
 

@@ -70,6 +70,7 @@ class ResumingService:
         run_id: UUID,
         approval_id: UUID,
         password: Secret,
+        *,
         key: IdempotencyKey | None,
         place: Place | None,
     ) -> Feed:
@@ -117,7 +118,11 @@ class ResumingService:
         return approval
 
     async def _followed(
-        self, approval: Approval, place: Place | None, key: IdempotencyKey | None, act: Callable[[], Awaitable[Position]]
+        self,
+        approval: Approval,
+        place: Place | None,
+        key: IdempotencyKey | None,
+        act: Callable[[], Awaitable[Position]],
     ) -> Feed:
         """Act once, and follow what comes after it.
 

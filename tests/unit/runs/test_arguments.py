@@ -1,4 +1,4 @@
-"""Arguments as models write them, and what calls are answered with while there are no tools."""
+"""Arguments as models write them."""
 
 import sys
 import time
@@ -9,22 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retinue.coordination.memory import MemoryEventLog
-from retinue.domain import events as e
-from retinue.domain.messages import ToolLogEntry
-from retinue.runs.draft import Draft
-from retinue.runs.event_writer import EventWriter
-from retinue.runs.lease import Hold, clock
-from retinue.runs.outcome import RequestedCall
-from retinue.runs.recorder import Recorder
-from retinue.runs.tool_calls import (
-    MAX_DEPTH,
-    MAX_REPAIRED_BRACKETS,
-    MAX_REPAIRED_CHARS,
-    answer_calls,
-    parse_arguments,
-)
-from tests.support.runs import RUN_ID, json_values
+from retinue.runs.arguments import MAX_DEPTH, MAX_REPAIRED_BRACKETS, MAX_REPAIRED_CHARS, parse_arguments
+from tests.support.runs import json_values
 
 
 def nested(depth: int) -> str:
@@ -108,39 +94,3 @@ def test_depth_is_allowed_up_to_the_bound() -> None:
 )
 def test_whatever_comes_can_be_written_again(text: str) -> None:
     msgspec.json.encode(parse_arguments(text))
-
-
-class NoDatabase(EventWriter):
-    """Nothing is stored in these tests."""
-
-    def __init__(self) -> None:
-        super().__init__(None)  # type: ignore[arg-type]
-
-
-async def test_every_call_is_answered_logged_and_told() -> None:
-    log, writer = MemoryEventLog(), NoDatabase()
-    log.open(RUN_ID, RUN_ID)
-    recorder = Recorder(tenant_id=RUN_ID, run_id=RUN_ID, attempt=1, log=log, writer=writer, hold=Hold(60, clock()))
-    draft = Draft(max_chars=100)
-    calls = (
-        RequestedCall(id="a", name="search", args={"q": 1}),
-        RequestedCall(id="b", name="read", args="nonsense"),
-    )
-    turn = answer_calls(calls, recorder, draft)
-    assert [(result.call_id, result.name, result.is_error) for result in turn.results] == [
-        ("a", "search", True),
-        ("b", "read", True),
-    ]
-    assert all("no tool of that name" in result.content for result in turn.results)
-    assert [(entry.tool_call_id, entry.args, entry.error) for entry in draft.tool_log] == [
-        ("a", {"q": 1}, "tool_unavailable"),
-        ("b", "nonsense", "tool_unavailable"),
-    ]
-    told = [event.event for event in recorder.take_unstored()]
-    assert [_entry(event) for event in told if isinstance(event, e.ToolCallFinished)] == draft.tool_log
-    assert len(told) == 2
-
-
-def _entry(event: e.ToolCallFinished) -> ToolLogEntry:
-    fields = {name: getattr(event, name) for name in ("tool_call_id", "args", "result", "error", "duration_ms")}
-    return ToolLogEntry(name=event.tool, **fields)

@@ -1,0 +1,1 @@
+"""What a command would do, told from its text alone. Nothing here runs or opens anything."""

@@ -1,0 +1,81 @@
+"""Commands that nobody may run, whoever allows them. A courtesy: what confines a command is not this list."""
+
+import posixpath
+import re
+
+from retinue.tools.workspace.commands.privileged import name_of
+
+_BOMB = "This command starts processes without end."
+_SCRIPT_DANGERS = {
+    re.compile(r"([^\s(){};|&]+)\s*\(\s*\)\s*[{(][^})]*(?<![\w.])\1\s*(?:\||&)\s*\1"): _BOMB,
+    re.compile(r"([^\s(){};|&]+)\s*\(\s*\)\s*[{(]\s*\1\s*&"): _BOMB,
+    re.compile(r"\bfunction\s+(\S+)\s*(?:\(\s*\))?\s*\{[^}]*\b\1\s*(?:\||&)"): _BOMB,
+    re.compile(r"(?:\$0|\$\{0\}|\$BASH_SOURCE)\"?\s*(?:\||&)"): _BOMB,
+    re.compile(r"\bfork\s*(?:\(\s*\))?\s*while\b|\bwhile\b[^;\n]{0,80}[\s;:{]+(?:os\.|Process\.)?fork\b"): _BOMB,
+    re.compile(r"\bloop\s*[{(]\s*fork|\bfork\s*(?:\(\s*\))?\s*;\s*(?:redo|goto)\b"): _BOMB,
+    re.compile(r"%0\s*\|\s*%0"): _BOMB,
+    re.compile(r"/proc(?:/|\b)|/sys(?:/|\b(?!\w))"): "Nobody may reach the system's /proc and /sys.",
+    re.compile(r"/dev/(?!(?:null|zero|random|urandom|stdin|stdout|stderr)\b|fd/)"): "Nobody may reach devices.",
+}
+_SYSTEM_PLACES = frozenset(
+    """/ /* /. /.. /bin /boot /dev /etc /home /lib /lib32 /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp
+    /usr /var ~ ~/ ~/* ~root $HOME""".split()
+)
+_RECURSIVE = {
+    "rm": frozenset("rR"),
+    "chmod": frozenset("R"),
+    "chown": frozenset("R"),
+    "chgrp": frozenset("R"),
+    "mv": None,
+    "shred": None,
+}
+_ENDS = frozenset("shutdown reboot halt poweroff telinit kexec insmod rmmod modprobe swapoff killall5".split())
+_DESTROYS = re.compile(r"mkfs(\..*)?|wipefs|fdisk|sfdisk|cfdisk|parted|blkdiscard|hdparm|mke2fs|mkswap|badblocks|losetup")
+
+
+def danger(text: str, words: tuple[str, ...]) -> str | None:
+    """Why nobody may run this; null if it is no such command. `words` are its words, operators among them."""
+    for pattern, why in _SCRIPT_DANGERS.items():
+        if pattern.search(text):
+            return why
+    for place, word in enumerate(words):
+        why = _of_program(name_of(word), words[place + 1 :])
+        # A word that merely names such a program, as an argument of a search does, destroys nothing by itself.
+        if why and _is_command(words, place):
+            return why
+    return None
+
+
+def _is_command(words: tuple[str, ...], place: int) -> bool:
+    before = words[place - 1] if place else ";"
+    return not any(c.isalnum() for c in before) or place == 1 or before in ("-exec", "-execdir", "xargs", "sudo", "then")
+
+
+def _of_program(name: str, arguments: tuple[str, ...]) -> str | None:
+    if name in _ENDS or (name == "init" and arguments[:1] in (("0",), ("6",))):
+        return "This command stops or changes the machine."
+    if _DESTROYS.fullmatch(name):
+        return "This command overwrites disks."
+    if name == "systemctl" and {"poweroff", "reboot", "halt", "kexec", "rescue", "emergency"} & set(arguments):
+        return "This command stops or changes the machine."
+    if name == "kill" and {"-1", "1", "--", "0"} & set(arguments[-1:]):
+        return "This command ends processes that it did not start."
+    if name in _RECURSIVE and _hits_the_system(name, arguments):
+        return "This command destroys the system."
+    return None
+
+
+def _hits_the_system(name: str, arguments: tuple[str, ...]) -> bool:
+    if "--no-preserve-root" in arguments:
+        return True
+    if not any(_place(argument) in _SYSTEM_PLACES for argument in arguments):
+        return False
+    letters = _RECURSIVE[name]
+    return letters is None or any(
+        argument == "--recursive" or (re.match(r"-[A-Za-z]", argument) and letters & set(argument))
+        for argument in arguments
+    )
+
+
+def _place(argument: str) -> str:
+    return posixpath.normpath(re.sub(r"/+", "/", argument)) if argument.startswith("/") else argument
