@@ -1,6 +1,7 @@
 """Making the demo tenant, what it needs, and a conversation."""
 
 import os
+from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
@@ -44,6 +45,13 @@ class Seed(msgspec.Struct, frozen=True, kw_only=True):
     model: str
 
 
+class _Made(msgspec.Struct, frozen=True):
+    """What the audit trail will say of a start."""
+
+    action: str
+    id: UUID
+
+
 async def seed(settings: Settings) -> Seed:
     """Make sure that the demo tenant, its provider, its orders and an employee exist, and begin a conversation.
 
@@ -54,15 +62,15 @@ async def seed(settings: Settings) -> Seed:
     try:
         async with database.operator() as operator:
             tenant = await _tenant(operator)
+        made: list[_Made] = []
         async with database.unit(tenant.id) as unit:
-            config = await _configure(unit, keyring, tenant)
-            employee = await _employee(unit)
+            config = await _configure(unit, keyring, tenant, made)
+            employee = await _employee(unit, made)
             conversation = _conversation(employee)
             await unit.conversations.add(conversation)
+            made.append(_Made("conversation.created", conversation.id))
             await unit.shop.put_orders(demo_orders(tenant.id, now()))
-            await unit.audit.record(
-                "conversation.created", object_type="conversation", object_id=str(conversation.id), actor=_ACTOR
-            )
+            await _record(unit, made)
     finally:
         await database.aclose()
     return Seed(
@@ -81,11 +89,17 @@ async def _tenant(operator: OperatorUnit) -> Tenant:
     at = now()
     tenant = Tenant(id=new_id(), name="Demo", slug=SLUG, created_at=at, updated_at=at)
     await operator.tenants.add(tenant)
-    await operator.audit.record("tenant.created", object_type="tenant", object_id=str(tenant.id), actor=_ACTOR)
+    await _record(operator, [_Made("tenant.created", tenant.id)])
     return tenant
 
 
-async def _configure(unit: Unit, keyring: Keyring, tenant: Tenant) -> TenantConfig:
+async def _record(unit: Unit | OperatorUnit, made: Iterable[_Made]) -> None:
+    for one in made:
+        kind = one.action.partition(".")[0]
+        await unit.audit.record(one.action, object_type=kind, object_id=str(one.id), actor=_ACTOR)
+
+
+async def _configure(unit: Unit, keyring: Keyring, tenant: Tenant, made: list[_Made]) -> TenantConfig:
     current = await unit.config.get_for_update()
     if current is not None:
         return current.config
@@ -105,11 +119,11 @@ async def _configure(unit: Unit, keyring: Keyring, tenant: Tenant) -> TenantConf
     )
     sealed = keyring.seal(key, api_key_place(config)) if key else None
     await unit.config.put(StoredConfig(config=config, sealed_api_key=sealed))
-    await unit.audit.record("config.updated", object_type="config", object_id=str(tenant.id), actor=_ACTOR)
+    made.append(_Made("config.updated", tenant.id))
     return config
 
 
-async def _employee(unit: Unit) -> Employee:
+async def _employee(unit: Unit, made: list[_Made]) -> Employee:
     for employee in await unit.employees.list(limit=1):
         return employee
     at = now()
@@ -135,7 +149,7 @@ async def _employee(unit: Unit) -> Employee:
         updated_at=at,
     )
     await unit.employees.add(employee)
-    await unit.audit.record("employee.created", object_type="employee", object_id=str(employee.id), actor=_ACTOR)
+    made.append(_Made("employee.created", employee.id))
     return employee
 
 

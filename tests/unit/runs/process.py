@@ -89,6 +89,7 @@ class Process:
         self.world = world
         world.processes.append(self)
         self.provider = StubProvider(*calls)
+        self.tools = ToolRegistry(tools)
         self.factory = StubFactory(self.provider)
         self.coordination = coordination or MemoryCoordination()
         self.heard: list[SignalKind] = []
@@ -100,7 +101,7 @@ class Process:
             database=world.database,
             keyring=KEYRING,
             providers=ProviderRegistry({"stub": self.factory}),
-            tools=ToolRegistry(tools),
+            tools=self.tools,
             log=self.coordination.log,
             writer=self.writer,
             limits=limits,
@@ -176,8 +177,9 @@ class Process:
         await self.change_employee(max_concurrent_tasks=None)
 
     async def change_employee(self, **fields: Any) -> None:
-        """An employee without choices of its own, but for these."""
-        plain = {"persona": Persona(), "model_settings": ModelSettings(), "reasoning": None, **fields}
+        """An employee that has all tools of this process, and no choices of its own but for these."""
+        tools = tuple(sorted(self.tools.names))
+        plain = {"persona": Persona(), "model_settings": ModelSettings(), "reasoning": None, "tools": tools, **fields}
         async with self.world.database.unit(self.world.tenant.id) as unit:
             await unit.employees.update(msgspec.structs.replace(self.world.employee, **plain))
 

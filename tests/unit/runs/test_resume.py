@@ -78,7 +78,7 @@ async def test_a_complete_step_is_not_taken_again(world: World) -> None:
     assert [entry.tool_call_id for entry in end.tool_log] == ["c1"]
     assert (await world.answer_now(run)).content == "I look. Found."
     async with world.database.unit(run.tenant_id, read_only=True) as unit:
-        assert [entry.tool_call_id for entry in await unit.tool_calls.list(run.id)] == ["c1"]
+        assert [entry.call_id for entry in await unit.tool_calls.list(run.id)] == ["c1"]
 
 
 async def test_a_step_whose_checkpoint_was_stored_at_the_last_moment(world: World) -> None:

@@ -60,6 +60,8 @@ class ToolCallStarted(Frame, frozen=True, kw_only=True, tag="tool_call_started")
     tool_call_id: str
     tool: str
     args: Any
+    is_repaired: bool = False
+    """Whether the model's JSON was broken, and this is what was made of it."""
 
 
 class ToolCallFinished(Frame, frozen=True, kw_only=True, tag="tool_call_finished"):

@@ -21,7 +21,7 @@ from retinue.tools.workspace.commands.verdict import Verdict, refused
 MAX_DEPTH = 4
 """Of shells inside shells."""
 _LINES = re.compile(r"(\d+|\$)(,(\d+|\$))?p")
-_UNSEEN = re.compile(r"[^\P{C}\t\n]" if False else r"[\x00-\x08\x0b-\x1f\x7f]")
+_ONLY_FOR_SHELLS = frozenset({"builtin", "command", "exec"})
 _UNKNOWN = "Nothing is known about this program."
 
 
@@ -64,6 +64,8 @@ def _plain(text: str, words: tuple[str, ...]) -> Verdict:
                 argv=(*options, "--", *argv),
                 needs_password=True,
             )
+    if words[0] in _ONLY_FOR_SHELLS:
+        return _script(Script(text, words))
     known = _package_check(words) or _reader(words) or _system(words) or _writer(words)
     return known or _other(words)
 
@@ -138,9 +140,7 @@ def _writer(words: tuple[str, ...]) -> Verdict | None:
         return None
     read: Read | None = understand(words[1:], form)
     paths = read.paths if read else _paths_among(words[1:])
-    return Verdict(
-        action="file_write", reason="It changes files.", argv=words, paths=paths, is_open_ended=read is None
-    )
+    return Verdict(action="file_write", reason="It changes files.", argv=words, paths=paths, is_open_ended=read is None)
 
 
 def _other(words: tuple[str, ...]) -> Verdict:

@@ -3,6 +3,7 @@
 import posixpath
 import re
 
+from retinue.tools.workspace.commands.names import names
 from retinue.tools.workspace.commands.privileged import name_of
 
 _BOMB = "This command starts processes without end."
@@ -18,8 +19,8 @@ _SCRIPT_DANGERS = {
     re.compile(r"/dev/(?!(?:null|zero|random|urandom|stdin|stdout|stderr)\b|fd/)"): "Nobody may reach devices.",
 }
 _SYSTEM_PLACES = frozenset(
-    """/ /* /. /.. /bin /boot /dev /etc /home /lib /lib32 /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp
-    /usr /var ~ ~/ ~/* ~root $HOME""".split()
+    names("""/ /* /. /.. /bin /boot /dev /etc /home /lib /lib32 /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp
+    /usr /var ~ ~/ ~/* ~root $HOME""")
 )
 _RECURSIVE = {
     "rm": frozenset("rR"),
@@ -29,8 +30,9 @@ _RECURSIVE = {
     "mv": None,
     "shred": None,
 }
-_ENDS = frozenset("shutdown reboot halt poweroff telinit kexec insmod rmmod modprobe swapoff killall5".split())
-_DESTROYS = re.compile(r"mkfs(\..*)?|wipefs|fdisk|sfdisk|cfdisk|parted|blkdiscard|hdparm|mke2fs|mkswap|badblocks|losetup")
+_ENDS = frozenset(names("shutdown reboot halt poweroff telinit kexec insmod rmmod modprobe swapoff killall5"))
+_DESTROYS = re.compile(r"mkfs(\..*)?|wipefs|[sc]?fdisk|parted|blkdiscard|hdparm|mke2fs|mkswap|badblocks|losetup")
+_CALLERS = frozenset(names("-exec -execdir -ok xargs sudo then do else"))
 
 
 def danger(text: str, words: tuple[str, ...]) -> str | None:
@@ -48,7 +50,7 @@ def danger(text: str, words: tuple[str, ...]) -> str | None:
 
 def _is_command(words: tuple[str, ...], place: int) -> bool:
     before = words[place - 1] if place else ";"
-    return not any(c.isalnum() for c in before) or place == 1 or before in ("-exec", "-execdir", "xargs", "sudo", "then")
+    return place == 1 or before in _CALLERS or not any(char.isalnum() for char in before)
 
 
 def _of_program(name: str, arguments: tuple[str, ...]) -> str | None:
@@ -58,7 +60,7 @@ def _of_program(name: str, arguments: tuple[str, ...]) -> str | None:
         return "This command overwrites disks."
     if name == "systemctl" and {"poweroff", "reboot", "halt", "kexec", "rescue", "emergency"} & set(arguments):
         return "This command stops or changes the machine."
-    if name == "kill" and {"-1", "1", "--", "0"} & set(arguments[-1:]):
+    if name == "kill" and {"-1", "0", "1"} & set(arguments[-1:]):
         return "This command ends processes that it did not start."
     if name in _RECURSIVE and _hits_the_system(name, arguments):
         return "This command destroys the system."

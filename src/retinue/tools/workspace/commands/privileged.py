@@ -4,16 +4,19 @@ import os
 
 import msgspec
 
+from retinue.tools.workspace.commands.names import names
 from retinue.tools.workspace.commands.syntax import Script
 
 RAISERS = frozenset(
-    """sudo sudoedit su doas pkexec runuser sux gksu gksudo kdesu kdesudo calife super please dzdo pbrun pfexec run0
-    systemd-run machinectl nsenter unshare chroot setpriv capsh newgrp sg""".split()
+    names("""sudo sudoedit su doas pkexec runuser sux gksu gksudo kdesu kdesudo calife super please dzdo pbrun pfexec run0
+    systemd-run machinectl nsenter unshare chroot setpriv capsh newgrp sg""")
 )
 _TRANSPARENT = frozenset({"command", "builtin", "exec", "env"})
 """They add nothing to the command after them, if they come without options."""
 _WRAPPERS = _TRANSPARENT | frozenset(
-    "nohup nice ionice timeout stdbuf setsid time xargs watch busybox chrt taskset then do else !".split()
+    names(
+        "nohup nice ionice timeout stdbuf setsid time xargs watch busybox chrt taskset then do else ! -exec -execdir -ok"
+    )
 )
 _FLAGS = frozenset({"-S", "-k", "-H", "--stdin", "--reset-timestamp", "--set-home"})
 _KEPT = frozenset({"-H", "--set-home"})

@@ -5,6 +5,7 @@ An option that is missing here is one that writes, runs something, follows links
 
 import msgspec
 
+from retinue.tools.workspace.commands.names import names
 from retinue.tools.workspace.commands.options import Form
 
 _GREP = Form(
@@ -107,12 +108,12 @@ PACKAGE_CHECKS: dict[str, dict[str, Form]] = {
     },
     "dpkg": {
         name: Form(operands="text")
-        for name in (
+        for name in names(
             "-l --list -L --listfiles -s --status -S --search -p --print-avail --get-selections --version "
             "--print-architecture"
-        ).split()
+        )
     },
-    "dpkg-query": {name: Form(operands="text") for name in "-l --list -L --listfiles -s --status -S --search".split()}
+    "dpkg-query": {name: Form(operands="text") for name in names("-l --list -L --listfiles -s --status -S --search")}
     | {name: Form(operands="text", values="f", long="showformat=") for name in ("-W", "--show")},
     "rpm": {name: Form(operands="text") for name in ("-q", "-qa", "-qi", "-ql")},
     "apk": {name: Form(operands="text", flags="aevI", long="installed") for name in ("info", "list", "policy")},
@@ -174,7 +175,7 @@ _SYSTEM = Kind("system_change", "It changes the system.")
 
 _NAMES = {
     _FILE: "tee dd install sed patch tar zip unzip gzip gunzip bzip2 xz split shred",
-    _NETWORK: "curl wget ssh scp sftp rsync nc ncat netcat socat telnet ftp ping traceroute dig host nslookup whois nmap",
+    _NETWORK: "curl wget ssh scp sftp rsync nc ncat netcat socat telnet ftp ping dig host nslookup whois nmap",
     _PROCESS: "kill pkill killall killall5 nohup setsid nice timeout xargs watch crontab at batch systemctl service",
     _CODE: "python python3 perl ruby node deno bun php lua awk gawk mawk make gcc cc npx",
     _PACKAGE: "apt apt-get aptitude dpkg rpm yum dnf apk pip pip3 npm yarn gem cargo snap brew",
@@ -183,13 +184,13 @@ _NAMES = {
     Kind("version_control", "It runs what the repository's own configuration names."): "git",
 }
 
-KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
+KINDS: dict[str, Kind] = {name: kind for kind, listed in _NAMES.items() for name in names(listed)}
 
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish"})
 
 FIND_TESTS = frozenset(
-    """-name -iname -path -ipath -regex -iregex -type -size -mtime -mmin -atime -amin -ctime -cmin -maxdepth -mindepth
+    names("""-name -iname -path -ipath -regex -iregex -type -size -mtime -mmin -atime -amin -ctime -cmin -maxdepth -mindepth
     -empty -print -print0 -ls -not -a -and -o -or -perm -user -group -prune -quit -links -printf -readable -writable
-    -executable -depth -mount -xdev -daystart""".split()
+    -executable -depth -mount -xdev -daystart""")
 )
 """What `find` may be told without writing, running anything or following links."""

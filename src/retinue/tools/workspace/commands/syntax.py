@@ -5,14 +5,16 @@ import shlex
 
 import msgspec
 
+from retinue.tools.workspace.commands.names import names
+
 _SPECIAL = frozenset("|&;<>()$`*?[]{}\n")
 _SPECIAL_AT_START = frozenset("~#")
 _SPECIAL_IN_DOUBLE_QUOTES = frozenset("$`")
 _WORDS_OF_THE_SHELL = frozenset(
-    """! . [ [[ : alias bg bind break builtin case cd command compgen continue coproc declare dirs disown do done elif
-    else enable esac eval exec exit export fc fg fi for function getopts hash if in jobs let local logout mapfile popd
+    names("""! . [ [[ : alias bg bind break case cd compgen continue coproc declare dirs disown do done elif
+    else enable esac eval exit export fc fg fi for function getopts hash if in jobs let local logout mapfile popd
     pushd read readonly return select set shift shopt source suspend then time times trap type typeset ulimit umask
-    unalias unset until wait while""".split()
+    unalias unset until wait while""")
 )
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 

@@ -4,6 +4,7 @@ import msgspec
 
 from retinue.domain.tools import Effect, Risk
 
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What one command would do. The paths are not followed yet."""
 

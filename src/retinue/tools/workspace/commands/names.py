@@ -1,0 +1,5 @@
+"""Tables of names are easier to read as text."""
+
+
+def names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
