@@ -15,7 +15,11 @@ pytestmark = pytest.mark.slow
 README = Path(__file__).parents[2] / "README.md"
 ADDRESS = "127.0.0.1:8000"
 MARK = "# run\n"
-MARKERS = ("message_start", "message_end", '"ok":true', '"status":"completed"')
+MARKERS = (
+    *("message_start", "message_end", '"ok":true', '"status":"completed"'),
+    *("tool_approval_requested", '"status":"waiting_for_approval"', '"decision":"allow_once"', '"status":"generated"'),
+    *('"action":"approval.decided"', '"is_valid":true'),
+)
 """What the blocks must show in the course of things."""
 NOT_OF_A_READER = {"RETINUE_OPERATOR_KEY", "RETINUE_MASTER_KEYS", "RETINUE_LIMITS_MESSAGES"}
 """What other tests' servers are told and a first `make run` is not."""
@@ -38,6 +42,16 @@ def test_only_marked_blocks_are_run() -> None:
     text = "```bash\nmake run\n```\n\n```bash\n# run\necho a\n```\n\n```toml\n# run\n```\n```bash\n# run\necho b\n```\n"
     assert blocks(text) == ["# run\necho a\n", "# run\necho b\n"]
     assert script("```bash\n# run\ncurl http://127.0.0.1:8000/x\n```\n", "127.0.0.1:9").endswith("127.0.0.1:9/x\n")
+
+
+def demo(environment: dict[str, str], folder: Path) -> str:
+    """What `make demo` prints where nobody sits at a terminal."""
+    command = [sys.executable, "-m", "retinue", "demo", "--allow"]
+    done = subprocess.run(
+        command, check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=WITHIN
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_the_readme_can_be_followed(tmp_path: Path) -> None:
@@ -66,6 +80,9 @@ def test_the_readme_can_be_followed(tmp_path: Path) -> None:
         assert done.returncode == 0, said
         assert [marker for marker in MARKERS if marker not in done.stdout] == [], said
         assert f"http://127.0.0.1:{port}/api/v1/conversations/" in server.tail(), "the banner shows lines to copy"
+        shown = demo(environment, tmp_path)
+        assert "tool_approval_requested" in shown, "the demo shows an approval"
+        assert "SAVE15-" in shown.partition("tool_approval_decided")[2], "and what comes of it"
     finally:
         server.stop()
 

@@ -28,7 +28,7 @@ class OldRows:
             "tool_calls": [],
         }
 
-    def add_run(self, conversation: UUID, *, position: int, status: str) -> UUID:
+    def add_run(self, conversation: UUID, *, position: int, status: str, step: int | None = 1) -> UUID:
         """A run with its question at a position, an event and a tool call."""
         run_id, question = new_id(), new_id()
         place = {"tenant_id": self.tenant, "conversation_id": conversation}
@@ -66,9 +66,10 @@ class OldRows:
             {
                 **of_run,
                 "position": 1,
+                "step": step,
                 "call_id": "c",
                 "name": "search",
-                "arguments": "{}",
+                "arguments": '{"q":1}',
                 "status": "succeeded",
                 "duration_ms": 1,
                 "started_at": NOON,

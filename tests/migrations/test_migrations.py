@@ -56,9 +56,13 @@ async def test_partial_indexes_have_their_condition(database_url: str) -> None:
         "ix_runs_lease": {"running"},
         "ix_runs_queued": {"queued"},
         "ix_messages_pending": {"pending"},
+        "ix_messages_user": {"user"},
+        "ix_approvals_pending": {"pending"},
+        "ix_approvals_expiry": {"pending"},
     }.items():
         assert set(re.findall(r"'(\w+)'", found[name])) == words, name
     assert {"finished_at", "pruned_at"} <= set(re.findall(r"\w+", found["ix_runs_prunable"]))
+    assert "password_expires_at" in found["ix_approvals_password"]
     assert "deleted_at" in found["uq_employees_slug"]
     assert "external_id" in found["uq_conversations_external_id"]
 
@@ -116,7 +120,7 @@ def test_an_installed_package_finds_the_scripts_in_the_working_directory(
 ) -> None:
     monkeypatch.setattr(migrations, "__file__", str(tmp_path / "lib/site-packages/retinue/db/migrations.py"))
     monkeypatch.chdir(ROOT)
-    assert migrations.head() == "0002"
+    assert migrations.head() == "0003"
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InternalError):
         migrations.head()

@@ -5,14 +5,31 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import msgspec
+import pytest
 import sqlalchemy as sa
 
 from retinue.db import migrations
 from retinue.db.session import Database, Unit
+from retinue.db.tables import Base
+from retinue.domain.errors import StorageFailed
 from retinue.domain.idempotency import IdempotencyKey
+from retinue.domain.ids import new_id
 from retinue.domain.messages import MessageStatus
-from retinue.domain.runs import RunOptions, RunStatus
-from tests.contract.repositories.builders import NOON, a_checkpoint, a_message, a_run, deltas
+from retinue.domain.runs import RunOptions, RunStatus, WaitingFor
+from retinue.domain.tools import CallStatus, Effect, JournalEntry, Risk
+from tests.contract.repositories.builders import (
+    NOON,
+    a_call,
+    a_checkpoint,
+    a_grant,
+    a_message,
+    a_run,
+    an_answer,
+    an_approval,
+    deltas,
+)
+from tests.contract.repositories.test_runs import END
 from tests.migrations.old_rows import OldRows
 from tests.migrations.schema import described, look
 
@@ -36,6 +53,46 @@ async def test_runs_are_given_what_they_lack(database_url: str) -> None:
     assert {(run.is_urgent, run.options, run.appended, run.pruned_at) for run in runs} == {
         (False, RunOptions(), 0, None)
     }
+    assert {(run.waiting_for, run.pauses) for run in runs} == {(None, 0)}
+
+
+async def test_old_tool_calls_become_a_journal(database_url: str) -> None:
+    old = OldRows()
+    first = old.add_run(old.conversations[0], position=1, status="completed", step=None)
+    second = old.add_run(old.conversations[1], position=1, status="completed", step=2)
+    await _at_0001(database_url, old)
+    await look(database_url, lambda connection: _fail_call(connection, second))
+    await migrations.upgrade(database_url)
+    expected = JournalEntry(
+        run_id=first,
+        position=1,
+        step=0,
+        call_id="c",
+        name="search",
+        version="",
+        args={"q": 1},
+        effect=Effect.READ,
+        risk=Risk.NONE,
+        status=CallStatus.SUCCEEDED,
+        duration_ms=1,
+        started_at=NOON,
+        finished_at=NOON,
+    )
+    failed = {"run_id": second, "step": 2, "status": CallStatus.FAILED, "error": "x"}
+    async with _unit(database_url, old.tenant) as unit:
+        assert await unit.tool_calls.list(first) == [expected]
+        assert await unit.tool_calls.list(second) == [msgspec.structs.replace(expected, **failed)]
+
+
+async def test_old_conversations_follow_the_server(database_url: str) -> None:
+    old = OldRows()
+    old.add_run(old.conversations[0], position=1, status="completed")
+    await _at_0001(database_url, old)
+    await migrations.upgrade(database_url)
+    async with _unit(database_url, old.tenant) as unit:
+        conversation = await unit.conversations.get(old.conversations[0])
+        assert not await unit.conversations.session_has_expired(conversation.id, 0)
+    assert (conversation.session_ttl_seconds, conversation.reopened_at) == (None, None)
 
 
 async def test_nothing_is_lost_on_the_way_up_and_down(database_url: str) -> None:
@@ -97,6 +154,86 @@ async def test_going_down_ends_what_0001_does_not_know(database_url: str) -> Non
         assert await unit.runs.active(conversation.id) == run
         assert await unit.checkpoints.list(run.id) == []
         assert await unit.idempotency.claim(KEY, keep_seconds=60) is None
+
+
+async def test_going_down_ends_what_0002_does_not_know(database_url: str) -> None:
+    old = OldRows()
+    ids = [old.add_run(conversation, position=1, status="running") for conversation in old.conversations]
+    await _at_0001(database_url, old)
+    await migrations.upgrade(database_url)
+    async with _unit(database_url, old.tenant) as unit:
+        waiting, running, ended = [await unit.runs.get(run_id) for run_id in ids]
+        await unit.runs.pause(waiting.id, 1, waiting_for=WaitingFor.APPROVAL)
+        await unit.runs.finish(ended.id, 1, **END, at=NOON)
+        conversation = await unit.conversations.get(waiting.conversation_id)
+        answer = msgspec.structs.replace(an_answer(conversation, 7), status=MessageStatus.WAITING)
+        await unit.messages.add(answer)
+        approval = an_approval(waiting)
+        await unit.approvals.add(approval)
+        await unit.grants.add(a_grant(approval))
+        done = {"status": CallStatus.DENIED, "finished_at": NOON}
+        await unit.tool_calls.add(waiting.id, [a_call(waiting, 2), a_call(waiting, 3, **done)])
+        await unit.audit.record("run.paused", object_type="run", object_id=str(waiting.id))
+    await migrations.downgrade(database_url, "0002")
+    statuses = await look(database_url, _statuses)
+    assert statuses[waiting.id] == ("cancelled", None)
+    assert statuses[running.id][0] == "running"
+    assert statuses[ended.id][0] == "completed"
+    await migrations.upgrade(database_url)
+    async with _unit(database_url, old.tenant) as unit:
+        assert (await unit.runs.get(running.id)) == running
+        assert await unit.runs.active(conversation.id) is None
+        assert (await unit.messages.get(answer.id)).status is MessageStatus.CANCELLED
+        assert await unit.approvals.find(approval.id) is None
+        assert await unit.grants.list(conversation.id) == []
+        calls = await unit.tool_calls.list(waiting.id)
+        assert [(call.position, call.status, call.duration_ms) for call in calls] == [
+            (1, CallStatus.SUCCEEDED, 1),
+            (3, CallStatus.FAILED, 0),
+        ]
+        assert (calls[1].started_at, calls[1].finished_at) == (NOON, NOON)
+        assert (await unit.audit.verify()).entries == 0
+
+
+async def test_the_trail_is_guarded_again_after_going_down_and_up(database_url: str) -> None:
+    await migrations.upgrade(database_url)
+    await migrations.downgrade(database_url, "0002")
+    await migrations.upgrade(database_url)
+    tenant = new_id()
+    async with _unit(database_url, tenant) as unit:
+        await unit.audit.record("x.done", object_type="x", object_id="1")
+    for statement in ("UPDATE audit_entries SET actor = 'x'", "DELETE FROM audit_entries"):
+        with pytest.raises(StorageFailed):
+            async with _unit(database_url, tenant) as unit:
+                await unit._executor.change(sa.text(statement))
+
+
+async def test_a_rebuilt_journal_still_goes_with_its_run(database_url: str) -> None:
+    old = OldRows()
+    run_id = old.add_run(old.conversations[0], position=1, status="running")
+    await _at_0001(database_url, old)
+    await migrations.upgrade(database_url)
+    async with _unit(database_url, old.tenant) as unit:
+        run = await unit.runs.get(run_id)
+        approval = an_approval(run)
+        await unit.approvals.add(approval)
+        await unit.grants.add(a_grant(approval))
+        await unit.conversations.delete(run.conversation_id)
+        assert await unit.tool_calls.list(run_id) == []
+        assert await unit.approvals.find(approval.id) is None
+        assert await unit.grants.list(run.conversation_id) == []
+
+
+def _fail_call(connection: sa.Connection, run_id: UUID) -> None:
+    calls = Base.metadata.tables["tool_calls"]
+    failed = sa.update(calls).where(calls.c.run_id == run_id).values(status="failed", error="x")
+    connection.execute(failed)
+
+
+def _statuses(connection: sa.Connection) -> dict[UUID, Any]:
+    runs = Base.metadata.tables["runs"]
+    columns = (runs.c.id, sa.cast(runs.c.status, sa.Text), runs.c.lease_expires_at)
+    return {row[0]: (row[1], row[2]) for row in connection.execute(sa.select(*columns))}
 
 
 async def _at_0001(url: str, rows: OldRows) -> None:

@@ -2,17 +2,24 @@
 
 Orders come as JSON lines: `{"start": arguments, "env": …, "cwd": …, "log": …}` is answered with the new process's id,
 `{"poll": pid}` with its exit status or null.
+
+A server whose environment names a module in `TESTS_TOOLS` gets the tools that this module's `tools()` returns besides
+Retinue's own.
 """
 
 import gc
 import os
 import sys
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 import msgspec
 import uuid_utils
 
 from retinue.__main__ import main
+from retinue.app import Application
+from retinue.server import process
 from tests.support.processes import _die_with_parent
 
 
@@ -29,6 +36,8 @@ def become(order: dict[str, Any]) -> None:
     for number in (1, 2):
         os.dup2(log, number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    if module := order["env"].get("TESTS_TOOLS"):
+        process.Application = partial(Application, tools=import_module(module).tools())  # type: ignore[misc, assignment]
     main(order["start"], prog_name="retinue")
 
 

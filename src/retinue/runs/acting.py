@@ -17,6 +17,7 @@ from retinue.domain.policy import RunLimits
 from retinue.domain.runs import WaitingFor
 from retinue.domain.secret import Secret
 from retinue.domain.tools import CallStatus, Effect, JournalEntry
+from retinue.runs.closing import OUTCOME_UNKNOWN
 from retinue.runs.draft import Draft
 from retinue.runs.invoking import CallEnd, NotDone, Succeeded, Unknown, WrongPassword, invoke
 from retinue.runs.journal import Journal, Plan
@@ -28,7 +29,7 @@ from retinue.runs.results import finished_event, log_entry, tool_turn
 from retinue.runs.toolbox import Fault, Prepared, Toolbox
 from retinue.tools.base import Invocation
 
-_SKIPPED = "It was not carried out, because a call before it was denied."
+_SKIPPED = Stop(CallStatus.FAILED, "skipped", "It was not carried out, because a call before it was denied.")
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -77,7 +78,7 @@ class Acting:
         """Write down what the model asks for, before any of it happens."""
         first = len(self._draft.tool_log) + 1
         entries = [await self._toolbox.entry(call, step=step, position=at) for at, call in enumerate(calls, first)]
-        plan = Plan(step=step, turn=turn, entries=entries)
+        self._plan = plan = Plan(step=step, turn=turn, entries=entries)
         await self._journal.plan(plan)
         return plan
 
@@ -122,8 +123,7 @@ class Acting:
 
     async def _look(self, plan: Plan, entry: JournalEntry) -> Prepared | Fault:
         if entry.position - plan.entries[0].position >= self._limits.max_calls_per_step:
-            detail = f"At most {self._limits.max_calls_per_step} calls of one turn are carried out."
-            return Fault("too_many_calls", detail)
+            return Fault("too_many_calls", f"Of one turn {self._limits.max_calls_per_step} calls are carried out.")
         failures = self._failures()[_identity(entry.name, entry.args)]
         if failures >= self._limits.max_identical_failures:
             detail = f"This very call has failed {failures} times. It was not tried again: do something else."
@@ -170,7 +170,7 @@ class Acting:
             case WrongPassword():
                 return await self._password_was_wrong(plan, entry, milliseconds)
             case Unknown():
-                return await self._doubt(plan, entry, milliseconds)
+                return await self._doubt(plan, _ended(entry, end, milliseconds))
             case _:
                 await self._settle(plan, _ended(entry, end, milliseconds))
                 return None
@@ -197,8 +197,8 @@ class Acting:
         await self._journal.settle(plan, entry)
         return self._pause(plan, WaitingFor.PASSWORD, entry, password_tries=tries)
 
-    async def _doubt(self, plan: Plan, entry: JournalEntry, milliseconds: int | None = None) -> Pause:
-        entry = plan.change(entry, status=CallStatus.OUTCOME_UNKNOWN, duration_ms=milliseconds)
+    async def _doubt(self, plan: Plan, entry: JournalEntry) -> Pause:
+        entry = plan.change(entry, status=CallStatus.OUTCOME_UNKNOWN, error=OUTCOME_UNKNOWN)
         await self._journal.settle(plan, entry)
         return self._pause(plan, WaitingFor.EFFECT_UNKNOWN, entry)
 
@@ -206,10 +206,10 @@ class Acting:
         if entry.status is CallStatus.EXECUTING:
             # It has begun in a process that is gone, and cannot be repeated now.
             return await self._doubt(plan, entry)
-        await self._settle(plan, _stopped(entry, stop))
-        if stop.skips_rest:
-            for other in plan.undecided:
-                await self._settle(plan, _stopped(other, Stop(CallStatus.FAILED, "skipped", _SKIPPED)))
+        rest = [other for other in plan.undecided if stop.skips_rest and other.position != entry.position]
+        await self._permissions.take_back(entry, *rest)
+        for other, why in [(entry, stop), *((other, _SKIPPED) for other in rest)]:
+            await self._settle(plan, _stopped(other, why))
         return None
 
     async def _ask(self, plan: Plan, rest: Sequence[JournalEntry], said: Said) -> Pause:
@@ -244,14 +244,14 @@ class Acting:
 
     async def _settle(self, plan: Plan, entry: JournalEntry) -> None:
         """Store what became of a call before it is told."""
-        plan.change(entry, **msgspec.structs.asdict(entry))
+        plan.change(entry)
         finished = finished_event(entry)
         self._draft.tool_log.append(log_entry(finished))
         await self._journal.settle(plan, entry, finished)
 
     def _tell(self, plan: Plan, entry: JournalEntry) -> None:
         """Tell what a read has come to; it is stored a moment later."""
-        plan.change(entry, **msgspec.structs.asdict(entry))
+        plan.change(entry)
         finished = finished_event(entry)
         self._draft.tool_log.append(log_entry(finished))
         self._recorder.record(finished)
@@ -290,7 +290,7 @@ def _ended(entry: JournalEntry, end: CallEnd, milliseconds: int) -> JournalEntry
         case NotDone(code=code, detail=detail):
             fields = {"status": CallStatus.FAILED, "error": code, "detail": detail}
         case Unknown(detail=detail):
-            fields = {"status": CallStatus.OUTCOME_UNKNOWN, "error": "outcome_unknown", "detail": detail}
+            fields = {"status": CallStatus.OUTCOME_UNKNOWN, "error": OUTCOME_UNKNOWN, "detail": detail}
         case WrongPassword():
             fields = {"status": CallStatus.FAILED, "error": "wrong_password", "detail": "The password is wrong."}
     return msgspec.structs.replace(entry, duration_ms=milliseconds, **fields)

@@ -14,6 +14,7 @@ from retinue.runs.results import finished_event, log_entry
 
 OUTCOME_UNKNOWN = "outcome_unknown"
 _IN_DOUBT = "Nobody can know whether its effect took place."
+_CUT_OFF = "The run ended while this call was made."
 _CLOSED = {
     RunStatus.CANCELLED: (CallStatus.FAILED, "cancelled", "The run was cancelled before this call was made."),
     RunStatus.EXPIRED: (CallStatus.EXPIRED, "expired", "Nobody decided in time."),
@@ -41,4 +42,6 @@ def _closed(entry: JournalEntry, state: EndState) -> JournalEntry:
             entry, status=CallStatus.OUTCOME_UNKNOWN, error=OUTCOME_UNKNOWN, detail=_IN_DOUBT
         )
     status, error, detail = _CLOSED.get(state.run_status, _OTHERWISE)
+    if entry.status is CallStatus.EXECUTING:
+        status, error, detail = CallStatus.FAILED, "cancelled", _CUT_OFF
     return msgspec.structs.replace(entry, status=status, error=error, detail=detail)

@@ -1,5 +1,6 @@
 """Ends runs for which nobody has decided in time."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
@@ -50,13 +51,13 @@ class Expiry:
         """
         async with self._database.unit(tenant_id) as unit:
             # The approvals before the run, as everywhere.
-            expired = await unit.approvals.expire(run_id)
+            await unit.approvals.lock(run_id)
             run = await unit.runs.find(run_id)
             if run is None or run.status is not RunStatus.WAITING:
+                return False  # it works on another call, and may still come to this one
+            waited_for, expired = run.waiting_for, await _expired(unit, run)
+            if waited_for is None or expired is None:
                 return False
-            if not expired and not await _password_is_late(unit, run):
-                return False
-            waited_for = run.waiting_for or WaitingFor.APPROVAL
             told = [_told(approval) for approval in expired]
             if not await end_waiting(unit, run, Expired(waited_for), before=told):
                 return False
@@ -67,9 +68,18 @@ class Expiry:
         return True
 
 
+async def _expired(unit: Unit, run: Run) -> Sequence[Approval] | None:
+    """The approvals whose time is over; None if what the run waits for may still come. Doubts have no end."""
+    match run.waiting_for:
+        case WaitingFor.APPROVAL:
+            return await unit.approvals.expire(run.id) or None
+        case WaitingFor.PASSWORD:
+            return () if await _password_is_late(unit, run) else None
+        case _:
+            return None
+
+
 async def _password_is_late(unit: Unit, run: Run) -> bool:
-    if run.waiting_for is not WaitingFor.PASSWORD:
-        return False
     at = await unit.clock()
     return any(
         approval.password_expires_at is not None and approval.password_expires_at <= at

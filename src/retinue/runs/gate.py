@@ -27,6 +27,7 @@ Ruling = Allow | Ask | Deny
 
 _CHANGES = "It changes something."
 _RISKY = "Its risk is {}."
+_BEYOND = "It reaches beyond the tool's usual ground."
 
 
 def judge(assessment: Assessment, permission: Permission) -> Ruling:
@@ -38,8 +39,10 @@ def judge(assessment: Assessment, permission: Permission) -> Ruling:
         return Deny("refused", assessment.refusal)
     if assessment.effect is not Effect.READ and permission is Permission.READ:
         return Deny("not_permitted", "This employee may only read.")
-    if assessment.scope or assessment.effect is not Effect.READ or assessment.risk.severity >= Risk.MEDIUM.severity:
+    if assessment.effect is not Effect.READ or assessment.risk.severity >= Risk.MEDIUM.severity:
         return Ask(assessment.reason or _reason(assessment))
+    if assessment.scope or assessment.needs_password:
+        return Ask(assessment.reason or _BEYOND)
     return Allow()
 
 

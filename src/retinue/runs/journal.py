@@ -56,18 +56,13 @@ class Journal:
         self._recorder = recorder
         self._ledger = ledger
         self._actor = Actor(kind="employee", id=str(run.employee_id))
+        self._planned: tuple[JournalEntry, ...] = ()
         self._unsaved: list[JournalEntry] = []
 
     async def plan(self, plan: Plan) -> None:
         """Store what the model asks for, before any of it happens."""
-
-        async def add(unit: Unit) -> None:
-            await self._ledger.write_closings(unit)
-            stored = {entry.position for entry in await unit.tool_calls.list(self._run.id)}
-            # An earlier try may have been committed although its answer got lost.
-            await unit.tool_calls.add(self._run.id, [entry for entry in plan.entries if entry.position not in stored])
-
-        await self._commit(plan, add)
+        self._planned = tuple(plan.entries)
+        await self._commit(plan, self._ledger.write_closings)
         self._ledger.forget_closings()
 
     async def intend(self, plan: Plan, entry: JournalEntry, prepared: Prepared) -> JournalEntry:
@@ -115,6 +110,10 @@ class Journal:
 
     async def flush(self, unit: Unit) -> None:
         """Write what was kept, inside the caller's transaction. Safe to repeat."""
+        if self._planned:
+            # An earlier try may have been committed although its answer got lost.
+            stored = {entry.position for entry in await unit.tool_calls.list(self._run.id)}
+            await unit.tool_calls.add(self._run.id, [entry for entry in self._planned if entry.position not in stored])
         for entry in self._unsaved:
             await unit.tool_calls.change(
                 self._run.id,
@@ -130,6 +129,7 @@ class Journal:
 
     def forget(self) -> None:
         """What was kept is committed."""
+        self._planned = ()
         self._unsaved.clear()
 
     async def _commit(

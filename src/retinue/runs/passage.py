@@ -106,7 +106,7 @@ def _covers(approval: Approval, prepared: Prepared) -> bool:
 
 def _grant_for(entry: JournalEntry, prepared: Prepared, grants: Sequence[Grant]) -> Grant | None:
     now = prepared.assessment
-    if not may_be_granted_for_conversation(now.risk):
+    if now.needs_password or not may_be_granted_for_conversation(now.risk):
         return None
     version = prepared.tool.version
     return next(

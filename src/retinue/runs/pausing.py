@@ -65,8 +65,12 @@ class Pausing:
         sealed.append(self._recorder.seal(self._paused(pause, question, metadata)))
         try:
             result = await persistently(lambda: self._store(pause, question, sealed, metadata))
-        except CancelAsked:
+        except (CancelAsked, ProcessLost):
             self._recorder.unseal(len(sealed))
+            raise
+        except BaseException:
+            # Perhaps they are stored: their numbers are taken.
+            self._recorder.tell(sealed, is_stored=False)
             raise
         if result is PauseResult.GOES_ON:
             self._recorder.unseal(len(sealed))
@@ -128,31 +132,31 @@ class Pausing:
             events = recorder.take_unstored()
             try:
                 async with self._database.unit(self._run.tenant_id) as unit:
-                    if result := await self._is_settled(unit, pause):
-                        if result is PauseResult.GOES_ON:
-                            recorder.put_back(events)
-                        return result
-                    await self._write(unit, pause, question, [*events, *sealed])
-                    await self._write_answer(unit, metadata)
-                    return PauseResult.STORED
+                    result = await self._is_settled(unit, pause)
+                    if result is None:
+                        await self._write(unit, pause, question, [*events, *sealed])
+                        await self._write_answer(unit, metadata)
             except BaseException:
                 recorder.put_back(events)
                 raise
+            if result is PauseResult.GOES_ON:
+                recorder.put_back(events)
+            return result or PauseResult.STORED
 
     async def _is_settled(self, unit: Unit, pause: Pause) -> PauseResult | None:
         """Whether there is nothing to write, or something else to do."""
         # The approval before the run, as everywhere: who decides it locks them in the same order.
-        for approval_id in pause.approvals[:1]:
-            approval = await unit.approvals.get_for_update(approval_id)
-            if approval.status is not ApprovalStatus.PENDING:
-                return PauseResult.GOES_ON
+        first = [await unit.approvals.get_for_update(approval_id) for approval_id in pause.approvals[:1]]
         run = await unit.runs.find(self._run.id)
-        if run is None or run.attempt != self._run.attempt:
+        # An earlier try may have been committed although its answer got lost; then the run may even have gone on.
+        if run is None or (run.attempt, run.pauses) != (self._run.attempt, self._run.pauses):
             raise ProcessLost
+        if run.status is RunStatus.WAITING:
+            return PauseResult.STORED
         if run.cancel_requested_at is not None:
             raise CancelAsked(run.cancel_requested_at)
-        # An earlier try may have been committed although its answer got lost.
-        return PauseResult.STORED if run.status is RunStatus.WAITING else None
+        is_decided = any(approval.status is not ApprovalStatus.PENDING for approval in first)
+        return PauseResult.GOES_ON if is_decided else None
 
     async def _write(self, unit: Unit, pause: Pause, question: "_Question", events: list[RecordedEvent]) -> None:
         run, (attempt, seq) = self._run, events[-1].position

@@ -52,6 +52,16 @@ class Permissions:
         async with self._database.unit(self._run.tenant_id) as unit:
             await unit.approvals.supersede_one(approval_id)
 
+    async def take_back(self, *settled: JournalEntry) -> None:
+        """Nobody needs to decide about these calls any more."""
+        if not self.were_asked_for:
+            return
+        positions = {entry.position for entry in settled}
+        async with self._database.unit(self._run.tenant_id) as unit:
+            for approval in await unit.approvals.of_run(self._run.id):
+                if approval.call_position in positions:
+                    await unit.approvals.supersede_one(approval.id)
+
     def passage(self, entry: JournalEntry, prepared: Prepared, said: Said) -> Passage:
         return passage(entry, prepared, self._run, said.approvals.get(entry.position), said.grants)
 

@@ -84,9 +84,7 @@ async def test_the_operator_names_the_tenant(scene: Waiting) -> None:
 
 @pytest.mark.parametrize("way", CHOICES)
 @pytest.mark.parametrize("comment", [None, "Because.", "ä" * 2000])
-async def test_each_decision_reaches_the_engine_with_the_decider(
-    scene: Waiting, way: str, comment: str | None
-) -> None:
+async def test_each_decision_reaches_the_engine_with_the_decider(scene: Waiting, way: str, comment: str | None) -> None:
     body = None if comment is None else {"comment": comment}
     decided = (await scene.post(f"{scene.path}/{way}", body)).json()
     assert scene.engine.asked == [("decide", scene.approval.id, CHOICES[way], "anonymous", comment)]
@@ -147,10 +145,9 @@ async def test_what_is_no_boolean_decides_nothing(scene: Waiting, value: bytes) 
     for body in (value, b'{"approved": %b}' % value, b'{"approved": %b, "comment": "x"}' % value):
         path = f"{scene.path}/decision"
         await scene.client.problem("POST", path, 422, "decision_not_boolean", content=body)
-        body = b'{"approval_id": "%b", "approved": %b}' % (str(scene.approval.id).encode(), value)
-        path = f"{scene.run_path}/continue/stream"
-        code = "validation_failed" if value in {b"1e400"} else "decision_not_boolean"
-        await scene.client.problem("POST", path, 422, code, content=body)
+    body = b'{"approval_id": "%b", "approved": %b}' % (str(scene.approval.id).encode(), value)
+    path = f"{scene.run_path}/continue/stream"
+    await scene.client.problem("POST", path, 422, "decision_not_boolean", content=body)
     assert scene.engine.asked == []
 
 
@@ -255,9 +252,7 @@ async def test_a_decision_that_fails_leaves_its_key_free(scene: Waiting) -> None
 
 
 async def test_requests_with_one_key_at_once_decide_once(scene: Waiting) -> None:
-    answers = await asyncio.gather(
-        *(scene.post(f"{scene.path}/allow_once", idempotency_key="k") for _ in range(10))
-    )
+    answers = await asyncio.gather(*(scene.post(f"{scene.path}/allow_once", idempotency_key="k") for _ in range(10)))
     assert {answer.status_code for answer in answers} <= {200, 409}
     assert {answer.json()["code"] for answer in answers if answer.status_code == 409} <= {"idempotency_key_in_use"}
     assert 200 in {answer.status_code for answer in answers}

@@ -40,6 +40,38 @@ async def test_a_conversation_lives(client: Client) -> None:
         await client.problem(method, path, 404, "not_found", json=body)
 
 
+async def test_a_session_has_a_length_of_its_own(client: Client) -> None:
+    tenant, employee = await hired(client)
+    for seconds in (None, 0, 31_536_000):
+        created = await client.conversation(tenant, employee, session_ttl_seconds=seconds)
+        assert (created["session_ttl_seconds"], created["reopened_at"]) == (seconds, None)
+    path = f"/conversations/{created['id']}"
+    for seconds in (60, None):
+        changed = await client.call("PATCH", path, 200, json={"session_ttl_seconds": seconds})
+        assert changed["session_ttl_seconds"] == seconds
+        assert await client.call("GET", path, 200) == changed
+    await client.problem("PATCH", path, 422, "validation_failed", json={"session_ttl_seconds": 10**20})
+
+
+async def test_what_is_made_active_is_reopened_also_if_it_was_active(client: Client) -> None:
+    """A client that is told `session_expired` sees a conversation that is active."""
+    tenant, employee = await hired(client)
+    path = f"/conversations/{(await client.conversation(tenant, employee))['id']}"
+    moments = []
+    for body in ({"status": "active"}, {"status": "closed"}, {"title": "T"}, {"status": "active", "title": "U"}):
+        changed = await client.call("PATCH", path, 200, json=body)
+        assert changed["status"] == ("closed" if len(moments) in {1, 2} else "active")
+        assert await client.call("GET", path, 200) == changed
+        moments.append(changed["reopened_at"])
+    assert moments[0] is not None
+    assert moments[0] == moments[1] == moments[2] < moments[3]
+    [entry, *_] = await client.call("GET", f"/audit?tenant_id={tenant}", 200)
+    assert (entry["action"], sorted(entry["payload"]["changed"])) == (
+        "conversation.updated",
+        ["reopened_at", "status", "title"],
+    )
+
+
 async def test_title_may_be_left_out(lone_client: Client) -> None:
     tenant, employee = await hired(lone_client)
     assert (await lone_client.conversation(tenant, employee))["title"] is None
@@ -138,6 +170,12 @@ async def test_an_external_id_is_taken_once_in_its_tenant(client: Client) -> Non
         ({"employee_id": None}, "/employee_id"),
         ({"metadata": {}}, "/metadata"),
         ({"status": "closed"}, "/status"),
+        ({"session_ttl_seconds": -1}, "/session_ttl_seconds"),
+        ({"session_ttl_seconds": 31_536_001}, "/session_ttl_seconds"),
+        ({"session_ttl_seconds": 1.5}, "/session_ttl_seconds"),
+        ({"session_ttl_seconds": "1800"}, "/session_ttl_seconds"),
+        ({"session_ttl_seconds": True}, "/session_ttl_seconds"),
+        ({"reopened_at": None}, "/reopened_at"),
     ],
 )
 async def test_what_a_conversation_cannot_be(lone_client: Client, fields: dict[str, Any], pointer: str) -> None:

@@ -1,7 +1,7 @@
 """What the messages routes ask of the engine."""
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -15,49 +15,16 @@ from retinue.protocols.messages import MessagesProtocol
 from retinue.runs.context import RunCreate
 from retinue.runs.service import Accepted
 from tests.contract.http.api import Calls, Client, make_litestar
-from tests.contract.http.engine import FakeRuns, a_message, a_run, events_of
+from tests.contract.http.engine import a_run, events_of
+from tests.contract.http.talking import Scene, talk
 from tests.contract.protocols.frames import encoded
 
 KEY = {"idempotency-key": "k"}
 
 
-class Scene(NamedTuple):
-    client: Client
-    database: Database
-    tenant: str
-    employee: str
-    conversation: str
-
-    @property
-    def path(self) -> str:
-        return f"/conversations/{self.conversation}/messages"
-
-    @property
-    def engine(self) -> FakeRuns:
-        return self.client.calls.runs
-
-    async def keep_the_answer(self) -> None:
-        """The fake engine stores nothing; what a request that waits for an answer reads in the end is there already."""
-        tenant, conversation = UUID(self.tenant), UUID(self.conversation)
-        run = a_run(self.tenant, self.conversation, self.employee)
-        async with self.database.unit(tenant) as unit:
-            message = a_message(tenant, conversation, "Hi")
-            await unit.messages.add(message)
-
-        async def start(_tenant: UUID, _conversation: UUID, request: RunCreate, key: IdempotencyKey | None) -> Any:
-            self.engine.asked.append(("start", request, key))
-            known = a_run(self.tenant, self.conversation, self.employee, id=run.id, message_id=message.id)
-            return Accepted(run=known, message_id=known.user_message_id)
-
-        self.engine.start = start  # type: ignore[method-assign, assignment]
-
-
 @pytest.fixture
 async def scene(lone_client: Client, lone_database: Database) -> Scene:
-    tenant = await lone_client.tenant()
-    employee = (await lone_client.employee(tenant))["id"]
-    conversation = (await lone_client.conversation(tenant, employee))["id"]
-    return Scene(lone_client, lone_database, tenant, employee, conversation)
+    return await talk(lone_client, lone_database)
 
 
 @pytest.mark.parametrize("on_busy", ["reject", "enqueue", "interrupt", "append"])

@@ -214,7 +214,7 @@ async def test_damaged_arguments_come_back_as_they_are(database: Database, run: 
 async def test_waits_that_took_too_long_are_found(
     database: Database, add_run: Add, run: Run, conversation: Conversation, elsewhere: Run
 ) -> None:
-    """Of the runs that wait, and each once."""
+    """Of the runs that wait for just this, and each once."""
     await add(
         database,
         an_approval(run, 1, expires_at=NOON),
@@ -225,10 +225,17 @@ async def test_waits_that_took_too_long_are_found(
         an_approval(elsewhere, 3, expires_at=NOON, **NO),
     )
     assert await expired(database) == [], "nobody waits yet"
-    for waiting in (run, elsewhere):
+    for what, found in (
+        (WaitingFor.EFFECT_UNKNOWN, []),
+        (WaitingFor.APPROVAL, [(run.tenant_id, run.id)]),
+        (WaitingFor.PASSWORD, [(run.tenant_id, run.id)]),
+    ):
         async with database.unit(run.tenant_id) as unit:
-            await unit.runs.pause(waiting.id, 1, waiting_for=WaitingFor.APPROVAL)
-    assert await expired(database) == [(run.tenant_id, run.id)]
+            await unit.runs.wake(run.id, 1)
+            await unit.runs.wake(elsewhere.id, 1)
+            await unit.runs.pause(run.id, 1, waiting_for=what)
+            await unit.runs.pause(elsewhere.id, 1, waiting_for=what)
+        assert await expired(database) == found
     async with database.unit(run.tenant_id) as unit:
         await unit.approvals.expire(run.id)
         allowed = (await unit.approvals.of_run(elsewhere.id))[0]

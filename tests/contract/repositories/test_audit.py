@@ -158,7 +158,7 @@ async def test_whatever_is_recorded_can_be_verified(database: Database, tenant: 
 
 
 async def test_the_trail_is_filtered_and_goes_on(database: Database, tenant: Tenant) -> None:
-    kinds = [
+    kinds: list[dict[str, Any]] = [
         {"action": "employee.created"},
         {"action": "employee.deleted", "actor": OPERATOR},
         {"object_type": "run"},

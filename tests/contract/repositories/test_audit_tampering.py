@@ -170,14 +170,13 @@ async def test_a_row_that_was_added_behind_the_head_is_found(unit: Unit, chain: 
     assert (verdict.is_valid, verdict.first_broken) == (False, LENGTH + 1)
 
 
-async def test_another_tenants_row_is_found(
-    database: Database, unit: Unit, chain: list[AuditEntry], neighbour: Tenant
-) -> None:
+async def test_a_row_that_was_given_to_another_tenant_is_found(unit: Unit, chain: list[AuditEntry]) -> None:
     """A row is of the tenant for which it was hashed."""
-    await unit._executor.change(sa.update(ROW).where(ROW.c.seq == 1).values(tenant_id=neighbour.id))
-    await unit._executor.change(sa.insert(HEAD).values(tenant_id=neighbour.id, seq=1, hash=chain[0].hash))
+    neighbour = new_id()
+    await unit._executor.change(sa.update(ROW).where(ROW.c.seq == 1).values(tenant_id=neighbour))
+    await unit._executor.change(sa.insert(HEAD).values(tenant_id=neighbour, seq=1, hash=chain[0].hash))
     assert (await unit.audit.verify()).first_broken == 1
-    other = Unit(neighbour.id, unit._executor)
+    other = Unit(neighbour, unit._executor)
     assert (await other.audit.verify()).first_broken == 1
 
 

@@ -9,23 +9,19 @@ import pytest
 
 from retinue.db.repositories.base import TenantRepository
 from retinue.db.session import Database, Unit
-from retinue.domain.approvals import Approval, ApprovalStatus, Decision
+from retinue.domain.approvals import ApprovalStatus
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.errors import InternalError, NotFound
-from retinue.domain.idempotency import IdempotencyKey
-from retinue.domain.ids import new_id
-from retinue.domain.messages import Message, MessageStatus
-from retinue.domain.runs import CallOutcome, LedgerEntry, Run, RunStatus, WaitingFor
+from retinue.domain.messages import MessageStatus
+from retinue.domain.runs import RunStatus, WaitingFor
 from retinue.domain.tenants import Tenant
-from retinue.domain.tools import CallStatus
+from tests.contract.repositories.belongings import HANGINGS, KEY, READS, WRITES, Property, config_of, tenant_of
 from tests.contract.repositories.builders import (
-    LATER,
     NEVER,
     NOON,
     a_call,
     a_checkpoint,
-    a_config,
     a_conversation,
     a_coupon,
     a_grant,
@@ -41,24 +37,6 @@ from tests.contract.repositories.builders import (
 )
 
 
-class Property(msgspec.Struct, frozen=True):
-    """What one tenant owns, one row in every table."""
-
-    employee: Employee
-    conversation: Conversation
-    answer: Message
-    run: Run
-    entry: LedgerEntry
-    queued: Run
-    waiting: Run
-    appended: Message
-    approval: Approval
-    allowed: Approval
-
-
-KEY = IdempotencyKey(route="POST /x", key="k", digest="d")
-
-
 @pytest.fixture
 async def theirs(database: Database, employee: Employee, conversation: Conversation) -> Property:
     answer, run = msgspec.structs.replace(an_answer(conversation, 1), content="Hi"), a_run(conversation)
@@ -69,9 +47,9 @@ async def theirs(database: Database, employee: Employee, conversation: Conversat
     approval = an_approval(run)
     allowed = an_approval(run, 2, status=ApprovalStatus.GRANTED, password_expires_at=NEVER)
     owned = Property(employee, conversation, answer, run, an_entry(run), queued, waiting, appended, approval, allowed)
-    tenant = _tenant(owned)
+    tenant = tenant_of(owned)
     async with database.unit(conversation.tenant_id) as unit:
-        await unit.config.put(_config(owned))
+        await unit.config.put(config_of(owned))
         await unit.messages.add(answer, appended)
         await unit.runs.add(run, owner="me", lease_seconds=-5)
         await unit.runs.add(queued, owner=None, lease_seconds=0)
@@ -93,149 +71,6 @@ async def theirs(database: Database, employee: Employee, conversation: Conversat
         await unit.ledger.open(owned.entry)
         await unit.audit.record("order.cancelled", object_type="order", object_id="1042")
     return owned
-
-
-READS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
-    "config.get": lambda unit, _: unit.config.get(),
-    "employees.find": lambda unit, their: unit.employees.find(their.employee.id),
-    "employees.list": lambda unit, _: unit.employees.list(limit=9),
-    "employees.count_active_runs": lambda unit, their: unit.employees.count_active_runs(their.employee.id),
-    "conversations.find": lambda unit, their: unit.conversations.find(their.conversation.id),
-    "conversations.find_by_external_id": lambda unit, _: unit.conversations.find_by_external_id("x"),
-    "conversations.list": lambda unit, their: unit.conversations.list(limit=9, employee_id=their.employee.id),
-    "messages.find": lambda unit, their: unit.messages.find(their.answer.id),
-    "messages.find_position": lambda unit, their: unit.messages.find_position(their.conversation.id, their.answer.id),
-    "messages.list": lambda unit, their: unit.messages.list(their.conversation.id, limit=9),
-    "messages.history": lambda unit, their: unit.messages.history(
-        their.conversation.id, before_position=9, max_messages=9
-    ),
-    "messages.appended": lambda unit, their: unit.messages.appended(their.run.id),
-    "runs.find": lambda unit, their: unit.runs.find(their.run.id),
-    "runs.list": lambda unit, their: unit.runs.list(their.conversation.id, limit=9),
-    "runs.active": lambda unit, their: unit.runs.active(their.conversation.id),
-    "runs.queued": lambda unit, their: unit.runs.queued(their.conversation.id),
-    "runs.unfinished_conversations": lambda unit, _: unit.runs.unfinished_conversations(),
-    "runs.next_started": lambda unit, their: unit.runs.next_started(their.conversation.id, 0),
-    "run_events.read": lambda unit, their: unit.run_events.read(their.run.id),
-    "run_events.count": lambda unit, their: unit.run_events.count(their.run.id),
-    "checkpoints.last": lambda unit, their: unit.checkpoints.last(their.run.id),
-    "checkpoints.list": lambda unit, their: unit.checkpoints.list(their.run.id),
-    "tool_calls.list": lambda unit, their: unit.tool_calls.list(their.run.id),
-    "tool_calls.count": lambda unit, their: unit.tool_calls.count(their.run.id),
-    "approvals.find": lambda unit, their: unit.approvals.find(their.approval.id),
-    "approvals.list_pending": lambda unit, _: unit.approvals.list_pending(limit=9),
-    "approvals.of_run": lambda unit, their: unit.approvals.of_run(their.run.id),
-    "grants.list": lambda unit, their: unit.grants.list(their.conversation.id),
-    "shop.order": lambda unit, _: unit.shop.order("1042"),
-    "shop.orders": lambda unit, _: unit.shop.orders(9),
-    "shop.coupons": lambda unit, _: unit.shop.coupons(9),
-    "shop.action": lambda unit, _: unit.shop.action("k"),
-    "audit.list": lambda unit, _: unit.audit.list(limit=9),
-    "audit.verify": lambda unit, _: _entries(unit),
-    "messages.count_recent": lambda unit, their: _count_recent(unit, their.conversation),
-    "ledger.list": lambda unit, their: unit.ledger.list(their.run.id),
-}
-
-WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
-    "config.get_for_update": lambda unit, _: unit.config.get_for_update(),
-    "employees.get_for_update": lambda unit, their: unit.employees.get_for_update(their.employee.id),
-    "conversations.get_for_update": lambda unit, their: unit.conversations.get_for_update(their.conversation.id),
-    "employees.update": lambda unit, their: unit.employees.update(their.employee),
-    "employees.delete": lambda unit, their: unit.employees.delete(their.employee.id),
-    "conversations.update": lambda unit, their: unit.conversations.update(their.conversation),
-    "conversations.delete": lambda unit, their: unit.conversations.delete(their.conversation.id),
-    "conversations.advance": lambda unit, their: unit.conversations.advance(their.conversation.id, 1),
-    "messages.finish": lambda unit, their: unit.messages.finish(
-        their.answer.id,
-        content="stolen",
-        reasoning=None,
-        status=MessageStatus.COMPLETED,
-        finish_reason=None,
-        error_code=None,
-        tool_log=(),
-        usage=None,
-        cost=None,
-        metadata={},
-        at=LATER,
-    ),
-    "messages.pause": lambda unit, their: unit.messages.pause(
-        their.answer.id,
-        content="stolen",
-        reasoning=None,
-        tool_log=(),
-        usage=None,
-        cost=None,
-        metadata={},
-        at=LATER,
-    ),
-    "messages.change_status": lambda unit, their: unit.messages.change_status(
-        their.appended.id, to=MessageStatus.COMPLETED, from_=MessageStatus.PENDING
-    ),
-    "messages.take": lambda unit, their: unit.messages.take(their.appended.id, their.answer.id),
-    "messages.withdraw": lambda unit, their: unit.messages.withdraw(their.appended.id),
-    "runs.claim": lambda unit, their: unit.runs.claim(their.run.id, 1, owner="thief", lease_seconds=30),
-    "runs.pause": lambda unit, their: unit.runs.pause(their.run.id, 1, waiting_for=WaitingFor.APPROVAL),
-    "runs.wake": lambda unit, their: unit.runs.wake(their.waiting.id, 1),
-    "runs.resume": lambda unit, their: unit.runs.resume(their.waiting.id, 1, owner="thief", lease_seconds=30),
-    "runs.start": lambda unit, their: unit.runs.start(their.queued.id, owner="thief", lease_seconds=30, ordinal=9),
-    "runs.release": lambda unit, their: unit.runs.release(their.run.id, 1),
-    "runs.request_cancel": lambda unit, their: unit.runs.request_cancel(their.run.id),
-    "runs.append": lambda unit, their: unit.runs.append(their.run.id),
-    "runs.mark_pruned": lambda unit, their: unit.runs.mark_pruned(their.run.id),
-    "runs.finish": lambda unit, their: unit.runs.finish(
-        their.run.id,
-        1,
-        status=RunStatus.FAILED,
-        finish_reason=None,
-        error_code=None,
-        usage=None,
-        cost=None,
-        generation_stats=None,
-        event_count=None,
-        text_sha256=None,
-        at=LATER,
-    ),
-    "run_events.add": lambda unit, their: unit.run_events.add(their.run.id, 1, deltas(their.run.id, 1, 4, 1)),
-    "run_events.prune": lambda unit, their: unit.run_events.prune(their.run.id),
-    "checkpoints.add": lambda unit, their: unit.checkpoints.add(a_checkpoint(their.run, 2), 1),
-    "idempotency.forget": lambda unit, _: unit.idempotency.forget(KEY),
-    "idempotency.keep": lambda unit, _: unit.idempotency.keep(KEY, answer=b"stolen"),
-    "idempotency.claim": lambda unit, _: unit.idempotency.claim(KEY, keep_seconds=60),
-    "conversations.session_has_expired": lambda unit, their: unit.conversations.session_has_expired(
-        their.conversation.id, 0
-    ),
-    "conversations.reopen": lambda unit, their: unit.conversations.reopen(their.conversation.id),
-    "tool_calls.change": lambda unit, their: unit.tool_calls.change(
-        their.run.id, 1, to=CallStatus.EXECUTING, from_=(CallStatus.PROPOSED,)
-    ),
-    "tool_calls.close_open": lambda unit, their: unit.tool_calls.close_open(
-        their.run.id, status=CallStatus.FAILED, error="stolen"
-    ),
-    "approvals.get_for_update": lambda unit, their: unit.approvals.get_for_update(their.approval.id),
-    "approvals.lock": lambda unit, their: unit.approvals.lock(their.run.id),
-    "approvals.decide": lambda unit, their: unit.approvals.decide(
-        their.approval.id,
-        status=ApprovalStatus.GRANTED,
-        decision=Decision.ALLOW_ONCE,
-        decided_by="thief",
-        comment=None,
-    ),
-    "approvals.expire": lambda unit, their: unit.approvals.expire(their.waiting.id),
-    "approvals.supersede": lambda unit, their: unit.approvals.supersede(their.run.id),
-    "approvals.supersede_one": lambda unit, their: unit.approvals.supersede_one(their.approval.id),
-    "approvals.move_pause": lambda unit, their: unit.approvals.move_pause(their.run.id, attempt=9, seq=9),
-    "approvals.await_password": lambda unit, their: unit.approvals.await_password(
-        their.allowed.id, expires_at=LATER, tries=9
-    ),
-    "approvals.end_password": lambda unit, their: unit.approvals.end_password(their.allowed.id),
-    "shop.order_for_update": lambda unit, _: unit.shop.order_for_update("1042"),
-    "shop.update_order": lambda unit, their: unit.shop.update_order(
-        an_order(_tenant(their), tenant_id=unit.tenant_id, customer="thief")
-    ),
-    "ledger.close": lambda unit, their: unit.ledger.close(
-        their.entry.id, outcome=CallOutcome.FAILED, usage=None, cost=None, error_code=None, at=LATER
-    ),
-}
 
 
 async def test_reads_find_nothing(database: Database, theirs: Property, neighbour: Tenant) -> None:
@@ -263,18 +98,6 @@ async def test_writes_change_nothing(database: Database, theirs: Property, neigh
             with suppress(NotFound):
                 assert not await write(unit, theirs), name
     assert await everything() == before
-
-
-HANGINGS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
-    "message": lambda unit, their: unit.messages.add(a_message(_taken(unit, their), 7)),
-    "run": lambda unit, their: unit.runs.add(a_run(_taken(unit, their)), owner="me", lease_seconds=30),
-    "tool call": lambda unit, their: unit.tool_calls.add(their.run.id, [a_call(their.run, 9)]),
-    "approval": lambda unit, their: unit.approvals.add(an_approval(their.run, tenant_id=unit.tenant_id)),
-    "grant": lambda unit, their: unit.grants.add(a_grant(their.approval, id=new_id(), tenant_id=unit.tenant_id)),
-    "conversation": lambda unit, their: unit.conversations.add(
-        msgspec.structs.replace(_taken(unit, their), id=new_id())
-    ),
-}
 
 
 @pytest.mark.parametrize("hang", HANGINGS.values(), ids=HANGINGS)
@@ -334,25 +157,3 @@ def _methods(repository: type[TenantRepository]) -> set[str]:
         for name in vars(kind)
         if not name.startswith("_")
     }
-
-
-def _taken(unit: Unit, their: Property) -> Conversation:
-    """Their conversation as if it were ours."""
-    return msgspec.structs.replace(their.conversation, tenant_id=unit.tenant_id)
-
-
-async def _entries(unit: Unit) -> int:
-    return (await unit.audit.verify()).entries
-
-
-async def _count_recent(unit: Unit, conversation: Conversation) -> int:
-    since_ever = 1e9
-    return (await unit.messages.count_recent(conversation.id, since_ever))[0]
-
-
-def _config(owned: Property) -> Any:
-    return a_config(_tenant(owned))
-
-
-def _tenant(owned: Property) -> Tenant:
-    return Tenant(id=owned.employee.tenant_id, name="", slug="", created_at=NOON, updated_at=NOON)

@@ -27,6 +27,8 @@ from tests.support.upstream.steps import Ask
 PREFIX = "You said:"
 """What every echo begins with."""
 SCENARIO_MARK = "scenario:"
+SERIES_MARK = "scenarios:"
+"""Before a JSON array: the model's answers to one message, one for each step."""
 
 
 class Named(NamedTuple):
@@ -140,7 +142,10 @@ def choose(ask: Ask) -> Scenario:
 
     Raises:
         msgspec.ValidationError: the user message says `scenario:` but carries no valid one.
+        IndexError: the model is asked once more after all `scenarios:` were played.
     """
+    if ask.last_user.startswith(SERIES_MARK):
+        return msgspec.json.decode(ask.last_user[len(SERIES_MARK) :], type=list[Scenario])[ask.answers]
     if ask.last_user.startswith(SCENARIO_MARK):
         return msgspec.json.decode(ask.last_user[len(SCENARIO_MARK) :], type=Scenario)
     for named in NAMED:

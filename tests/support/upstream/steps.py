@@ -43,6 +43,8 @@ class Ask(NamedTuple):
     include_usage: bool = False
     words: int = 0
     last_user: str = ""
+    answers: int = 0
+    """Turns of the model since the user last said something."""
 
 
 def read_ask(body: Any) -> Ask:
@@ -51,14 +53,25 @@ def read_ask(body: Any) -> Ask:
         return Ask()
     options = body.get("stream_options")
     texts = [_text_of(body.get("system")), *(_text_of(m.get("content")) for m in _messages(body))]
-    users = [_text_of(m.get("content")) for m in _messages(body) if m.get("role") == "user"]
+    # Anthropic's tool results come in the user's name, too, and have no text.
+    users = [text for m in _messages(body) if m.get("role") == "user" and (text := _text_of(m.get("content")))]
     return Ask(
         model=str(body.get("model", "echo")),
         stream=body.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         words=sum(len(text.split()) for text in texts),
         last_user=users[-1] if users else "",
+        answers=_answers(_messages(body)),
     )
+
+
+def _answers(messages: list[dict[str, Any]]) -> int:
+    count = 0
+    for message in reversed(messages):
+        if message.get("role") == "user" and _text_of(message.get("content")):
+            break
+        count += message.get("role") == "assistant"
+    return count
 
 
 def _messages(body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -18,8 +18,15 @@ LEADING_EXCEPTIONS = {
     "ix_runs_prunable",
     "ix_ledger_open",
     "ix_idempotency_records_expiry",
+    "uq_approvals_id",
+    "ix_approvals_expiry",
+    "ix_approvals_password",
 }
-"""How the operator finds an object's tenant, and how leases, old logs, orphaned calls and expired records are swept."""
+"""How the operator finds an object's tenant, and how leases, old logs, orphaned calls, expired records and approvals
+that nobody decided are swept.
+"""
+OF_NO_TENANT_TOO = {"idempotency_records", "audit_entries", "audit_heads"}
+"""Hold the operator's own rows as well, under an id that is no tenant's."""
 
 
 @pytest.mark.parametrize("table", OWNED, ids=lambda table: table.name)
@@ -32,7 +39,7 @@ def test_the_tenant_leads_keys_and_indexes(table: sa.Table) -> None:
 
 @pytest.mark.parametrize("table", OWNED, ids=lambda table: table.name)
 def test_foreign_keys_contain_the_tenant(table: sa.Table) -> None:
-    if table.name == "idempotency_records":  # the operator's own are under an id that is no tenant's
+    if table.name in OF_NO_TENANT_TOO:
         assert not table.foreign_key_constraints
         return
     assert table.foreign_key_constraints
@@ -60,6 +67,9 @@ def test_rows_do_not_show_secrets_or_contents() -> None:
         t.RunEvents: ["payload"],
         t.ToolCall: ["arguments", "result"],
         t.Checkpoint: ["turns"],
+        t.Approval: ["args", "reason", "message", "comment"],
+        t.AuditEntry: ["payload"],
+        t.ShopAction: ["answer"],
         t.IdempotencyRecord: ["answer"],
     }
     for table, names in hidden.items():

@@ -11,6 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.testing import AsyncTestClient
 from litestar.types import ASGIApp
 
+from retinue.domain.audit import Actor, acting
 from retinue.domain.errors import NotFound, ProviderRateLimited
 from retinue.http.middleware import Edge, EdgeLimits
 from retinue.http.parameters import knows_every_parameter
@@ -76,6 +77,16 @@ async def slow_provider() -> str:
     raise ProviderRateLimited(retry_after=2.4)
 
 
+@get("/acting", sync_to_thread=False)
+def who_acts() -> Actor:
+    return acting.get()
+
+
+@get("/acting-in-public", public=True, sync_to_thread=False)
+def who_acts_in_public() -> Actor:
+    return acting.get()
+
+
 @get("/who", sync_to_thread=False)
 def who(request: EdgeRequest) -> str:
     return request.principal.kind
@@ -83,6 +94,7 @@ def who(request: EdgeRequest) -> str:
 
 def small_app(operator_key: str | None = None) -> ASGIApp:
     handlers = [make_thing, maybe_thing, read_thing, delete_thing, list_things, boom, slow_provider, who]
+    handlers += [who_acts, who_acts_in_public]
     app = Litestar(
         handlers,
         guards=[AccessGuard(operator_key), knows_every_parameter],

@@ -13,7 +13,7 @@ from retinue.domain.ids import new_id
 from retinue.http.sse import Feed, RunStream, StreamSettings
 from retinue.protocols.base import Encode
 from retinue.protocols.messages import MessagesProtocol
-from tests.support.runs import RUN_ID
+from tests.support.runs import RUN_ID, paused
 from tests.unit.http.exchange import (
     DEADLINE,
     END,
@@ -77,11 +77,12 @@ async def test_an_unforeseen_failure_shows_nothing_of_itself() -> None:
         assert running.sent.empty()
 
 
-async def test_after_the_end_nothing_is_said_of_a_run() -> None:
-    """Only the stream of a conversation can break after a run's end."""
+@pytest.mark.parametrize("end", [END, paused()], ids=["end", "pause"])
+async def test_after_the_end_nothing_is_said_of_a_run(end: e.RunEvent) -> None:
+    """Only the stream of a conversation can break after a run's end or pause."""
     async with exchange(run_id=None, on_gone=None) as running:
         await started(running)
-        for event in (e.TextDelta(delta="x"), END):
+        for event in (e.TextDelta(delta="x"), end):
             (told,) = running.follower.give(event)
             assert await running.body() == encode(told)
         await broken_off(running, StreamBroken())
@@ -165,14 +166,29 @@ async def test_a_stream_that_ends_by_itself_has_not_lost_its_reader(error: Excep
         assert running.gone == 0
 
 
-async def test_a_reader_that_goes_after_the_end_was_told_has_missed_nothing() -> None:
+@pytest.mark.parametrize("end", [END, paused()], ids=["end", "pause"])
+async def test_a_reader_that_goes_after_the_end_was_told_has_missed_nothing(end: e.RunEvent) -> None:
+    """Also where the run only pauses: nobody may cancel it because its stream has been read to the end."""
     async with exchange() as running:
         await started(running)
-        running.follower.give(e.TextDelta(delta="x"), END)
+        running.follower.give(e.TextDelta(delta="x"), end)
         await running.body()
         running.disconnect()
         await running.finished()
         assert running.gone == 0
+
+
+async def test_a_reader_that_goes_after_the_run_went_on_is_gone() -> None:
+    """A pause that was told along with what follows it is no end."""
+    async with exchange() as running:
+        await started(running)
+        running.follower.give(paused())
+        await running.body()
+        running.follower.give(e.TextDelta(delta="x"))
+        await running.body()
+        running.disconnect()
+        await running.finished()
+        assert running.gone == 1
 
 
 async def test_a_failing_encoder_closes_the_follower_too() -> None:

@@ -20,7 +20,9 @@ def has_started(run: type[t.Run] = t.Run) -> sa.ColumnElement[bool]:
 
 
 def is_queued(run: type[t.Run] = t.Run) -> sa.ColumnElement[bool]:
-    return _is(run.status, RunStatus.QUEUED)
+    """Waits to start."""
+    # It has no ordinal: SQLite finds it by that, and would else look at all runs of the conversation.
+    return run.ordinal.is_(None) & _is(run.status, RunStatus.QUEUED)
 
 
 def is_pending(approval: type[t.Approval] = t.Approval) -> sa.ColumnElement[bool]:

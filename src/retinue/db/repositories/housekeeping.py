@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 from retinue.db import tables as t
 from retinue.db.executor import Executor
 from retinue.db.repositories.conditions import has_started, is_pending
-from retinue.domain.runs import ACTIVE_STATUSES, CallOutcome, RunStatus
+from retinue.domain.runs import ACTIVE_STATUSES, CallOutcome, RunStatus, WaitingFor
 
 
 class Housekeeping:
@@ -59,15 +59,10 @@ class Housekeeping:
     async def expired_waits(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
         """Pairs of tenant and run, those that wait for an approval or a password that did not come in time."""
         clock = self._executor.dialect.search_clock_after(0.0)
-        is_waiting = sa.exists().where(
-            t.Run.tenant_id == t.Approval.tenant_id, t.Run.id == t.Approval.run_id, t.Run.status == RunStatus.WAITING
-        )
-        waits = sa.select(t.Approval.tenant_id, t.Approval.run_id).where(is_waiting)
-        undecided = waits.where(is_pending(), t.Approval.expires_at <= clock)
-        return await self._pairs(
-            # Two searches, because an index can be used for each of them, and none for both.
-            sa.union(undecided, waits.where(t.Approval.password_expires_at <= clock)).limit(limit)
-        )
+        undecided = _waits(WaitingFor.APPROVAL).where(is_pending(), t.Approval.expires_at <= clock)
+        locked = _waits(WaitingFor.PASSWORD).where(t.Approval.password_expires_at <= clock)
+        # Two searches, because an index can be used for each of them, and none for both.
+        return await self._pairs(sa.union(undecided, locked).limit(limit))
 
     async def startable_conversations(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
         """Pairs of tenant and conversation where a run waits to start, none has, and the employee has time for it;
@@ -149,3 +144,14 @@ class Housekeeping:
         self, statement: sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]
     ) -> Sequence[tuple[UUID, UUID]]:
         return [tuple(row) for row in await self._executor.rows(statement)]
+
+
+def _waits(what: WaitingFor) -> sa.Select[UUID, UUID]:
+    """Approvals of runs that wait for this."""
+    is_waiting = sa.exists().where(
+        t.Run.tenant_id == t.Approval.tenant_id,
+        t.Run.id == t.Approval.run_id,
+        t.Run.status == RunStatus.WAITING,
+        t.Run.waiting_for == what,
+    )
+    return sa.select(t.Approval.tenant_id, t.Approval.run_id).where(is_waiting)

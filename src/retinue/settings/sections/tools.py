@@ -30,10 +30,10 @@ class Tools(Section):
         description="So often may the same call fail in a run before it is answered without being tried again.",
     )
     fetch_max_bytes: PositiveInt = Field(
-        default=2_097_152, description="Bytes that fetch_url reads of one page, unpacked; the rest is cut off."
+        default=1_048_576, description="Bytes that fetch_url reads of one page, unpacked; the rest is cut off."
     )
     fetch_seconds: Seconds = Field(
-        default=20.0, description="Seconds that fetch_url has for one page, all redirects included."
+        default=30.0, description="Seconds that fetch_url has for one page, all redirects included."
     )
 
     def complete(self, limits: RunLimits) -> RunLimits:
@@ -83,8 +83,8 @@ class Workspace(Section):
     )
     unconfined: bool = Field(
         default=False,
-        description="Whether any command may run, once approved, on a kernel without Landlock, which could not keep it "
-        "in the workspace.",
+        description="Whether commands that only the kernel could keep in the workspace may run, once approved, where "
+        "it cannot: it needs Landlock (Linux 6.2) and seccomp. Such a command can do all that the server can.",
     )
     network: bool = Field(
         default=False,

@@ -218,7 +218,12 @@ class _Parser:
 
     def _power(self) -> Decimal:
         base = self._atom()
-        return base ** self._signed() if self._accept("**") else base
+        if not self._accept("**"):
+            return base
+        exponent = self._signed()
+        if not base and exponent < 0:
+            raise DivisionByZero  # decimals make it infinity
+        return base**exponent
 
     def _atom(self) -> Decimal:
         if self._number:

@@ -32,8 +32,8 @@ class OrderArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def as_kept(order_id: str) -> str:
-    """People write an order's number with a hash in front of it."""
-    return clean(order_id).strip().removeprefix("#").strip()
+    """People write an order's number with a hash in front of it. In one line, as it is shown to whoever decides."""
+    return " ".join(clean(order_id).split()).removeprefix("#").lstrip()
 
 
 async def find_order(shop: Shop, caller: Caller, order_id: str) -> Order:

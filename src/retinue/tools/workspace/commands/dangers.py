@@ -8,19 +8,25 @@ from retinue.tools.workspace.commands.privileged import name_of
 
 _BOMB = "This command starts processes without end."
 _SCRIPT_DANGERS = {
-    re.compile(r"([^\s(){};|&]+)\s*\(\s*\)\s*[{(][^})]*(?<![\w.])\1\s*(?:\||&)\s*\1"): _BOMB,
-    re.compile(r"([^\s(){};|&]+)\s*\(\s*\)\s*[{(]\s*\1\s*&"): _BOMB,
-    re.compile(r"\bfunction\s+(\S+)\s*(?:\(\s*\))?\s*\{[^}]*\b\1\s*(?:\||&)"): _BOMB,
+    re.compile(r"(?<![^\s(){};|&])([^\s(){};|&]+)\s*\(\s*\)\s*[{(][^})]*(?<![\w.])\1\s*(?:\||&)\s*\1"): _BOMB,
+    re.compile(r"(?<![^\s(){};|&])([^\s(){};|&]+)\s*\(\s*\)\s*[{(]\s*\1\s*&"): _BOMB,
+    re.compile(r"\bfunction\s+([^\s(){}]+)(?:\s*\(\s*\))?\s*\{[^}]*(?<![\w.])\1\s*(?:\||&)"): _BOMB,
     re.compile(r"(?:\$0|\$\{0\}|\$BASH_SOURCE)\"?\s*(?:\||&)"): _BOMB,
-    re.compile(r"\bfork\s*(?:\(\s*\))?\s*while\b|\bwhile\b[^;\n]{0,80}[\s;:{]+(?:os\.|Process\.)?fork\b"): _BOMB,
-    re.compile(r"\bloop\s*[{(]\s*fork|\bfork\s*(?:\(\s*\))?\s*;\s*(?:redo|goto)\b"): _BOMB,
+    re.compile(r"\bfork(?:\s*\(\s*\))?\s*while\b|\bwhile\b[^;\n]{0,80}[\s;:{](?:os\.|Process\.)?fork\b"): _BOMB,
+    re.compile(r"\bloop\s*[{(]\s*fork|\bfork(?:\s*\(\s*\))?\s*;\s*(?:redo|goto)\b"): _BOMB,
     re.compile(r"%0\s*\|\s*%0"): _BOMB,
-    re.compile(r"/proc(?:/|\b)|/sys(?:/|\b(?!\w))"): "Nobody may reach the system's /proc and /sys.",
-    re.compile(r"/dev/(?!(?:null|zero|random|urandom|stdin|stdout|stderr)\b|fd/)"): "Nobody may reach devices.",
+    re.compile(r"(?<![\w.-])/+(?:proc|sys)(?![\w.-])"): "Nobody may reach the system's /proc and /sys.",
+    re.compile(
+        r"(?<![\w.-])/+dev/(?!(?:null|zero|random|urandom|stdin|stdout|stderr)\b|fd/)"
+    ): "Nobody may reach devices.",
 }
 _SYSTEM_PLACES = frozenset(
-    names("""/ /* /. /.. /bin /boot /dev /etc /home /lib /lib32 /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp
-    /usr /var ~ ~/ ~/* ~root $HOME""")
+    names(
+        """
+        / /* /. /.. /bin /boot /dev /etc /home /lib /lib32 /lib64 /media /mnt /opt /proc /root /run /sbin /srv
+        /sys /tmp /usr /var ~ ~/ ~/* ~root $HOME
+        """
+    )
 )
 _RECURSIVE = {
     "rm": frozenset("rR"),
@@ -41,10 +47,10 @@ def danger(text: str, words: tuple[str, ...]) -> str | None:
         if pattern.search(text):
             return why
     for place, word in enumerate(words):
-        why = _of_program(name_of(word), words[place + 1 :])
+        found = _of_program(name_of(word), words[place + 1 :])
         # A word that merely names such a program, as an argument of a search does, destroys nothing by itself.
-        if why and _is_command(words, place):
-            return why
+        if found and _is_command(words, place):
+            return found
     return None
 
 

@@ -8,15 +8,17 @@ from retinue.tools.workspace.commands.names import names
 from retinue.tools.workspace.commands.syntax import Script
 
 RAISERS = frozenset(
-    names("""sudo sudoedit su doas pkexec runuser sux gksu gksudo kdesu kdesudo calife super please dzdo pbrun pfexec run0
-    systemd-run machinectl nsenter unshare chroot setpriv capsh newgrp sg""")
+    names(
+        """
+        sudo sudoedit su doas pkexec runuser sux gksu gksudo kdesu kdesudo calife super please dzdo pbrun
+        pfexec run0 systemd-run machinectl nsenter unshare chroot setpriv capsh newgrp sg
+        """
+    )
 )
 _TRANSPARENT = frozenset({"command", "builtin", "exec", "env"})
 """They add nothing to the command after them, if they come without options."""
 _WRAPPERS = _TRANSPARENT | frozenset(
-    names(
-        "nohup nice ionice timeout stdbuf setsid time xargs watch busybox chrt taskset then do else ! -exec -execdir -ok"
-    )
+    names("nohup nice ionice timeout stdbuf setsid time xargs watch busybox chrt then do else ! -exec -execdir -ok")
 )
 _FLAGS = frozenset({"-S", "-k", "-H", "--stdin", "--reset-timestamp", "--set-home"})
 _KEPT = frozenset({"-H", "--set-home"})

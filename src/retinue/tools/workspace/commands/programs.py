@@ -109,8 +109,7 @@ PACKAGE_CHECKS: dict[str, dict[str, Form]] = {
     "dpkg": {
         name: Form(operands="text")
         for name in names(
-            "-l --list -L --listfiles -s --status -S --search -p --print-avail --get-selections --version "
-            "--print-architecture"
+            "-l --list -L --listfiles -s --status -S --search -p --get-selections --version --print-architecture"
         )
     },
     "dpkg-query": {name: Form(operands="text") for name in names("-l --list -L --listfiles -s --status -S --search")}
@@ -189,8 +188,12 @@ KINDS: dict[str, Kind] = {name: kind for kind, listed in _NAMES.items() for name
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish"})
 
 FIND_TESTS = frozenset(
-    names("""-name -iname -path -ipath -regex -iregex -type -size -mtime -mmin -atime -amin -ctime -cmin -maxdepth -mindepth
-    -empty -print -print0 -ls -not -a -and -o -or -perm -user -group -prune -quit -links -printf -readable -writable
-    -executable -depth -mount -xdev -daystart""")
+    names(
+        """
+        -name -iname -path -ipath -regex -iregex -type -size -mtime -mmin -atime -amin -ctime -cmin -maxdepth
+        -mindepth -empty -print -print0 -ls -not -a -and -o -or -perm -user -group -prune -quit -links -printf
+        -readable -writable -executable -depth -mount -xdev -daystart
+        """
+    )
 )
 """What `find` may be told without writing, running anything or following links."""

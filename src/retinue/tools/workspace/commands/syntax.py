@@ -11,10 +11,14 @@ _SPECIAL = frozenset("|&;<>()$`*?[]{}\n")
 _SPECIAL_AT_START = frozenset("~#")
 _SPECIAL_IN_DOUBLE_QUOTES = frozenset("$`")
 _WORDS_OF_THE_SHELL = frozenset(
-    names("""! . [ [[ : alias bg bind break case cd compgen continue coproc declare dirs disown do done elif
-    else enable esac eval exit export fc fg fi for function getopts hash if in jobs let local logout mapfile popd
-    pushd read readonly return select set shift shopt source suspend then time times trap type typeset ulimit umask
-    unalias unset until wait while""")
+    names(
+        """
+        ! . [ [[ : alias bg bind break case cd compgen continue coproc declare dirs disown do done elif else
+        enable esac eval exit export fc fg fi for function getopts hash if in jobs let local logout mapfile
+        popd pushd read readonly return select set shift shopt source suspend then time times trap type
+        typeset ulimit umask unalias unset until wait while
+        """
+    )
 )
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 

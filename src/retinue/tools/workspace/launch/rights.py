@@ -1,0 +1,127 @@
+"""What a process may use, and what it gives up for good before it does an employee's work."""
+
+import contextlib
+import ctypes
+import math
+import os
+import resource
+import signal
+import struct
+import sys
+from typing import Any
+
+from retinue.tools.workspace.launch import landlock, syscall_filter
+from retinue.tools.workspace.launch.walk import PathChanged, walk
+
+_CAPBSET_DROP, _CAP_AMBIENT, _CLEAR_ALL = 24, 47, 4
+_CAPABILITY_VERSION = 0x20080522
+
+
+class CannotConfine(Exception):
+    """The process must not go on."""
+
+
+def limit(limits: dict[str, Any]) -> None:
+    """Set the resource limits of this process and of all that come from it."""
+    cpu = math.ceil(limits["seconds"]) + 1
+    wanted = {
+        "RLIMIT_CORE": 0,
+        "RLIMIT_CPU": cpu,
+        "RLIMIT_AS": limits["memory_bytes"],
+        "RLIMIT_FSIZE": limits["file_bytes"],
+        "RLIMIT_NOFILE": limits["open_files"],
+    }
+    if os.geteuid() != 0:
+        # The kernel counts all threads of the user, the server's among them, and exempts root.
+        wanted["RLIMIT_NPROC"] = _threads_of_user() + limits["processes"]
+    for name, value in wanted.items():
+        kind = getattr(resource, name, None)
+        if kind is not None:
+            _, hard = resource.getrlimit(kind)
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(kind, (value, value))
+    os.umask(0o077)
+
+
+def plain_signals() -> None:
+    """As a program expects them at its start; Python ignores some."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    signal.set_wakeup_fd(-1)
+    for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ", "SIGCHLD"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
+def be_ended_first() -> None:
+    """If the machine runs out of memory, this goes before the server."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("1000")
+
+
+def give_up_privileges() -> None:
+    """No capabilities, no groups of root, and no way to get any. Raises: CannotConfine."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):
+            os.setgroups([])
+    try:
+        syscall_filter.forbid_new_privileges()
+    except OSError:
+        raise CannotConfine from None
+    if sys.platform.startswith("linux"):
+        _drop_capabilities()
+
+
+def confine(reach: dict[str, Any]) -> None:
+    """Keep this process to its reach. Raises: CannotConfine."""
+    rules = [
+        (fd, rights)
+        for name, rights in (("runs", landlock.RUN), ("reads", landlock.READ), ("writes", landlock.WRITE))
+        for fd in _opened(reach.get(name, ()))
+    ]
+    try:
+        landlock.restrict(rules, connects=reach.get("connects", False))
+        syscall_filter.restrict(connects=reach.get("connects", False))
+    except (OSError, KeyError):
+        raise CannotConfine from None
+    finally:
+        for fd, _ in rules:
+            os.close(fd)
+
+
+def _opened(paths: list[str]) -> list[int]:
+    fds = []
+    for path in paths:
+        # What is gone, or has become a link since, is simply not within reach.
+        with contextlib.suppress(OSError, PathChanged):
+            fds.append(walk(path))
+    return fds
+
+
+def _drop_capabilities() -> None:
+    library = ctypes.CDLL(None, use_errno=True)
+    zero = ctypes.c_ulong(0)
+    for capability in range(64):
+        library.prctl(_CAPBSET_DROP, ctypes.c_ulong(capability), zero, zero, zero)
+    library.prctl(_CAP_AMBIENT, ctypes.c_ulong(_CLEAR_ALL), zero, zero, zero)
+    header = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_VERSION, 0))
+    nothing = ctypes.create_string_buffer(bytes(24))
+    if library.capset(header, nothing) != 0:
+        raise CannotConfine
+
+
+def _threads_of_user() -> int:
+    count = 0
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                count += _threads(name)
+    return count
+
+
+def _threads(process: str) -> int:
+    try:
+        if os.stat(f"/proc/{process}").st_uid != os.getuid():
+            return 0
+        return max(os.stat(f"/proc/{process}/task").st_nlink - 2, 1)
+    except OSError:
+        return 0

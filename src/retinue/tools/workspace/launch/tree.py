@@ -1,0 +1,75 @@
+"""The processes that came from one: finding them, measuring them, ending them."""
+
+import contextlib
+import os
+import signal
+import time
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PATIENCE = 2.0
+"""Seconds to go on ending processes that do not end, such as those of another user."""
+
+
+def descendants(process: int) -> list[int]:
+    """All that came from a process, as far as /proc tells."""
+    found: list[int] = []
+    waiting = [process]
+    while waiting:
+        children = _children(waiting.pop())
+        found += children
+        waiting += children
+    return found
+
+
+def memory(processes: list[int]) -> int:
+    """Bytes that the processes hold for themselves."""
+    return sum(map(_own_memory, processes))
+
+
+def end_all(group: int) -> None:
+    """End a process group and whatever else came from this process, which adopts what loses its parent.
+
+    Returns when nothing is left, or when what is left cannot be ended by this user.
+    """
+    _kill_group(group)
+    until = time.monotonic() + _PATIENCE
+    while True:
+        for process in descendants(os.getpid()):
+            with contextlib.suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+        if not _reap() or time.monotonic() > until:
+            return
+        time.sleep(0.001)
+        _kill_group(group)
+
+
+def _kill_group(group: int) -> None:
+    with contextlib.suppress(OSError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _reap() -> bool:
+    """Take leave of all that have ended. Whether any are left."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                return True
+    return False
+
+
+def _children(process: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{process}/task"):
+            with open(f"/proc/{process}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    return found
+
+
+def _own_memory(process: int) -> int:
+    try:
+        with open(f"/proc/{process}/statm", "rb") as file:
+            _, resident, shared, *_ = map(int, file.read().split())
+    except (OSError, ValueError):
+        return 0
+    return (resident - shared) * _PAGE

@@ -1,0 +1,1 @@
+"""Tools that change something, while everything around them dies: each effect at most once, and nobody is lied to."""

@@ -1,0 +1,140 @@
+"""What is asked often is found by an index.
+
+SQLite plans the same for any contents. PostgreSQL looks at them, so there are some where it matters.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from retinue.db.session import Database, OperatorUnit, Unit
+from retinue.domain.errors import NotFound
+from retinue.domain.ids import new_id
+from retinue.domain.tenants import Tenant
+from tests.contract.repositories.builders import NOON
+
+ID = new_id()
+
+ASKED: dict[str, tuple[Callable[[Unit], Awaitable[Any]], set[str]]] = {
+    "approvals of a run": (lambda unit: unit.approvals.of_run(ID), {"ix_approvals_run"}),
+    "approvals that nobody decided": (lambda unit: unit.approvals.list_pending(limit=9), {"ix_approvals_pending"}),
+    "more of them": (lambda unit: unit.approvals.list_pending(limit=9, after=ID), {"ix_approvals_pending"}),
+    "grants": (lambda unit: unit.grants.list(ID), {"ix_conversation_grants_conversation"}),
+    "calls of a run": (lambda unit: unit.tool_calls.list(ID), {"sqlite_autoindex_tool_calls_1"}),
+    "recent messages": (lambda unit: unit.messages.count_recent(ID, 10), {"ix_messages_user"}),
+    "the trail": (lambda unit: unit.audit.list(limit=9, after=5), {"sqlite_autoindex_audit_entries_1"}),
+    "the trail of commands": (
+        lambda unit: unit.audit.list(limit=9, action="command.executed"),
+        {"ix_audit_entries_action"},
+    ),
+    "the trail of an object": (
+        lambda unit: unit.audit.list(limit=9, object_type="run", object_id="x"),
+        {"ix_audit_entries_object"},
+    ),
+    "the trail of a day": (lambda unit: unit.audit.list(limit=9, since=NOON, until=NOON), {"ix_audit_entries_at"}),
+    "an order": (lambda unit: unit.shop.order("1042"), {"sqlite_autoindex_shop_orders_1"}),
+    "an action": (lambda unit: unit.shop.action("run:1"), {"sqlite_autoindex_shop_actions_1"}),
+    "what expires with a run": (lambda unit: unit.approvals.expire(ID), {"ix_approvals_run"}),
+    "what ends with a run": (lambda unit: unit.approvals.supersede(ID), {"ix_approvals_run"}),
+    "a session": (
+        lambda unit: unit.conversations.session_has_expired(ID, 1),
+        {"uq_conversations_id", "uq_runs_ordinal", "uq_runs_active"},
+    ),
+}
+
+
+MANY_APPROVALS = """
+INSERT INTO approvals SELECT
+    CAST(:tenant AS uuid), gen_random_uuid(), md5((n / 4)::text)::uuid, gen_random_uuid(), gen_random_uuid(), n % 4,
+    'c', 'tool', '1', '{}', '', 'low', '', '', '', CASE WHEN n % 9 = 0 THEN 'pending' ELSE 'granted' END,
+    NULL, NULL, NULL, now(), now() + n * interval '1 minute', NULL, 1, 1,
+    CASE WHEN n % 9 = 1 THEN now() + n * interval '1 minute' END, 0
+FROM generate_series(1, 9000) AS n
+"""
+ONLY_SQLITE = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+ONLY_POSTGRESQL = pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
+
+
+@ONLY_SQLITE
+@pytest.mark.parametrize("name", ASKED)
+async def test_what_a_tenant_asks_is_found_by_an_index(database: Database, tenant: Tenant, name: str) -> None:
+    ask, indexes = ASKED[name]
+    async with database.unit(tenant.id) as unit:
+        plan = await plan_of(database, unit, ask)
+    assert used(plan) == indexes
+    assert re.findall(r"SCAN (?!CONSTANT|\(subquery)", plan) == []
+
+
+@ONLY_SQLITE
+@pytest.mark.parametrize(
+    ("ask", "indexes"),
+    [
+        (lambda unit: unit.expired_waits(9), {"ix_approvals_expiry", "ix_approvals_password", "uq_runs_id"}),
+        (lambda unit: unit.tenant_of_approval(ID), {"uq_approvals_id"}),
+    ],
+    ids=["what came too late", "the tenant of an approval"],
+)
+async def test_what_the_operator_asks_is_found_by_an_index(
+    database: Database, ask: Callable[[OperatorUnit], Awaitable[Any]], indexes: set[str]
+) -> None:
+    async with database.operator() as operator:
+        plan = await plan_of(database, operator, ask)
+    assert used(plan) == indexes
+    assert "SCAN" not in plan
+
+
+@ONLY_POSTGRESQL
+async def test_approvals_are_found_by_their_index_among_many(database: Database, tenant: Tenant) -> None:
+    async with database.unit(tenant.id) as unit:
+        connection = unit._executor._connection
+        await connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # there are no such runs
+        await connection.execute(sa.text(MANY_APPROVALS), {"tenant": tenant.id})
+        await connection.exec_driver_sql("ANALYZE approvals")
+        late = await plan_of(database, unit, lambda _: OperatorUnit(unit._executor).expired_waits(9))
+        assert "Index Cond: (expires_at <= (statement_timestamp() " in late
+        assert "Index Cond: (password_expires_at <= (statement_timestamp() " in late
+        for ask in (
+            lambda unit: unit.approvals.of_run(ID),
+            lambda unit: unit.approvals.expire(ID),
+            lambda unit: unit.approvals.supersede(ID),
+            lambda unit: unit.approvals.move_pause(ID, attempt=1, seq=1),
+        ):
+            assert used(await plan_of(database, unit, ask)) == {"ix_approvals_run"}
+        page = await plan_of(database, unit, lambda unit: unit.approvals.list_pending(limit=9, after=ID))
+        assert used(page) == {"ix_approvals_pending"}
+
+
+@ONLY_POSTGRESQL
+async def test_recent_messages_are_searched_by_their_time(database: Database, tenant: Tenant) -> None:
+    async with database.unit(tenant.id) as unit:
+        await unit._executor._connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        plan = await plan_of(database, unit, ASKED["recent messages"][0])
+    assert used(plan) == {"ix_messages_user"}
+    assert "(created_at > (statement_timestamp() " in plan.partition("Index Cond")[2].partition("Filter")[0]
+
+
+async def plan_of(database: Database, unit: Any, ask: Callable[[Any], Awaitable[Any]]) -> str:
+    """How the database carries out what it is asked. Nothing has to be there."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    engine = database._engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    with suppress(NotFound):
+        await ask(unit)
+    sa.event.remove(engine, "before_cursor_execute", note)
+    assert asked
+    word, column = ("EXPLAIN QUERY PLAN ", 3) if database.is_sqlite else ("EXPLAIN ", 0)
+    connection = unit._executor._connection
+    plans = [await connection.exec_driver_sql(word + statement, parameters) for statement, parameters in asked]
+    return "\n".join(line[column] for plan in plans for line in plan)
+
+
+def used(plan: str) -> set[str]:
+    return set(re.findall(r"(?:INDEX|Index Scan(?: Backward)? using|Bitmap Index Scan on) (\w+)", plan))
