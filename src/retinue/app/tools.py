@@ -13,7 +13,8 @@ from retinue.settings import Settings
 from retinue.tools.base import Tool
 from retinue.tools.builtin.registry import builtin_tools
 from retinue.tools.registry import ToolRegistry
-from retinue.tools.workspace import WorkspaceSettings, workspace_tools
+from retinue.tools.workspace.registry import workspace_tools
+from retinue.tools.workspace.settings import WorkspaceSettings
 
 
 def open_registry(

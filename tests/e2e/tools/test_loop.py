@@ -11,8 +11,8 @@ from tests.e2e.streams.runs import stored_events
 from tests.e2e.streams.store import calls_of
 from tests.e2e.streams.talk import VENDORS, Vendor, check_stream
 from tests.e2e.tools.shelves import journal, stock
-from tests.e2e.tools.work import SHOP, Office, finished, results_shown, wants, wish
-from tests.support.upstream import Text, says
+from tests.e2e.tools.work import SHOP, Office, continued, finished, results_shown, wants, wish
+from tests.support.upstream import says
 
 pytestmark = pytest.mark.slow
 
@@ -30,8 +30,7 @@ async def test_the_model_is_asked_again_with_what_came_of_its_calls(office: Offi
     assert (answer.end["status"], answer.text) == ("completed", "".join(ANSWER))
     shown = [[result.call for result in results_shown(request)] for request in office.upstream.requests]
     assert shown == [[], [looks[0].id], [looks[0].id, looks[1].id]]
-    [_, status], _ = finished(answer)[0][:2], None
-    assert status["status"] == "shipped"
+    assert finished(answer)[0][1]["status"] == "shipped"
     assert '"shipped"' in results_shown(office.upstream.requests[1])[0].text
     booked = await calls_of(office.server, answer.start["run_id"])
     assert [(call.step, call.outcome) for call in booked] == [(1, "completed"), (2, "completed"), (3, "completed")]
@@ -94,7 +93,7 @@ async def test_three_tools_in_one_turn(office: Office, vendor: Vendor) -> None:
     ]
     assert [entry["error"] for entry in log] == [None, "order_not_found", None]
     assert [entry["result"] is None for entry in log] == [False, True, False]
-    assert log[2]["result"] == {"result": "42"} or "42" in str(log[2]["result"])
+    assert "42" in str(log[2]["result"])
     for frame, entry in zip(answer.of("tool_call_finished"), log, strict=True):
         assert {name: frame[name] for name in ("result", "error", "args")} == {
             name: entry[name] for name in ("result", "error", "args")
@@ -102,7 +101,7 @@ async def test_three_tools_in_one_turn(office: Office, vendor: Vendor) -> None:
     assert answer.text == "".join((*before, *after))
     _, stored = await office.client.messages(conversation.id)
     assert stored.content == answer.text
-    assert msgspec.to_builtins(stored.tool_log) == tuple(log) or msgspec.to_builtins(list(stored.tool_log)) == log
+    assert msgspec.to_builtins(list(stored.tool_log)) == log
     assert answer.end["text_sha256"] == sha256(answer.text.encode()).hexdigest()
     assert await journal(office.server, answer.start["run_id"]) == [
         ("get_order_status", "succeeded", None),
@@ -172,11 +171,7 @@ async def test_a_pause_keeps_what_was_said_and_done_before(office: Office) -> No
     [question, waiting] = await office.client.messages(conversation.id)
     assert (question.status.value, waiting.status.value, waiting.content) == ("completed", "waiting", "One moment. ")
 
-    body = {"approval_id": first.end["approval_ids"][0], "approved": True}
-    response = await office.client._open("POST", f"/runs/{first.end['run_id']}/continue/stream", body, None, {})
-    from tests.e2e.tools.work import told
-
-    rest = await told(response)
+    rest = await continued(office.client, first.end["run_id"], first.end["approval_ids"][0], approved=True)
     assert first.text + rest.text == "One moment. Done."
     assert rest.end["message_id"] == first.start["message_id"] == str(waiting.id)
     assert [entry["tool_call_id"] for entry in rest.end["tool_log"]] == [look.id, cancel.id]
@@ -184,7 +179,3 @@ async def test_a_pause_keeps_what_was_said_and_done_before(office: Office) -> No
     _, stored = await office.client.messages(conversation.id)
     assert (stored.id, stored.status.value, stored.content) == (waiting.id, "completed", "One moment. Done.")
 
-
-def test_pieces_are_really_empty() -> None:
-    """What the fake provider sends where a piece is empty; see above."""
-    assert Text("") == Text(text="")

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from retinue.tools.workspace.commands.names import names
 from retinue.tools.workspace.grounds import KERNEL, Grounds, within
 from retinue.tools.workspace.launch import landlock, syscall_filter
 from retinue.tools.workspace.settings import WorkspaceSettings
@@ -15,17 +16,17 @@ MIN_ABI = 3
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _CONFIGURATION = tuple(
     f"/etc/{name}"
-    for name in (
+    for name in names(
         "alternatives apt/apt.conf apt/apt.conf.d apt/preferences apt/preferences.d apt/sources.list "
         "apt/sources.list.d apt/trusted.gpg apt/trusted.gpg.d ca-certificates.conf debian_version fonts group "
         "host.conf hosts java ld.so.cache ld.so.conf ld.so.conf.d ld-musl-x86_64.path locale.alias localtime "
         "machine-id magic magic.mime mime.types nsswitch.conf os-release passwd perl profile protocols python3 "
         "resolv.conf services ssl/certs ssl/openssl.cnf terminfo timezone"
-    ).split()
+    )
 )
 _STATE = ("/var/lib/dpkg", "/var/lib/apt", "/var/cache/apt", "/var/lib/rpm", "/run/systemd/resolve")
 _MACHINE = tuple(
-    f"/proc/{name}" for name in "cpuinfo filesystems loadavg meminfo stat uptime version sys/kernel".split()
+    f"/proc/{name}" for name in names("cpuinfo filesystems loadavg meminfo stat uptime version sys/kernel")
 )
 _DEVICES = ("/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 

@@ -7,6 +7,8 @@ from retinue.tools.workspace.commands.names import names
 from retinue.tools.workspace.commands.privileged import name_of
 
 _BOMB = "This command starts processes without end."
+_KERNEL = "Nobody may reach the system's /proc and /sys."
+_DEVICES = "Nobody may reach devices."
 _SCRIPT_DANGERS = {
     re.compile(r"(?<![^\s(){};|&])([^\s(){};|&]+)\s*\(\s*\)\s*[{(][^})]*(?<![\w.])\1\s*(?:\||&)\s*\1"): _BOMB,
     re.compile(r"(?<![^\s(){};|&])([^\s(){};|&]+)\s*\(\s*\)\s*[{(]\s*\1\s*&"): _BOMB,
@@ -15,10 +17,8 @@ _SCRIPT_DANGERS = {
     re.compile(r"\bfork(?:\s*\(\s*\))?\s*while\b|\bwhile\b[^;\n]{0,80}[\s;:{](?:os\.|Process\.)?fork\b"): _BOMB,
     re.compile(r"\bloop\s*[{(]\s*fork|\bfork(?:\s*\(\s*\))?\s*;\s*(?:redo|goto)\b"): _BOMB,
     re.compile(r"%0\s*\|\s*%0"): _BOMB,
-    re.compile(r"(?<![\w.-])/+(?:proc|sys)(?![\w.-])"): "Nobody may reach the system's /proc and /sys.",
-    re.compile(
-        r"(?<![\w.-])/+dev/(?!(?:null|zero|random|urandom|stdin|stdout|stderr)\b|fd/)"
-    ): "Nobody may reach devices.",
+    re.compile(r"(?<![\w.-])/+(?:proc|sys)(?![\w.-])"): _KERNEL,
+    re.compile(r"(?<![\w.-])/+dev/(?!(?:null|zero|random|urandom|stdin|stdout|stderr)\b|fd/)"): _DEVICES,
 }
 _SYSTEM_PLACES = frozenset(
     names(

@@ -8,7 +8,7 @@ from pathlib import Path
 # Last, so that nothing beside the package stands in for a module of Python's.
 sys.path.append(str(Path(__file__).resolve().parents[4]))
 
-from retinue.tools.workspace.launch.supervisor import Supervisor  # noqa: E402
+from retinue.tools.workspace.launch.supervisor import Supervisor
 
 
 def _main() -> None:
