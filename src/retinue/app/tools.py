@@ -1,11 +1,12 @@
 """The tools that this server offers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
+from retinue.app.keys import sqlite_file
 from retinue.app.shop import DatabaseShop
 from retinue.db.session import Database
 from retinue.egress import EgressPolicy
@@ -45,8 +46,18 @@ def _workspace(settings: Settings) -> WorkspaceSettings:
         outside=workspace.outside,
         sudo=workspace.sudo,
         unconfined=workspace.unconfined,
+        network=workspace.network,
         seconds=workspace.seconds,
         memory_bytes=workspace.memory_bytes,
         output_bytes=workspace.output_bytes,
         path=workspace.path,
+        protected=tuple(path.resolve() for path in _own_places(settings)),
     )
+
+
+def _own_places(settings: Settings) -> Iterator[Path]:
+    """Where the server keeps what is nobody else's: its database and master key, its settings."""
+    if database_file := sqlite_file(settings.database.url):
+        yield database_file.parent
+    yield Path("config")
+    yield Path(".env")

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from retinue.db.session import Database
 from retinue.domain.errors import Conflict
+from retinue.domain.secret import Secret
 from retinue.http.requests import EdgeRequest
 from retinue.observability.logging import configure
 from retinue.observability.redaction import Redactor
@@ -137,10 +138,12 @@ async def test_a_stream_that_stays_open_does_not_keep_it(scene: Waiting, monkeyp
         await follows.wait()
     gc.collect()
     held = [each for each in gc.get_objects() if isinstance(each, EdgeRequest)]
+    secrets = [each.reveal() for each in gc.get_objects() if isinstance(each, Secret)]
     kept = [(each._body, each._json, each._connection_state.body, each._connection_state.json) for each in held]
     post.cancel()
     assert held, "the request is there, or this proves nothing"
     assert CANARY not in str(kept)
+    assert CANARY not in secrets
 
 
 async def send(scene: Waiting, body: dict[str, Any]) -> httpx2.Response:

@@ -1,6 +1,7 @@
 """Runs that wait for a person go on."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ def resolving(**fields: Any) -> dict[str, Any]:
     return {"tool_call_id": "call_1", "outcome": "happened", **fields}
 
 
-BODIES = {"/continue/stream": continuing, "/password/stream": giving}
+BODIES: dict[str, Callable[[Waiting], dict[str, Any]]] = {"/continue/stream": continuing, "/password/stream": giving}
 each_stream = pytest.mark.parametrize("path", BODIES)
 
 

@@ -58,6 +58,7 @@ class DecisionBody(RequestBody, frozen=True, kw_only=True):
 
 
 def shown(approval: Approval) -> ShownApproval:
+    """All of it but what only the engine needs: the digest, and the place of the pause."""
     return ShownApproval(
         approval_id=approval.id,
         tenant_id=approval.tenant_id,

@@ -60,7 +60,10 @@ class ConversationController(Controller):
     async def update_conversation(
         self, request: EdgeRequest, conversation_id: FromPath[UUID], data: JSONBody[ConversationUpdate]
     ) -> Conversation:
-        """Change a conversation's title, status or external id."""
+        """Change a conversation's title, status, external id or session.
+
+        A conversation whose session has expired takes messages again once its status was set to `active`.
+        """
         return await self.conversations.update(request.principal, conversation_id, data)
 
     @delete("/{conversation_id:uuid}")

@@ -18,8 +18,8 @@ _CONFIGURATION = tuple(
     f"/etc/{name}"
     for name in names(
         "alternatives apt/apt.conf apt/apt.conf.d apt/preferences apt/preferences.d apt/sources.list "
-        "apt/sources.list.d apt/trusted.gpg apt/trusted.gpg.d ca-certificates.conf debian_version fonts group "
-        "host.conf hosts java ld.so.cache ld.so.conf ld.so.conf.d ld-musl-x86_64.path locale.alias localtime "
+        "apt/sources.list.d apt/trusted.gpg apt/trusted.gpg.d ca-certificates.conf debian_version dpkg fonts "
+        "group host.conf hosts java ld.so.cache ld.so.conf ld.so.conf.d ld-musl-x86_64.path locale.alias localtime "
         "machine-id magic magic.mime mime.types nsswitch.conf os-release passwd perl profile protocols python3 "
         "resolv.conf services ssl/certs ssl/openssl.cnf terminfo timezone"
     )

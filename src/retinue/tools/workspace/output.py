@@ -6,7 +6,7 @@ from retinue.tools.workspace.jobs import Prompt
 
 REDACTED = b"[redacted]"
 _GIVEN_UP = re.compile(
-    rb"\s*(?:Sorry, try again\.\s*)*sudo: (?:\d+ incorrect password attempts?|no password was .*)\s*"
+    rb"\s*(?:Sorry, try again\.\s*)*sudo: (?:\d+ incorrect password attempts?|no password was provided.*)\s*"
 )
 
 

@@ -20,6 +20,7 @@ _LAUNCHER = str(Path(__file__).parent / "launch" / "__main__.py")
 _PATIENCE = 4.0
 """Seconds for the supervisor to leave nothing behind. It gives itself less."""
 _CHUNK = 65_536
+_LIMITS: dict[str, End] = {"memory": "memory", "processes": "processes"}
 
 
 class Stop:
@@ -58,7 +59,7 @@ def carry_out(job: Job, stop: Stop, *, room: int, prompt: Prompt | None = None) 
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
-        return _Process(supervisor, ours, job, stop, room, prompt).follow()
+        return _Process(supervisor, ours, job, stop, room=room, prompt=prompt).follow()
 
 
 class _Process:
@@ -68,6 +69,7 @@ class _Process:
         control: socket.socket,
         job: Job,
         stop: Stop,
+        *,
         room: int,
         prompt: Prompt | None,
     ) -> None:
@@ -96,7 +98,7 @@ class _Process:
     def _watch(self) -> End:
         """Until the supervisor says that it is over, or it has to be."""
         with selectors.DefaultSelector() as selector:
-            for source in (self._control, self._stop.receiver, *self._outputs):
+            for source in (self._control.fileno(), self._stop.receiver.fileno(), *self._outputs):
                 selector.register(source, selectors.EVENT_READ)
             deadline = self._began + self._job.limits.seconds
             while True:
@@ -190,11 +192,10 @@ class _Process:
     def _outcome(self, end: End) -> Outcome:
         told = self._told()
         code = told.get("ended")
-        stopped = told.get("stopped")
+        stopped = _LIMITS.get(str(told.get("stopped")))
         failed = told.get("failed")
         if end == "ended":
-            end = "failed" if failed else "lost" if "ended" not in told else end
-            end = stopped if stopped in ("memory", "processes") else end  # type: ignore[assignment]
+            end = "failed" if failed else stopped or ("ended" if "ended" in told else "lost")
         stdout, stderr = bytes(self._stdout.kept), bytes(self._stderr.kept)
         exit_code = code if isinstance(code, int) else None
         if self._prompt is not None:

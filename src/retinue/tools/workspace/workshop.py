@@ -26,7 +26,7 @@ class Workshop:
         self._processes = Processes()
 
     def environment(self, home: str) -> dict[str, str]:
-        """All that a program finds in its environment."""
+        """All that a program finds in its environment, but for the TMPDIR that a confined one gets."""
         return {"PATH": self.settings.path, "HOME": home, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 
     def program(self, name: str, home: str) -> str:

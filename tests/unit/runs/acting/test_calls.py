@@ -59,11 +59,13 @@ async def test_a_read_runs_at_once_and_the_model_is_told(world: World) -> None:
         "status.changed",
         "tool_call.started",
         "tool_call.requested",
+        "usage.recorded",
         "status.changed",
         "tool_call.finished",
         "step.started",
         "status.changed",
         "status.changed",
+        "usage.recorded",
         "run.completed",
     ]
     stages = [event.event.stage for event in events if isinstance(event.event, e.StatusChanged)]

@@ -10,7 +10,7 @@ import socket
 import sys
 from typing import Any
 
-from retinue.tools.workspace.launch import child, tree
+from retinue.tools.workspace.launch import child, scratch, tree
 
 _SET_CHILD_SUBREAPER = 36
 _TICK_MS = 100
@@ -29,6 +29,7 @@ class Supervisor:
         """Do the whole job and tell the server of it."""
         _adopt_orphans()
         bell = _ring_when_a_child_ends()
+        temporary = self._make_scratch()
         news, told = os.pipe()
         self._child = os.fork()
         if self._child == 0:
@@ -38,7 +39,18 @@ class Supervisor:
         self._tell({"started": self._child})
         word = self._watch(news, bell)
         code = self._end()
+        if temporary:
+            scratch.remove(temporary)
         self._tell({"failed": word} if word else {"ended": code, "stopped": self._stopped})
+
+    def _make_scratch(self) -> str | None:
+        """Where a confined command can write besides its workspace, until it ends."""
+        if self._job["kind"] != "run" or self._job["reach"] is None:
+            return None
+        path = scratch.make()
+        self._job["environment"]["TMPDIR"] = path
+        self._job["reach"]["writes"].append(path)
+        return path
 
     def _watch(self, news: int, bell: int) -> str:
         """Until the child has ended or has to. Returns the word for why its work could not be begun."""
