@@ -24,6 +24,11 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     outage_seconds: float
     outage_period: float
     redis_down: float
+    effect_kills: int
+    """Times that processes are killed while tools change something, for each way to run Retinue."""
+    effect_storms: int
+    """The same at random times."""
+    effect_freezes: int
 
 
 SHORT = Sizes(
@@ -39,6 +44,9 @@ SHORT = Sizes(
     outage_seconds=6,
     outage_period=2.5,
     redis_down=1,
+    effect_kills=3,
+    effect_storms=1,
+    effect_freezes=3,
 )
 FULL = Sizes(
     cut_events=200,
@@ -53,6 +61,9 @@ FULL = Sizes(
     outage_seconds=120,
     outage_period=15,
     redis_down=5,
+    effect_kills=200,
+    effect_storms=100,
+    effect_freezes=30,
 )
 
 IS_FULL = os.environ.get("CHAOS", "short") == "full"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from uuid import UUID
 
 import msgspec
@@ -65,18 +65,29 @@ class Follower:
             StreamMoved: this process stops while the run goes on elsewhere.
         """
         reader = _Reader(tenant_id, run_id, after, ends_at_pause=watch is None)
-        while not reader.ended():
-            async with (
-                self._log.tail(tenant_id, run_id) as tail,
-                aclosing(self._through(tail, reader)) as batches,
-            ):
-                async for events in batches:
-                    if told := await self._told(reader, events):
-                        yield told
-                    if reader.ended():
-                        return
-            if not reader.ended():
-                await self._between(reader, watch)
+        with ExitStack() as watching:
+            while not reader.ended():
+                if watch is None and reader.conversation_id is not None:
+                    watch = watching.enter_context(self._wakes.watch(reader.conversation_id))
+                async with aclosing(self._pass(reader, watch)) as batches:
+                    async for events in batches:
+                        yield events
+
+    async def _pass(self, reader: "_Reader", watch: Watch | None) -> AsyncGenerator[Sequence[RecordedEvent], None]:
+        """Everything that there is now; then wait until there may be more."""
+        if watch is not None:
+            watch.begin()
+        async with (
+            self._log.tail(reader.tenant_id, reader.run_id) as tail,
+            aclosing(self._through(tail, reader)) as batches,
+        ):
+            async for events in batches:
+                if told := await self._told(reader, events):
+                    yield told
+                if reader.ended():
+                    return
+        if not reader.ended():
+            await self._between(reader, watch)
 
     async def _told(self, reader: "_Reader", events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
         """The events without pauses that are over. Where the last one is not, the reader has come to its end."""
@@ -92,11 +103,10 @@ class Follower:
     async def _between(self, reader: "_Reader", watch: Watch | None) -> None:
         """Before the next look. A run that waits for a person may do so for long."""
         if watch is not None:
-            watch.begin()
-            if await self._waits(reader):
-                await self._stay(watch)
-                return
-        await self._pause(reader.conversation_id)
+            rests = not reader.ends_at_pause and await self._waits(reader)
+            await self._stay(watch, QUIET_SECONDS if rests else POLL_SECONDS)
+        elif reader.conversation_id is None:
+            await self._pause(None)
 
     async def _waits(self, reader: "_Reader") -> bool:
         try:
@@ -235,10 +245,10 @@ class Follower:
             await self._wakes.wait(conversation_id, POLL_SECONDS)
         self._go_on()
 
-    async def _stay(self, watch: Watch) -> None:
+    async def _stay(self, watch: Watch, seconds: float = QUIET_SECONDS) -> None:
         """Until the conversation has news; it may take long."""
         self._go_on()
-        await watch.wait(QUIET_SECONDS)
+        await watch.wait(seconds)
         self._go_on()
 
     def _go_on(self) -> None:

@@ -129,7 +129,7 @@ def _check_write(errand: Errand, call: Call, row: Row, sent: Sequence[Delivery])
         assert row["error"] == reason
         assert row["started_at"] is None
         return
-    resolutions = errand.resolutions[call.id]
+    resolutions = errand.resolutions.get(call.id, [])
     assert len(sent) <= 1 + resolutions.count(Resolution.RETRY), f"{len(sent)} deliveries after {resolutions}"
     assert row["approval_id"] is not None
     assert row["started_at"] is not None
@@ -189,11 +189,15 @@ def _check_reader(errand: Errand, log: Sequence[Event]) -> None:
     assert errand.seen[-1] == log[-1]
     stored = {event.id: event for event in log}
     assert all(stored[event.id] == event for event in errand.seen if event.id in stored)
-    counting = _counting(errand.seen)
-    assert [event.id for event in counting] == [event.id for event in _counting(log)]
+    assert _without_pauses(_counting(errand.seen)) == _without_pauses(_counting(log))
     reads = {call.id for call in errand.calls if call.tool == READ}
     told = Counter(event.data["tool_call_id"] for event in _finished(errand.seen))
     assert all(count == 1 for call, count in told.items() if call not in reads), f"told and taken back: {told}"
+
+
+def _without_pauses(log: Sequence[Event]) -> list[Event]:
+    """Who comes later is not told of a pause that is over."""
+    return [event for event in log if event.kind != "run.paused"]
 
 
 def _check_model(errand: Errand, journal: Sequence[Row]) -> None:
@@ -248,7 +252,7 @@ async def check_audit(client: RetinueClient, tenant: UUID, errands: Sequence[Err
     for errand in errands:
         for position, call in enumerate(errand.calls, 1):
             called, key = count["tool.called", f"{errand.run}:{position}"], f"{errand.run}:{position}"
-            resolutions = errand.resolutions[call.id]
+            resolutions = errand.resolutions.get(call.id, [])
             match call.tool:
                 case "remote_read":
                     assert called == 0

@@ -13,6 +13,8 @@ from tests.support.forking import ForkedServer, Template, forked_retinue
 from tests.support.server import environment_for
 from tests.support.upstream import ThreadedUpstream
 
+pytest.register_assert_rewrite("tests.chaos.effects.books")
+
 
 @pytest.fixture(scope="session")
 def reachable() -> Iterator[Receiver]:

@@ -3,8 +3,7 @@ who decides."""
 
 import asyncio
 import random
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +23,10 @@ from tests.support.upstream import ThreadedUpstream
 GRACE = 0.03
 """Seconds between two looks."""
 SAID = {"receipt": "found by a person"}
+
+
+async def nothing(_: str) -> None:
+    """The default of `Errand.on_doubt`."""
 
 
 class Errand:
@@ -52,13 +55,15 @@ class Errand:
         self.seen: list[Event] = []
         self.decisions: dict[str, str] = {}
         """By the ids of the calls."""
-        self.resolutions: defaultdict[str, list[Resolution]] = defaultdict(list)
+        self.resolutions: dict[str, list[Resolution]] = {}
         self.denies: set[str] = set()
         """Ids of the calls that the person does not want."""
         self.answers = [Resolution.HAPPENED, Resolution.DID_NOT_HAPPEN, Resolution.RETRY]
         rng.shuffle(self.answers)
         self.pid: int | None = None
         """The process that stands at the point."""
+        self.on_doubt: Callable[[str], Awaitable[None]] = nothing
+        """Called with the id of each call of which nobody knows, before somebody says what it did."""
         self.note = ""
 
     def __str__(self) -> str:
@@ -150,7 +155,7 @@ class Errand:
         body: dict[str, Any] = {"tool_call_id": call_id, "outcome": resolution.value}
         if resolution is Resolution.HAPPENED:
             body["result"] = SAID
-        self.resolutions[call_id].append(resolution)
+        self.resolutions.setdefault(call_id, []).append(resolution)
         answer = await self.call("POST", f"/runs/{self.run}/resolve-effect", body)
         if answer.status != 200:
             answer.problem(409, "effect_known")
@@ -176,7 +181,8 @@ class Errand:
                 await self.decide(approval)
         elif run.waiting_for is WaitingFor.EFFECT_UNKNOWN:
             for call_id in await self.doubts():
-                await self.resolve(call_id, self.answers[len(self.resolutions[call_id]) % len(self.answers)])
+                await self.on_doubt(call_id)
+                await self.resolve(call_id, self.answers[len(self.resolutions.get(call_id, [])) % len(self.answers)])
         else:
             await asyncio.sleep(GRACE)
         return None
@@ -221,7 +227,8 @@ class Errand:
         step = list(self.turns).index(turn) + 1
         while len(self.asks(step + 1)) == 0:
             await self.advance()
-        self.pid = self.receiver.of(turn[-1].marker)[-1].pid
+        made = [delivery for call in turn for delivery in self.receiver.of(call.marker)]
+        self.pid = max(made, key=lambda delivery: delivery.at).pid
 
     def _arm(self, call: Call, *, skip: int = 0) -> Gate:
         assert self.point is not None

@@ -148,7 +148,8 @@ def test_a_body_that_a_handler_reads_itself_is_described(document: Document) -> 
     schema = body["content"]["application/json"]["schema"] | {"components": document["components"]}
     for decision in (True, False, {"approved": True}, {"comment": "No."}):
         jsonschema_rs.validate(schema, decision)
-    for no_decision in (1, "true", None, [], {"approved": 1}, {"approve": True}):
+    wrong: tuple[Any, ...] = (1, "true", None, [], {"approved": 1}, {"approve": True})
+    for no_decision in wrong:
         with pytest.raises(jsonschema_rs.ValidationError):
             jsonschema_rs.validate(schema, no_decision)
     optional = document["paths"]["/api/v1/approvals/{approval_id}/deny"]["post"]["requestBody"]

@@ -113,7 +113,7 @@ async def test_a_late_decision_does_not_count(database: Database, run: Run) -> N
 
 
 async def test_what_nobody_decided_in_time_expires_once(database: Database, run: Run) -> None:
-    first, second = an_approval(run, 1, expires_at=NOON), an_approval(run, 2, expires_at=NOON)
+    second, first = an_approval(run, 2, expires_at=NOON), an_approval(run, 1, expires_at=NOON)
     in_time, denied = an_approval(run, 3), an_approval(run, 4, expires_at=NOON, **NO)
     await add(database, second, first, in_time, denied)
     async with database.unit(run.tenant_id) as unit:

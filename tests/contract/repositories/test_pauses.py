@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
+from retinue.db import tables as t
 from retinue.db.session import Database
 from retinue.domain.conversations import Conversation
 from retinue.domain.ids import new_id
@@ -38,6 +40,8 @@ async def test_a_paused_run_belongs_to_no_process(database: Database, run: Run, 
         assert await unit.runs.active(run.conversation_id) == waiting
         assert await unit.runs.claim(run.id, 1, owner="you", lease_seconds=30) is None
         assert not await unit.runs.release(run.id, 1)
+        owned = await unit._executor.rows(sa.select(t.Run.owner, t.Run.lease_expires_at))
+        assert [tuple(row) for row in owned] == [(None, None)]
     async with database.operator() as operator:
         assert await operator.renew_leases("me", {run.id}, 30) == frozenset()
         assert await operator.active_runs_with_expired_lease(9) == []

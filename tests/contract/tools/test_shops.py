@@ -11,7 +11,7 @@ import pytest
 
 from retinue.app.shop import DatabaseShop
 from retinue.db.session import Database, Unit
-from retinue.domain.errors import StorageFailed, Unavailable
+from retinue.domain.errors import StorageFailed, ToolError, Unavailable
 from retinue.domain.shop import Coupon, Order, OrderStatus
 from retinue.domain.tenants import Tenant
 from retinue.tools.builtin.shop.changes import CancelOrder
@@ -177,6 +177,9 @@ async def test_the_tools_work_on_it(shop: DatabaseShop, tenant: Tenant) -> None:
     caller = msgspec.structs.replace(CALLER, tenant_id=tenant.id)
     assert (await called(CancelOrder(shop), caller=caller, order_id="#1042"))["status"] == "cancelled"
     assert (await called(GetOrderStatus(shop), caller=caller, order_id="1042"))["status"] == "cancelled"
+    for strange in ("1042\x00", "\ud800", "' OR '1'='1"):
+        with pytest.raises(ToolError, match="There is no order"):
+            await called(CancelOrder(shop), caller=caller, order_id=strange)
 
 
 async def test_an_unreachable_database(tenant: Tenant) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from retinue.domain.conversations import Conversation
-from tests.e2e.streams.talk import KEY, Vendor, check_frames
+from tests.e2e.streams.talk import KEY, Vendor, check_frames, problem
 from tests.support import http1
 from tests.support.client import Answer, RetinueClient, StreamedAnswer
 from tests.support.forking import ForkedServer
@@ -149,6 +149,12 @@ async def told(response: http1.Response) -> StreamedAnswer:
         frames = await stream.rest()
     check_frames(frames)
     return StreamedAnswer(frames)
+
+
+async def refused(response: http1.Response, status: int, code: str) -> dict[str, Any]:
+    """The problem document that this response must be."""
+    async with response:
+        return await problem(response, status, code)
 
 
 async def pending(client: RetinueClient, tenant: UUID) -> list[dict[str, Any]]:

@@ -102,7 +102,8 @@ class _Connection(httpcore2.AsyncNetworkStream):
         if self._answer is None:
             await asyncio.get_running_loop().create_future()
         assert self._answer is not None
-        chunk, self._answer = self._answer[:max_bytes], self._answer[max_bytes:]
+        size = min(max_bytes, 4096)  # as it comes over a network, in pieces
+        chunk, self._answer = self._answer[:size], self._answer[size:]
         self._internet.unread -= len(chunk)
         return chunk
 

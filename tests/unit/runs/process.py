@@ -8,6 +8,7 @@ import msgspec
 
 from retinue.coordination.memory import MemoryCoordination
 from retinue.crypto import Keyring
+from retinue.db.session import Database
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import ModelSettings, Persona
 from retinue.domain.events import RecordedEvent
@@ -83,7 +84,13 @@ class Process:
         is_alone: bool = False,
         tools: Iterable[Tool[Any]] = (),
         sessions: SessionPolicy = ANY_PACE,
+        database: Database | None = None,
     ) -> None:
+        """
+        Args:
+            database: connections of its own to the world's database.
+        """
+        database = database or world.database
         self.hears_others = True
         self.turnstile = Turnstile()
         self.world = world
@@ -94,11 +101,11 @@ class Process:
         self.coordination = coordination or MemoryCoordination()
         self.heard: list[SignalKind] = []
         self.lease = Lease(owner=name, seconds=60)
-        self.writer = EventWriter(world.database, batch=10_000, flush_seconds=3600)
+        self.writer = EventWriter(database, batch=10_000, flush_seconds=3600)
         self.stopping, self.wakes, self.errands = asyncio.Event(), Wakes(), Errands()
         self.supervisor = Supervisor(max_active=max_active)
         self.runners = RunnerFactory(
-            database=world.database,
+            database=database,
             keyring=KEYRING,
             providers=ProviderRegistry({"stub": self.factory}),
             tools=self.tools,
@@ -108,9 +115,9 @@ class Process:
             retries=retries,
             lease=self.lease,
         )
-        self.recovery = Recovery(world.database, self.runners)
+        self.recovery = Recovery(database, self.runners)
         self.dispatcher = Dispatcher(
-            database=world.database,
+            database=database,
             factory=self.runners,
             recovery=self.recovery,
             supervisor=self.supervisor,
@@ -123,30 +130,28 @@ class Process:
         self.supervisor.on_end = self.switchboard.run_ended
         self.sessions = Sessions(sessions)
         self.service = RunService(
-            database=world.database,
+            database=database,
             admission=Admission(self.runners, self.sessions),
             supervisor=self.supervisor,
             dispatcher=self.dispatcher,
-            cancellation=Cancellation(
-                world.database, self.supervisor, self.coordination.signals, self.wakes, self.turnstile
-            ),
-            follower=Follower(world.database, self.coordination.log, self.wakes, self.stopping),
+            cancellation=Cancellation(database, self.supervisor, self.coordination.signals, self.wakes, self.turnstile),
+            follower=Follower(database, self.coordination.log, self.wakes, self.stopping),
             signals=self.coordination.signals,
             errands=self.errands,
             turnstile=self.turnstile,
             sessions=self.sessions,
             idempotency_seconds=3600,
         )
-        self.expiry = Expiry(world.database, self.coordination.signals)
+        self.expiry = Expiry(database, self.coordination.signals)
         self.approvals = Approvals(
-            database=world.database,
+            database=database,
             dispatcher=self.dispatcher,
             expiry=self.expiry,
             errands=self.errands,
             result_chars=limits.result_chars,
         )
         self.lookout = Lookout(
-            database=world.database,
+            database=database,
             lease=self.lease,
             supervisor=self.supervisor,
             dispatcher=self.dispatcher,

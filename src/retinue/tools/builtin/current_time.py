@@ -1,7 +1,7 @@
 """The tool `current_time`."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -54,7 +54,9 @@ class CurrentTime(Tool[TimeArguments]):
         )
 
 
-def _zone(name: str) -> ZoneInfo:
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":  # also where the machine has no database of zones
+        return UTC
     try:
         return ZoneInfo(name)
     # The name becomes a path below the folder of zones: what is no zone there fails in many ways.

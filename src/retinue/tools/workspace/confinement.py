@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import msgspec
 
 from retinue.tools.workspace.commands.names import names
-from retinue.tools.workspace.grounds import KERNEL, Grounds, within
+from retinue.tools.workspace.following import KERNEL
+from retinue.tools.workspace.grounds import Grounds, within
 from retinue.tools.workspace.launch import landlock, syscall_filter
 from retinue.tools.workspace.settings import WorkspaceSettings
 

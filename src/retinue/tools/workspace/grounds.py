@@ -11,11 +11,10 @@ import msgspec
 
 from retinue.domain.errors import ToolError
 from retinue.domain.tools import ToolErrorKind
+from retinue.tools.workspace.following import KERNEL, TooManyLinks, follow
 from retinue.tools.workspace.settings import WorkspaceSettings
 
 MAX_PATH_BYTES = 4_000
-KERNEL = ("/proc", "/sys", "/dev")
-"""What looks like files there is the state of the machine and of other processes."""
 _HARMLESS_DEVICES = frozenset(f"/dev/{name}" for name in ("null", "zero", "random", "urandom"))
 _SECRETS = (
     "/etc/shadow",
@@ -88,8 +87,8 @@ class Grounds:
         check_text(path)
         home = self.home(tenant_id)
         try:
-            real = os.path.realpath(os.path.join(home, path))
-        except (OSError, ValueError):
+            real = follow(os.path.join(home, path))
+        except TooManyLinks:
             raise invalid_path("This path leads nowhere.") from None
         if not within(real, home):
             return Place(real=real, inside=None, refusal=self._refusal(real))

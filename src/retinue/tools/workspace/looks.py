@@ -66,7 +66,7 @@ class FileRead(Tool[FileArguments]):
     effect: ClassVar[Effect] = Effect.READ
     risk: ClassVar[Risk] = Risk.LOW
     touches: ClassVar[str] = _TOUCHES
-    timeout: ClassVar[float] = 3_600.0
+    timeout: ClassVar[float] = 300.0
 
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
@@ -76,7 +76,8 @@ class FileRead(Tool[FileArguments]):
         return _assessment(await self._look.place(arguments.path, caller), arguments)
 
     def question(self, arguments: FileArguments) -> str:
-        return f"Allow {self.name} to read the file {arguments.path!r}?"
+        lines = f"at most {arguments.limit} lines after line {arguments.offset}"
+        return f"Allow {self.name} to read {lines} of the file {arguments.path!r}?"
 
     async def run(self, arguments: FileArguments, invocation: Invocation) -> Any:
         place = await self._look.allowed(arguments, invocation)
@@ -100,7 +101,7 @@ class ListDir(Tool[DirectoryArguments]):
     effect: ClassVar[Effect] = Effect.READ
     risk: ClassVar[Risk] = Risk.LOW
     touches: ClassVar[str] = _TOUCHES
-    timeout: ClassVar[float] = 3_600.0
+    timeout: ClassVar[float] = 300.0
 
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop

@@ -39,7 +39,7 @@ class ShellExecSafe(Tool[CommandArguments]):
     effect: ClassVar[Effect] = Effect.WRITE
     risk: ClassVar[Risk] = Risk.HIGH
     touches: ClassVar[str] = "the tenant's workspace, and with an approval what lies outside of it"
-    timeout: ClassVar[float] = 3_600.0
+    timeout: ClassVar[float] = 300.0
 
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from retinue.domain import events as e
 from retinue.domain.approvals import Approval, Decision
+from retinue.domain.conversations import Conversation
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import START, Position
 from retinue.domain.policy import Permission
@@ -34,6 +35,11 @@ async def started(office: Process, content: str = "Hi") -> tuple[Run, list[Recor
     events = await office.follow(run)
     await office.idle()
     return run, events
+
+
+async def conversation_of(world: World, run: Run) -> Conversation:
+    async with world.database.unit(run.tenant_id, read_only=True) as unit:
+        return await unit.conversations.get(run.conversation_id)
 
 
 def pause_of(events: list[RecordedEvent]) -> e.RunPaused:
@@ -84,3 +90,12 @@ async def resolve(office: Process, run: Run, call_id: str, resolution: Resolutio
     return await office.approvals.resolve_effect(
         run.tenant_id, run.id, call_id, resolution, result=result, resolved_by=ADA
     )
+
+
+async def let_time_pass(world: World) -> None:
+    """Move the ends of all waits into the past."""
+    async with world.database._engine.begin() as connection:
+        for column in ("expires_at", "password_expires_at"):
+            await connection.exec_driver_sql(
+                f"UPDATE approvals SET {column} = datetime('now', '-1 seconds') WHERE {column} IS NOT NULL"
+            )

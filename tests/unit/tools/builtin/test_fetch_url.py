@@ -74,6 +74,8 @@ async def test_a_long_text_is_read_in_pieces() -> None:
     second = await called(tool, url=URL, start=PAGE_CHARS)
     assert (second["text"], second["next_start"]) == (whole[PAGE_CHARS:], None)
     assert (await called(tool, url=URL, start=10_000_000))["text"] == ""
+    just = tool_for(answer(body=b"x" * PAGE_CHARS))
+    assert (await called(just, url=URL))["next_start"] is None
 
 
 async def test_a_page_beyond_the_limit_says_so() -> None:

@@ -1,11 +1,13 @@
 """`current_time` and `fallback_respond`."""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 
 from retinue.domain.errors import ToolError
 from retinue.domain.tools import ToolErrorKind
+from retinue.tools.builtin import current_time
 from retinue.tools.builtin.current_time import CurrentTime
 from retinue.tools.builtin.fallback import FallbackRespond
 from tests.unit.tools.builtin.calls import called
@@ -49,6 +51,17 @@ async def test_zones_that_there_are_not(zone: str) -> None:
         await called(CurrentTime(), timezone=zone)
     assert caught.value.problem_code == "unknown_timezone"
     assert caught.value.kind is ToolErrorKind.VALIDATION
+
+
+@pytest.mark.parametrize("error", [ZoneInfoNotFoundError, ValueError, IsADirectoryError, PermissionError])
+async def test_a_machine_without_zones(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    def nothing(name: str) -> None:
+        raise error(name)
+
+    monkeypatch.setattr(current_time, "ZoneInfo", nothing)
+    assert (await called(CurrentTime(), timezone="UTC"))["time"].endswith("+00:00")
+    with pytest.raises(ToolError, match="no time zone"):
+        await called(CurrentTime(), timezone="Europe/Berlin")
 
 
 async def test_a_way_out() -> None:

@@ -1,0 +1,173 @@
+"""A tenant's workspace, with a neighbour and a world around it that must stay as they are."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+
+from retinue.domain.errors import ToolError
+from retinue.domain.ids import new_id
+from retinue.domain.secret import Secret
+from retinue.domain.tools import Assessment
+from retinue.tools.base import Caller, Invocation, Tool
+from retinue.tools.workspace.confinement import Confinement, probe
+from retinue.tools.workspace.registry import workspace_tools
+from retinue.tools.workspace.settings import WorkspaceSettings
+
+CANARY = "canary-b7e1f04c"
+"""Stands wherever nothing of the workspace may get to."""
+PASSWORD = "hunter2-Zq9-canary-pass"
+TIGHT = Confinement(landlock_abi=7, filters_calls=True)
+LOOSE = Confinement(landlock_abi=0, filters_calls=False)
+
+needs_confinement = pytest.mark.skipif(not probe().is_tight, reason="this kernel cannot confine processes")
+
+
+class Site:
+    """Everything around one tenant's workspace."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.caller = Caller(tenant_id=new_id(), employee_id=new_id(), conversation_id=new_id(), run_id=new_id())
+        self.root = path / "workspaces"
+        self.home = self.root / str(self.caller.tenant_id)
+        self.neighbour = self.root / str(new_id())
+        self.outside = path / "outside"
+        self.data = path / "data"
+        self.bin = path / "bin"
+        for directory in (self.home, self.neighbour, self.outside, self.data, self.bin):
+            directory.mkdir(parents=True)
+        for directory in (self.neighbour, self.outside, self.data):
+            (directory / "secret.txt").write_text(CANARY)
+        (self.home / "notes.txt").write_text("one\ntwo\nthree\n")
+        (self.home / "folder").mkdir()
+        (self.home / "folder" / "inner.txt").write_text("inner\n")
+        self.settings = WorkspaceSettings(
+            root=self.root,
+            protected=(self.data,),
+            path=f"{self.bin}:/usr/local/bin:/usr/bin:/bin",
+            seconds=20.0,
+            sudo=True,
+        )
+
+    def tools(self, confinement: Confinement | None = None, **changes: Any) -> dict[str, Tool[Any]]:
+        settings = msgspec.structs.replace(self.settings, **changes)
+        return {tool.name: tool for tool in workspace_tools(settings, confinement)}
+
+    async def assessed(
+        self, name: str, args: dict[str, Any], *, confinement: Confinement | None = None, **changes: Any
+    ) -> Assessment:
+        tool = self.tools(confinement, **changes)[name]
+        return await tool.assess(tool.read(args), self.caller)
+
+    async def command(self, command: str, **changes: Any) -> Any:
+        """What comes of a command that a person has allowed."""
+        return await self.allowed("shell_exec_safe", {"command": command}, **changes)
+
+    async def allowed(
+        self,
+        name: str,
+        args: dict[str, Any],
+        *,
+        password: str | None = None,
+        confinement: Confinement | None = None,
+        between: Callable[[], Any] = lambda: None,
+        **changes: Any,
+    ) -> Any:
+        tool = self.tools(confinement, **changes)[name]
+        arguments = tool.read(args)
+        assessment = await tool.assess(arguments, self.caller)
+        assert assessment.refusal is None, assessment.refusal
+        between()
+        return await tool.run(arguments, self.invocation(assessment.scope, password))
+
+    def invocation(self, scope: str = "", password: str | None = None) -> Invocation:
+        secret = None if password is None else Secret(password)
+        return Invocation(caller=self.caller, call_id="c", idempotency_key="k", scope=scope, password=secret)
+
+    def give_sudo(self, *, password: str = PASSWORD, tries: int = 3) -> None:
+        """A sudo that does what the real one does with `-S -k -p`, and writes down how it was called."""
+        script = self.bin / "sudo"
+        script.write_text(SUDO.format(python=sys.executable, password=password, tries=tries, log=str(self.path)))
+        script.chmod(0o755)
+
+    def is_untouched(self) -> bool:
+        places = (self.neighbour, self.outside, self.data)
+        kept = all(os.listdir(place) == ["secret.txt"] for place in places)
+        return kept and all((place / "secret.txt").read_text() == CANARY for place in places)
+
+
+SUDO = """#!{python}
+import os, sys
+log = open("{log}/sudo.log", "a")
+log.write(repr((sys.argv, dict(os.environ))) + "\\n")
+log.close()
+arguments = sys.argv[1:]
+assert arguments[:3] == ["-S", "-k", "-p"]
+marker, arguments = arguments[3], arguments[4:]
+for turn in range({tries}):
+    os.write(2, marker.encode())
+    line = b""
+    while not line.endswith(b"\\n"):
+        letter = os.read(0, 1)
+        if not letter:
+            os.write(2, b"\\nsudo: no password was provided\\n")
+            sys.exit(1)
+        line += letter
+    if line == b"{password}\\n":
+        command = arguments[arguments.index("--") + 1:]
+        os.execvp(command[0], command)
+    os.write(2, b"Sorry, try again.\\n")
+os.write(2, b"sudo: {tries} incorrect password attempts\\n")
+sys.exit(1)
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def nothing_left() -> Callable[[], None]:
+    """Fails if processes or descriptors of this process are more than they were."""
+    me = psutil.Process()
+    before = {child.pid for child in me.children(recursive=True)}
+    descriptors = me.num_fds()
+
+    def check() -> None:
+        assert {child.pid for child in me.children(recursive=True)} <= before
+        assert me.num_fds() <= descriptors
+
+    return check
+
+
+async def attempt(work: Awaitable[Any]) -> Any:
+    """What comes of it, or the typed error that did."""
+    try:
+        return await work
+    except ToolError as error:
+        return error
+
+
+async def until(ready: Callable[[], Any], within: float = 15.0) -> Any:
+    """Poll for a state."""
+    deadline = time.monotonic() + within
+    while not (found := ready()):
+        assert time.monotonic() < deadline, "it never came to that"
+        await asyncio.sleep(0.01)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
