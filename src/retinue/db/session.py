@@ -19,7 +19,7 @@ from retinue.domain.errors import InternalError
 
 __all__ = ["Database", "OperatorUnit", "Unit"]
 
-U = TypeVar("U")
+U = TypeVar("U", Unit, OperatorUnit)
 _open_in: ContextVar["Database | None"] = ContextVar("retinue_open_unit", default=None)
 
 
@@ -100,11 +100,21 @@ class _Transaction(Generic[U]):
             transaction = database._dialect.transaction(database._engine, read_only=self._read_only)  # noqa: SLF001
             connection = await self._stack.enter_async_context(transaction)
         self._token = _open_in.set(database)
-        return self._view(Executor(connection, database._dialect, read_only=self._read_only))  # noqa: SLF001
+        self._unit = self._view(Executor(connection, database._dialect, read_only=self._read_only))  # noqa: SLF001
+        return self._unit
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _open_in.reset(self._token)
         with translated(self._database._dialect):  # noqa: SLF001
+            if kind is None:
+                await self._flush()
             await self._stack.__aexit__(kind, error, trace)
+
+    async def _flush(self) -> None:
+        try:
+            await self._unit.flush()
+        except BaseException as error:
+            await self._stack.__aexit__(type(error), error, error.__traceback__)
+            raise

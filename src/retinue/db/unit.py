@@ -22,7 +22,17 @@ from retinue.db.repositories.shop import ShopRepository
 from retinue.db.repositories.tool_calls import ToolCallRepository
 
 
-class Unit:
+class _Flushed:
+    """A unit that writes something only when it ends."""
+
+    async def flush(self) -> None:
+        """Write it. The transaction calls this before it commits."""
+        audit: AuditRepository | None = vars(self).get("audit")
+        if audit is not None:
+            await audit.flush()
+
+
+class Unit(_Flushed):
     """What one tenant's code can reach. Another tenant's rows cannot be named here."""
 
     def __init__(self, tenant_id: UUID, executor: Executor) -> None:
@@ -90,7 +100,7 @@ class Unit:
         return IdempotencyRepository(self.tenant_id, self._executor)
 
 
-class OperatorUnit(Locators, Housekeeping):
+class OperatorUnit(_Flushed, Locators, Housekeeping):
     """What the operator, and Retinue's own housekeeping, can reach."""
 
     @cached_property

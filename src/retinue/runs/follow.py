@@ -105,6 +105,7 @@ class Follower:
         if watch is not None:
             rests = not reader.ends_at_pause and await self._waits(reader)
             await self._stay(watch, QUIET_SECONDS if rests else POLL_SECONDS)
+            reader.has_news = watch.news.is_set()
         elif reader.conversation_id is None:
             await self._pause(None)
 
@@ -120,7 +121,7 @@ class Follower:
             batch = await tail.take(reader.cursor)
             if batch.is_broken and not batch.has_gap:
                 raise StreamBroken
-            events = batch.events or await self._patiently(reader, is_final=batch.is_broken)
+            events = batch.events or await self._patiently(reader, is_final=batch.is_broken or reader.has_news)
             if events:
                 reader.advance(events)
                 yield events
@@ -275,6 +276,8 @@ class _Reader:
         self.ends_at_pause = ends_at_pause
         self.is_done = False
         """It has read the end."""
+        self.has_news = False
+        """Something has happened since it was last looked at."""
         self.is_waiting = False
         """When last looked at, the run waited for a person."""
 
@@ -291,5 +294,5 @@ class _Reader:
             raise StreamBroken
         self.conversation_id = look.conversation_id or self.conversation_id
         self.is_done = look.is_over
-        self.is_waiting = look.is_waiting
+        self.is_waiting, self.has_news = look.is_waiting, False
         return look.events

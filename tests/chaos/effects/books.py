@@ -63,6 +63,14 @@ async def check_doubt(errand: Errand, call_id: str) -> None:
     assert call_id not in [event.data["tool_call_id"] for event in _finished(log)]
 
 
+async def check_question(errand: Errand, call_id: str) -> None:
+    """A person is asked only about calls that have come to nothing yet."""
+    assert errand.run is not None
+    [row] = [row for row in await journal_of(errand.world.here, errand.run) if row["call_id"] == call_id]
+    assert row["status"] == CallStatus.PROPOSED, f"asked about {call_id}, which is {row['status']}, {row['error']}"
+    assert errand.receiver.of(row["call_id"].removeprefix("call_")) == []
+
+
 async def check_errand(errand: Errand, server: ForkedServer, client: RetinueClient) -> None:
     """Everything about one errand."""
     assert errand.run is not None

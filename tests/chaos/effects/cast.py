@@ -1,11 +1,12 @@
 """Errands of one tenant, drawn and begun."""
 
 import random
+from functools import partial
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from retinue.domain.conversations import Conversation
-from tests.chaos.effects.books import check_audit, check_doubt, check_errand
+from tests.chaos.effects.books import check_audit, check_doubt, check_errand, check_question
 from tests.chaos.effects.errand import Errand
 from tests.chaos.effects.points import Point
 from tests.chaos.effects.receiver import Receiver
@@ -56,7 +57,8 @@ class Cast:
             point=point,
         )
         errand.denies = denies
-        errand.on_doubt = lambda call: check_doubt(errand, call)
+        errand.on_doubt = partial(check_doubt, errand)
+        errand.on_question = partial(check_question, errand)
         self.errands.append(errand)
         return errand
 

@@ -64,6 +64,8 @@ class Errand:
         """The process that stands at the point."""
         self.on_doubt: Callable[[str], Awaitable[None]] = nothing
         """Called with the id of each call of which nobody knows, before somebody says what it did."""
+        self.on_question = nothing
+        """The same for each call about which a person is asked, before the answer."""
         self.note = ""
 
     def __str__(self) -> str:
@@ -143,6 +145,7 @@ class Errand:
     async def decide(self, approval: dict[str, Any]) -> None:
         """Answer once; where the answer to that got lost, the approval tells whether it has arrived."""
         call_id = approval["tool_call_id"]
+        await self.on_question(call_id)
         word = "deny" if call_id in self.denies else "allow_once"
         answer = await self.call("POST", f"/approvals/{approval['approval_id']}/{word}")
         if answer.status != 200:

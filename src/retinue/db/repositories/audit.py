@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.dialects.base import Insert
+from retinue.db.executor import Executor
 from retinue.db.repositories.audit_rows import TEXTS, columns_of, entry_of, is_genuine, moment_text
 from retinue.db.repositories.base import TenantRepository
 from retinue.domain.audit import GENESIS, Actor, AuditEntry, Verdict, acting, entry_hash
@@ -19,7 +21,22 @@ from retinue.domain.text import clean
 _PAGE_ROWS = 500
 
 
+class _Deed(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be recorded, as it will be read: a hash must not depend on types that JSON does not have."""
+
+    actor: str
+    action: str
+    object_type: str
+    object_id: str
+    request_id: str | None
+    payload: dict[str, Any]
+
+
 class AuditRepository(TenantRepository):
+    def __init__(self, tenant_id: UUID, executor: Executor) -> None:
+        super().__init__(tenant_id, executor)
+        self._deeds: list[_Deed] = []
+
     async def record(
         self,
         action: str,
@@ -28,32 +45,45 @@ class AuditRepository(TenantRepository):
         object_id: str,
         payload: dict[str, Any] | None = None,
         actor: Actor | None = None,
-    ) -> AuditEntry:
+    ) -> None:
         """Add an entry to the chain. Without an actor it is whoever acts in the present context.
 
-        Until the transaction ends nobody else can add to this chain. So call it last: what is locked after it can be
-        locked by somebody who waits for the chain.
+        It is written when the transaction ends, or is rolled back with it: from then on nobody else can add to this
+        chain, and whoever waits for it while he holds other locks must not be waited for.
         """
         who = actor or acting.get()
-        seq, previous, at = await self._lock_head()
-        entry = AuditEntry(
-            tenant_id=self._tenant_id,
-            seq=seq + 1,
-            id=new_id(),
-            at=at.replace(microsecond=at.microsecond // 1000 * 1000),
-            actor=clean(who.name),
-            action=clean(action),
-            object_type=clean(object_type),
-            object_id=clean(object_id),
-            request_id=None if who.request_id is None else clean(who.request_id),
-            payload=decode(encode(payload or {})),  # as it will be read: what is hashed must not depend on types
-            previous=previous,
-            hash="",
+        self._deeds.append(
+            _Deed(
+                actor=clean(who.name),
+                action=clean(action),
+                object_type=clean(object_type),
+                object_id=clean(object_id),
+                request_id=None if who.request_id is None else clean(who.request_id),
+                payload=decode(encode(payload or {})),
+            )
         )
-        entry = msgspec.structs.replace(entry, hash=entry_hash(entry))
-        await self._add(t.AuditEntry, columns_of(entry))
-        await self._executor.change(self._update(t.AuditHead), {"seq": entry.seq, "hash": entry.hash})
-        return entry
+
+    async def flush(self) -> None:
+        """Write what was recorded. The unit calls it at its end; nothing may be locked after it."""
+        deeds, self._deeds = self._deeds, []
+        if not deeds:
+            return
+        seq, previous, at = await self._lock_head()
+        at = at.replace(microsecond=at.microsecond // 1000 * 1000)
+        entries: list[AuditEntry] = []
+        for deed in deeds:
+            entry = AuditEntry(
+                tenant_id=self._tenant_id,
+                seq=seq + len(entries) + 1,
+                id=new_id(),
+                at=at,
+                **msgspec.structs.asdict(deed),
+                previous=entries[-1].hash if entries else previous,
+                hash="",
+            )
+            entries.append(msgspec.structs.replace(entry, hash=entry_hash(entry)))
+        await self._add(t.AuditEntry, *map(columns_of, entries))
+        await self._executor.change(self._update(t.AuditHead), {"seq": entries[-1].seq, "hash": entries[-1].hash})
 
     async def list(
         self,
@@ -72,6 +102,7 @@ class AuditRepository(TenantRepository):
         `since` is in the range, `until` is not. What was damaged in a row is shown as well as it can be read; `verify`
         tells that it was.
         """
+        await self.flush()
         row = t.AuditEntry
         statement = self._rows().order_by(row.seq.desc()).limit(limit)
         if after is not None:
@@ -95,6 +126,7 @@ class AuditRepository(TenantRepository):
 
         What it cannot find out: that the end was cut off together with the head that says where it is.
         """
+        await self.flush()
         newest = sa.cast(sa.func.max(t.AuditEntry.seq), sa.BigInteger)  # SQLite might have been given another type
         last: int = await self._executor.scalar(self._select(t.AuditEntry, newest)) or 0
         # Only then: an entry is committed together with the head that counts it.

@@ -3,8 +3,9 @@
 import posixpath
 import re
 
+from retinue.tools.workspace.commands.calls import called, name_of, readings
 from retinue.tools.workspace.commands.names import names
-from retinue.tools.workspace.commands.privileged import name_of
+from retinue.tools.workspace.commands.syntax import Script
 
 _BOMB = "This command starts processes without end."
 _KERNEL = "Nobody may reach the system's /proc and /sys."
@@ -38,7 +39,6 @@ _RECURSIVE = {
 }
 _ENDS = frozenset(names("shutdown reboot halt poweroff telinit kexec insmod rmmod modprobe swapoff killall5"))
 _DESTROYS = re.compile(r"mkfs(\..*)?|wipefs|[sc]?fdisk|parted|blkdiscard|hdparm|mke2fs|mkswap|badblocks|losetup")
-_CALLERS = frozenset(names("-exec -execdir -ok xargs sudo then do else"))
 
 
 def danger(text: str, words: tuple[str, ...]) -> str | None:
@@ -46,17 +46,12 @@ def danger(text: str, words: tuple[str, ...]) -> str | None:
     for pattern, why in _SCRIPT_DANGERS.items():
         if pattern.search(text):
             return why
-    for place, word in enumerate(words):
-        found = _of_program(name_of(word), words[place + 1 :])
-        # A word that merely names such a program, as an argument of a search does, destroys nothing by itself.
-        if found and _is_command(words, place):
-            return found
+    for reading in readings(Script(text, words)):
+        for place in called(reading):
+            found = _of_program(name_of(reading[place]), reading[place + 1 :])
+            if found:
+                return found
     return None
-
-
-def _is_command(words: tuple[str, ...], place: int) -> bool:
-    before = words[place - 1] if place else ";"
-    return place == 1 or before in _CALLERS or not any(char.isalnum() for char in before)
 
 
 def _of_program(name: str, arguments: tuple[str, ...]) -> str | None:

@@ -1,9 +1,8 @@
 """Commands that would act with somebody else's rights."""
 
-import os
-
 import msgspec
 
+from retinue.tools.workspace.commands.calls import TRANSPARENT, called, name_of, readings
 from retinue.tools.workspace.commands.names import names
 from retinue.tools.workspace.commands.syntax import Script
 
@@ -14,11 +13,6 @@ RAISERS = frozenset(
         pfexec run0 systemd-run machinectl nsenter unshare chroot setpriv capsh newgrp sg
         """
     )
-)
-_TRANSPARENT = frozenset({"command", "builtin", "exec", "env"})
-"""They add nothing to the command after them, if they come without options."""
-_WRAPPERS = _TRANSPARENT | frozenset(
-    names("nohup nice ionice timeout stdbuf setsid time xargs watch busybox chrt then do else ! -exec -execdir -ok")
 )
 _FLAGS = frozenset({"-S", "-k", "-H", "--stdin", "--reset-timestamp", "--set-home"})
 _KEPT = frozenset({"-H", "--set-home"})
@@ -39,7 +33,7 @@ class Unsupported(msgspec.Struct, frozen=True):
 
 def raised(words: tuple[str, ...]) -> Raised | Unsupported | None:
     """How a plain command asks for other rights; null if it does not."""
-    first = next((place for place, word in enumerate(words) if name_of(word) not in _TRANSPARENT), len(words))
+    first = next((place for place, word in enumerate(words) if name_of(word) not in TRANSPARENT), len(words))
     if first < len(words) and name_of(words[first]) == "sudo" and "/" not in words[first].removeprefix("/usr/bin/"):
         return _of_sudo(words[first + 1 :])
     return Unsupported() if _raiser_is_called(words) else None
@@ -47,22 +41,11 @@ def raised(words: tuple[str, ...]) -> Raised | Unsupported | None:
 
 def raises_in(script: Script) -> bool:
     """Whether a script calls one of the programs, as far as one can see. What one cannot see gets no rights anyway."""
-    return _raiser_is_called(script.words)
+    return any(map(_raiser_is_called, readings(script)))
 
 
 def _raiser_is_called(words: tuple[str, ...]) -> bool:
-    is_called = True
-    for word in words:
-        if is_called and name_of(word) in RAISERS:
-            return True
-        is_operator = not any(c.isalnum() for c in word)
-        # After a wrapper come its own options and values, then the command.
-        is_called = is_operator or name_of(word) in _WRAPPERS or (is_called and _belongs_to_wrapper(word))
-    return False
-
-
-def _belongs_to_wrapper(word: str) -> bool:
-    return word.startswith("-") or "=" in word or word[:1].isdigit()
+    return any(name_of(words[place]) in RAISERS for place in called(words))
 
 
 def _of_sudo(words: tuple[str, ...]) -> Raised | Unsupported:
@@ -84,7 +67,3 @@ def _of_sudo(words: tuple[str, ...]) -> Raised | Unsupported:
     if not argv or "=" in argv[0]:
         return Unsupported()
     return Unsupported() if name_of(argv[0]) in RAISERS else Raised(tuple(options), argv)
-
-
-def name_of(word: str) -> str:
-    return os.path.basename(word)
