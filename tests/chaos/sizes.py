@@ -46,7 +46,7 @@ SHORT = Sizes(
     redis_down=1,
     effect_kills=3,
     effect_storms=1,
-    effect_freezes=3,
+    effect_freezes=1,
 )
 FULL = Sizes(
     cut_events=200,
@@ -63,7 +63,7 @@ FULL = Sizes(
     redis_down=5,
     effect_kills=200,
     effect_storms=100,
-    effect_freezes=30,
+    effect_freezes=20,
 )
 
 IS_FULL = os.environ.get("CHAOS", "short") == "full"

@@ -37,7 +37,7 @@ def become(order: dict[str, Any]) -> None:
         os.dup2(log, number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if module := order["env"].get("TESTS_TOOLS"):
-        process.Application = partial(Application, tools=import_module(module).tools())  # type: ignore[misc, assignment]
+        vars(process)["Application"] = partial(Application, tools=import_module(module).tools())
     main(order["start"], prog_name="retinue")
 
 

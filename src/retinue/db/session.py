@@ -19,7 +19,7 @@ from retinue.domain.errors import InternalError
 
 __all__ = ["Database", "OperatorUnit", "Unit"]
 
-U = TypeVar("U", Unit, OperatorUnit)
+U = TypeVar("U", bound=Unit | OperatorUnit)
 _open_in: ContextVar["Database | None"] = ContextVar("retinue_open_unit", default=None)
 
 
@@ -60,15 +60,20 @@ class Database:
     def is_sqlite(self) -> bool:
         return self._dialect.scheme == "sqlite"
 
-    def unit(self, tenant_id: UUID, *, read_only: bool = False) -> AbstractAsyncContextManager[Unit]:
+    def unit(
+        self, tenant_id: UUID, *, read_only: bool = False, is_durable: bool = False
+    ) -> AbstractAsyncContextManager[Unit]:
         """One tenant's unit of work.
 
         With `read_only` it refuses to write, waits for no writer on SQLite, and saves two round trips on PostgreSQL.
+        With `is_durable` its commit survives the loss of power on SQLite, too; see `Dialect.transaction`.
 
         Raises:
             Unavailable: on entering or leaving; after a failed commit nobody knows whether it took place.
         """
-        return _Transaction(self, lambda executor: Unit(tenant_id, executor), read_only=read_only)
+        return _Transaction(
+            self, lambda executor: Unit(tenant_id, executor), read_only=read_only, is_durable=is_durable
+        )
 
     def operator(self, *, read_only: bool = False) -> AbstractAsyncContextManager[OperatorUnit]:
         """A unit of work across tenants, for the operator and for housekeeping only."""
@@ -86,10 +91,13 @@ class Database:
 class _Transaction(Generic[U]):
     """A class rather than a generator, so that only our own errors are translated, never those of the body."""
 
-    def __init__(self, database: Database, view: Callable[[Executor], U], *, read_only: bool) -> None:
+    def __init__(
+        self, database: Database, view: Callable[[Executor], U], *, read_only: bool, is_durable: bool = False
+    ) -> None:
         self._database = database
         self._view = view
         self._read_only = read_only
+        self._is_durable = is_durable
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> U:
@@ -97,7 +105,11 @@ class _Transaction(Generic[U]):
         if _open_in.get() is database:
             raise InternalError("A unit of work was opened inside another.")
         with translated(database._dialect):  # noqa: SLF001
-            transaction = database._dialect.transaction(database._engine, read_only=self._read_only)  # noqa: SLF001
+            transaction = database._dialect.transaction(  # noqa: SLF001
+                database._engine,  # noqa: SLF001
+                read_only=self._read_only,
+                is_durable=self._is_durable,
+            )
             connection = await self._stack.enter_async_context(transaction)
         self._token = _open_in.set(database)
         self._unit = self._view(Executor(connection, database._dialect, read_only=self._read_only))  # noqa: SLF001

@@ -96,7 +96,8 @@ async def store_end(
         from_statuses: nothing is written if the run is in none of them.
     """
     at: datetime = now()
-    has_asked = bool(run.pauses) or run.status is RunStatus.WAITING
+    # With calls it may have: a pause may be stored although its answer got lost.
+    has_asked = bool(run.pauses or end.tool_log) or run.status is RunStatus.WAITING
     if has_asked:
         # Before the run, as everywhere: who decides an approval locks them in the same order.
         await unit.approvals.lock(run.id)

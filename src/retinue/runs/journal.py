@@ -66,7 +66,8 @@ class Journal:
         self._ledger.forget_closings()
 
     async def intend(self, plan: Plan, entry: JournalEntry, prepared: Prepared) -> JournalEntry:
-        """Store that a call is about to be made. When this returns, it may be made, and must be at once.
+        """Store that a call is about to be made, so that not even the loss of power takes it back. When this returns, it
+        may be made, and must be at once.
 
         Raises:
             CancelAsked: the run is to be cancelled.
@@ -90,7 +91,7 @@ class Journal:
             await self._audit(unit, entry, prepared)
 
         try:
-            await self._commit(plan, execute)
+            await self._commit(plan, execute, is_durable=True)
         except BaseException:
             # Perhaps it is stored, and surely it is not made.
             self.keep(entry)
@@ -133,25 +134,35 @@ class Journal:
         self._unsaved.clear()
 
     async def _commit(
-        self, plan: Plan, work: Callable[[Unit], Awaitable[None]] | None, events: Sequence[e.RunEvent] = ()
+        self,
+        plan: Plan,
+        work: Callable[[Unit], Awaitable[None]] | None,
+        events: Sequence[e.RunEvent] = (),
+        *,
+        is_durable: bool = False,
     ) -> None:
         sealed = [self._recorder.seal(event) for event in events]
         is_stored = False
         try:
-            await persistently(lambda: self._store(plan, work, sealed))
+            await persistently(lambda: self._store(plan, work, sealed, is_durable=is_durable))
             is_stored = True
         finally:
             self._recorder.tell(sealed, is_stored=is_stored)
         self.forget()
 
     async def _store(
-        self, plan: Plan, work: Callable[[Unit], Awaitable[None]] | None, sealed: Sequence[e.RecordedEvent]
+        self,
+        plan: Plan,
+        work: Callable[[Unit], Awaitable[None]] | None,
+        sealed: Sequence[e.RecordedEvent],
+        *,
+        is_durable: bool,
     ) -> None:
         recorder = self._recorder
         async with recorder.writing:
             events = recorder.take_unstored()
             try:
-                async with self._database.unit(self._run.tenant_id) as unit:
+                async with self._database.unit(self._run.tenant_id, is_durable=is_durable) as unit:
                     await unit.run_events.add(self._run.id, self._run.attempt, [*events, *sealed])
                     await self._check_in(unit, plan)
                     await self.flush(unit)

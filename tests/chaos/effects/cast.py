@@ -1,8 +1,8 @@
 """Errands of one tenant, drawn and begun."""
 
 import random
-from functools import partial
 from collections.abc import Iterable, Sequence
+from functools import partial
 from uuid import UUID
 
 from retinue.domain.conversations import Conversation
@@ -61,6 +61,13 @@ class Cast:
         errand.on_question = partial(check_question, errand)
         self.errands.append(errand)
         return errand
+
+    def note_lost(self, pid: int) -> list[Errand]:
+        """This process takes with it whatever stands in it."""
+        lost = [errand for errand in self.errands if errand.pid == pid]
+        for errand in lost:
+            errand.has_lost_its_process = True
+        return lost
 
     def release(self) -> None:
         """Nobody stands still any more."""

@@ -56,12 +56,16 @@ class Errand:
         self.decisions: dict[str, str] = {}
         """By the ids of the calls."""
         self.resolutions: dict[str, list[Resolution]] = {}
+        self.asked_by_then: dict[int, int] = {}
+        """Requests to the model for a step when somebody was asked about one of its calls."""
         self.denies: set[str] = set()
         """Ids of the calls that the person does not want."""
         self.answers = [Resolution.HAPPENED, Resolution.DID_NOT_HAPPEN, Resolution.RETRY]
         rng.shuffle(self.answers)
         self.pid: int | None = None
         """The process that stands at the point."""
+        self.has_lost_its_process = False
+        """Whether that process is gone, and the run was in it."""
         self.on_doubt: Callable[[str], Awaitable[None]] = nothing
         """Called with the id of each call of which nobody knows, before somebody says what it did."""
         self.on_question = nothing
@@ -97,7 +101,7 @@ class Errand:
                     async with stream:
                         async for frame in stream:
                             self.seen += events_of([frame])
-                stream = None if self.seen[-1].is_terminal else await self._come_back()
+                stream = await self._come_back()
             except GONE as error:
                 self.note = repr(error)[:80]
                 stream = None
@@ -146,6 +150,8 @@ class Errand:
         """Answer once; where the answer to that got lost, the approval tells whether it has arrived."""
         call_id = approval["tool_call_id"]
         await self.on_question(call_id)
+        step = next(step for step, turn in enumerate(self.turns, 1) if call_id in [call.id for call in turn])
+        self.asked_by_then[step] = len(self.asks(step))
         word = "deny" if call_id in self.denies else "allow_once"
         answer = await self.call("POST", f"/approvals/{approval['approval_id']}/{word}")
         if answer.status != 200:
@@ -173,7 +179,7 @@ class Errand:
     # ------------------------------------------------------------------------------------------ what happens
 
     async def advance(self, *, until: Call | None = None) -> Run | None:
-        """Do what the run waits for next, if it waits. Returns the run once it is over, or once it asks about `until`."""
+        """Do what the run waits for next, if it waits. Returns it once it is over, or once it asks about `until`."""
         run = await self.look()
         if run.status not in {RunStatus.RUNNING, RunStatus.WAITING}:
             return run
@@ -190,13 +196,15 @@ class Errand:
             await asyncio.sleep(GRACE)
         return None
 
-    async def finish(self, *, within: float = PATIENCE) -> Run:
-        """Be the person until the run is over."""
+    async def finish(self) -> None:
+        """Be the person until the run is over and has been read to its end."""
+        await self.decide_to_the_end()
+        await self.read_to_the_end()
+
+    async def decide_to_the_end(self, *, within: float = PATIENCE) -> None:
         async with asyncio.timeout(within):
-            while (run := await self.advance()) is None:
+            while await self.advance() is None:
                 pass
-            await self._reading
-        return run
 
     async def go_to_the_point(self, client: RetinueClient | None = None) -> None:
         """Let it come to its point, where it stands still until the receiver and the upstream release it."""
@@ -210,7 +218,7 @@ class Errand:
                 while await self.advance(until=self.target) is None:
                     pass
                 gate = await self._pass_the_decision()
-            while gate is not None and gate.pid is None:
+            while gate is not None and gate.pid is None:  # noqa: ASYNC110
                 await asyncio.sleep(GRACE)
         self.pid = gate.pid if gate else self.pid
 

@@ -44,9 +44,7 @@ def script(marker: str, turns: Sequence[Turn], *, hold_at: int | None = None) ->
 
 
 def _answer(marker: str, turn: Turn) -> Scenario:
-    calls = [
-        Tool({"marker": call.marker}, id=call.id, name=call.tool, index=index) for index, call in enumerate(turn)
-    ]
+    calls = [Tool({"marker": call.marker}, id=call.id, name=call.tool, index=index) for index, call in enumerate(turn)]
     return Scenario(pieces=(Text(f"I see to {marker}. "), *calls), finish="tool_calls")
 
 

@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from retinue.db.session import Database
 from retinue.domain.approvals import Decision
 from retinue.domain.errors import Conflict, Unavailable
 from retinue.domain.ids import Position
-from retinue.domain.tools import Resolution
 from retinue.protocols.events import EventsProtocol
 from retinue.protocols.messages import MessagesProtocol
 from tests.contract.http.api import Client
-from tests.contract.http.approving import PAUSE
+from tests.contract.http.approving import PAUSE, an_approval
 from tests.contract.http.engine import events_of
 from tests.contract.http.waiting import Waiting, waiting
 from tests.contract.protocols.frames import encoded
@@ -40,10 +40,6 @@ def continuing(scene: Waiting, **fields: Any) -> dict[str, Any]:
 
 def giving(scene: Waiting, password: str = "open sesame") -> dict[str, Any]:
     return {"approval_id": str(scene.approval.id), "password": password}
-
-
-def resolving(**fields: Any) -> dict[str, Any]:
-    return {"tool_call_id": "call_1", "outcome": "happened", **fields}
 
 
 BODIES: dict[str, Callable[[Waiting], dict[str, Any]]] = {"/continue/stream": continuing, "/password/stream": giving}
@@ -112,7 +108,10 @@ async def test_an_approval_of_another_run_is_not_in_this_one(
     scene: Waiting, lone_client: Client, lone_database: Database, path: str
 ) -> None:
     """Also not by the tenant's own hand: who looks at one run must not decide about another."""
-    for strange in (UNKNOWN, str((await waiting(lone_client, lone_database, "other")).approval.id)):
+    foreign = await waiting(lone_client, lone_database, "other")
+    sister = an_approval(msgspec.structs.replace(scene.run, id=foreign.run.id))
+    scene.engine.add(sister)  # the same tenant's
+    for strange in (UNKNOWN, str(foreign.approval.id), str(sister.id)):
         body = BODIES[path](scene) | {"approval_id": strange} | ({"approved": True} if "continue" in path else {})
         await scene.client.problem("POST", f"{scene.run_path}{path}", 404, "not_found", json=body)
         body["approval_id"] = str(scene.approval.id)
@@ -217,67 +216,6 @@ async def test_what_is_no_password(scene: Waiting, password: bytes) -> None:
     problem = await scene.client.problem("POST", path, 422, "validation_failed", content=body)
     assert [error["pointer"] for error in problem["errors"]] == ["/password"]
     assert scene.engine.asked == []
-
-
-@pytest.mark.parametrize(
-    ("outcome", "fields", "expected"),
-    [
-        ("happened", {}, None),
-        ("happened", {"result": None}, None),
-        ("happened", {"result": {"status": "sent", "ids": [1, 2.5, "x", None, False]}}, "itself"),
-        ("happened", {"result": "Sent."}, "itself"),
-        ("did_not_happen", {}, None),
-        ("retry", {}, None),
-    ],
-)
-async def test_what_became_of_a_call_is_told(
-    scene: Waiting, outcome: str, fields: dict[str, Any], expected: Any
-) -> None:
-    body = resolving(outcome=outcome, **fields)
-    run = await scene.client.call("POST", f"{scene.run_path}/resolve-effect", 200, json=body)
-    assert (run["id"], run["status"]) == (str(scene.run.id), "running")
-    result = fields["result"] if expected == "itself" else None
-    assert scene.engine.asked == [("resolve", scene.run.id, "call_1", Resolution(outcome), result, "anonymous")]
-
-
-@pytest.mark.parametrize("outcome", ["did_not_happen", "retry"])
-@pytest.mark.parametrize("result", [None, {}, "x"])
-async def test_only_what_happened_has_a_result(scene: Waiting, outcome: str, result: Any) -> None:
-    body = resolving(outcome=outcome, result=result)
-    path = f"{scene.run_path}/resolve-effect"
-    problem = await scene.client.problem("POST", path, 422, "validation_failed", json=body)
-    assert [error["pointer"] for error in problem["errors"]] == ["/result"]
-    assert scene.engine.asked == []
-
-
-@pytest.mark.parametrize(
-    ("fields", "pointer"),
-    [
-        ({"outcome": "maybe"}, "/outcome"),
-        ({"outcome": True}, "/outcome"),
-        ({"outcome": None}, "/outcome"),
-        ({"tool_call_id": ""}, "/tool_call_id"),
-        ({"tool_call_id": 7}, "/tool_call_id"),
-        ({"tool_call_id": "x" * 2001}, "/tool_call_id"),
-        ({"resolved_by": "root"}, "/resolved_by"),
-    ],
-)
-async def test_what_cannot_have_become_of_a_call(scene: Waiting, fields: dict[str, Any], pointer: str) -> None:
-    path = f"{scene.run_path}/resolve-effect"
-    problem = await scene.client.problem("POST", path, 422, "validation_failed", json=resolving(**fields))
-    assert [error["pointer"] for error in problem["errors"]] == [pointer]
-    assert scene.engine.asked == []
-
-
-async def test_what_is_known_cannot_be_told_again(scene: Waiting) -> None:
-    path = f"{scene.run_path}/resolve-effect"
-    first = await scene.post(path, resolving(), **KEY)
-    for code in ("effect_known", "run_ended"):
-        scene.engine.refuses = Conflict(code=code)
-        await scene.client.problem("POST", path, 409, code, json=resolving())
-    again = await scene.post(path, resolving(), **KEY)
-    assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
-    await scene.client.problem("POST", f"/runs/{UNKNOWN}/resolve-effect", 404, "not_found", json=resolving())
 
 
 async def test_a_request_at_work_keeps_its_key(scene: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:

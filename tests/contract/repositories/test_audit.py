@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from retinue.db.repositories.audit import AuditRepository
 from retinue.db.session import Database
 from retinue.domain.audit import GENESIS, SYSTEM, Actor, AuditEntry, Verdict, acting, entry_hash
-from retinue.domain.errors import StorageFailed
+from retinue.domain.conversations import Conversation
+from retinue.domain.errors import InternalError, StorageFailed
 from retinue.domain.tenants import Tenant
 from tests.contract.repositories.builders import NOON
 
@@ -20,7 +21,8 @@ OPERATOR = Actor(kind="operator", id="root", request_id="r-1")
 
 async def record(audit: AuditRepository, number: int = 1, **changes: Any) -> AuditEntry:
     fields = {"object_type": "employee", "object_id": f"e{number}", "payload": {"n": number}, **changes}
-    return await audit.record(fields.pop("action", "employee.created"), **fields)
+    await audit.record(fields.pop("action", "employee.created"), **fields)
+    return (await audit.list(limit=1))[0]
 
 
 async def trail(database: Database, tenant: Tenant, **filters: Any) -> list[AuditEntry]:
@@ -99,6 +101,42 @@ async def test_what_was_undone_leaves_no_gap(database: Database, tenant: Tenant)
     assert (await verdict(database, tenant)).is_valid
 
 
+async def test_all_that_a_transaction_records_is_written_at_its_end(database: Database, tenant: Tenant) -> None:
+    async with database.unit(tenant.id) as unit:
+        for number in range(3):
+            await unit.audit.record("x.done", object_type="x", object_id=str(number), payload={"n": number})
+    async with database.unit(tenant.id) as unit:
+        await unit.audit.record("x.done", object_type="x", object_id="3")
+    entries = await trail(database, tenant)
+    assert [(entry.seq, entry.object_id) for entry in entries] == [(4, "3"), (3, "2"), (2, "1"), (1, "0")]
+    assert await verdict(database, tenant) == Verdict(is_valid=True, entries=4, head=entries[0].hash)
+
+
+async def test_what_cannot_be_recorded_does_not_happen(
+    database: Database, tenant: Tenant, conversation: Conversation
+) -> None:
+    async with database.unit(tenant.id) as unit:
+        await record(unit.audit)
+        await unit._executor.change(sa.text("DELETE FROM audit_heads"))
+
+    async def delete() -> None:
+        async with database.unit(tenant.id) as unit:
+            await unit.audit.record("conversation.deleted", object_type="conversation", object_id="1")
+            await unit.conversations.delete(conversation.id)
+
+    with pytest.raises(StorageFailed):
+        await delete()
+    async with database.unit(tenant.id) as unit:
+        assert await unit.conversations.get(conversation.id) == conversation
+
+
+async def test_a_reading_unit_records_nothing(database: Database, tenant: Tenant) -> None:
+    with pytest.raises(InternalError):
+        async with database.unit(tenant.id, read_only=True) as unit:
+            await unit.audit.record("x.done", object_type="x", object_id="1")
+    assert await trail(database, tenant) == []
+
+
 @pytest.mark.parametrize("entries_before", [0, 1], ids=["the first ones", "later ones"])
 async def test_what_is_recorded_at_once_forms_one_chain(
     database: Database, tenant: Tenant, entries_before: int
@@ -106,7 +144,7 @@ async def test_what_is_recorded_at_once_forms_one_chain(
     async def act(number: int) -> None:
         async with database.unit(tenant.id) as unit:
             await unit.employees.list(limit=1)
-            await record(unit.audit, number)
+            await unit.audit.record("employee.created", object_type="employee", object_id=str(number))
 
     await asyncio.gather(*(act(number) for number in range(entries_before)))
     await asyncio.gather(*(act(number) for number in range(40)))
@@ -190,9 +228,9 @@ async def test_the_trail_is_filtered_by_time(database: Database, tenant: Tenant)
 
 async def test_the_operator_has_a_chain_of_its_own(database: Database, tenant: Tenant) -> None:
     async with database.operator() as operator:
-        entry = await operator.audit.record("tenant.created", object_type="tenant", object_id=str(tenant.id))
-        assert entry.tenant_id.int == 0
-        assert await operator.audit.list(limit=9) == [entry]
+        await operator.audit.record("tenant.created", object_type="tenant", object_id=str(tenant.id))
+    async with database.operator() as operator:
+        assert [entry.tenant_id.int for entry in await operator.audit.list(limit=9)] == [0]
         assert (await operator.audit.verify()).entries == 1
     assert await trail(database, tenant) == []
 

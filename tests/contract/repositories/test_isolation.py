@@ -128,6 +128,7 @@ async def test_every_method_of_a_unit_is_in_this_suite() -> None:
     elsewhere = {
         "add",
         "record",
+        "flush",
         "put_orders",
         "add_coupon",
         "keep_action",

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from retinue.db.session import Database, Unit
 from retinue.domain.approvals import ApprovalStatus
+from retinue.domain.audit import AuditEntry
 from retinue.domain.errors import NotFound
 from retinue.domain.runs import Run, WaitingFor
 from retinue.domain.tenants import Tenant
@@ -35,6 +36,12 @@ async def waiting(database: Database, run: Run) -> Run:
     async with database.unit(run.tenant_id) as unit:
         assert await unit.runs.pause(run.id, 1, waiting_for=WaitingFor.APPROVAL)
     return run
+
+
+async def record(unit: Unit) -> AuditEntry:
+    """Write an entry now, and not only when the unit ends."""
+    await unit.audit.record("order.cancelled", object_type="order", object_id="1")
+    return (await unit.audit.list(limit=1))[0]
 
 
 async def test_the_second_decision_waits_and_loses(stage: Stage, database: Database, run: Run) -> None:
@@ -148,23 +155,32 @@ async def test_a_call_is_begun_by_one_of_two(stage: Stage, database: Database, r
 
 
 async def test_who_records_second_waits_and_follows(stage: Stage) -> None:
-    def record(unit: Unit) -> Any:
-        return unit.audit.record("order.cancelled", object_type="order", object_id="1")
-
     first, second = await stage.meet(record, record)
     assert (first.seq, second.seq, second.previous) == (1, 2, first.hash)
     _, third = await stage.meet(record, record, commit=False)
     assert (third.seq, third.previous) == (3, second.hash)
 
 
-async def test_two_tenants_record_without_waiting(stage: Stage, database: Database, neighbour: Tenant) -> None:
-    async def record() -> Any:
-        async with database.unit(neighbour.id) as unit:
-            return await unit.audit.record("order.cancelled", object_type="order", object_id="1")
+async def test_nobody_waits_for_the_chain_before_the_end(stage: Stage, database: Database, tenant: Tenant) -> None:
+    """Else two that record and lock something, in another order each, could wait for each other in a circle."""
 
-    first, other = await stage.pass_by(
-        lambda unit: unit.audit.record("order.cancelled", object_type="order", object_id="1"), record()
-    )
+    async def only_record(unit: Unit) -> None:
+        await unit.audit.record("order.cancelled", object_type="order", object_id="1")
+
+    async def record_and_end() -> AuditEntry:
+        async with database.unit(tenant.id) as unit:
+            return await record(unit)
+
+    _, entry = await stage.pass_by(only_record, record_and_end())
+    assert entry.seq == 1
+
+
+async def test_two_tenants_record_without_waiting(stage: Stage, database: Database, neighbour: Tenant) -> None:
+    async def record_elsewhere() -> AuditEntry:
+        async with database.unit(neighbour.id) as unit:
+            return await record(unit)
+
+    first, other = await stage.pass_by(record, record_elsewhere())
     assert (first.seq, other.seq) == (1, 1)
 
 

@@ -106,8 +106,10 @@ class ChangeableDatabase(Database):
         database.forecast, database.units, database.hold = deque(), 0, None
         return database
 
-    def unit(self, tenant_id: UUID, *, read_only: bool = False) -> AbstractAsyncContextManager[Unit]:
-        unit = super().unit(tenant_id, read_only=read_only)
+    def unit(
+        self, tenant_id: UUID, *, read_only: bool = False, is_durable: bool = False
+    ) -> AbstractAsyncContextManager[Unit]:
+        unit = super().unit(tenant_id, read_only=read_only, is_durable=is_durable)
         return unit if read_only else self._in_weather(unit)
 
     @asynccontextmanager

@@ -29,8 +29,14 @@ class Dialect(ABC):
         """An engine that opens no connection yet."""
 
     @abstractmethod
-    def transaction(self, engine: AsyncEngine, *, read_only: bool) -> AbstractAsyncContextManager[AsyncConnection]:
-        """One transaction: committed on a clean exit, else rolled back."""
+    def transaction(
+        self, engine: AsyncEngine, *, read_only: bool, is_durable: bool
+    ) -> AbstractAsyncContextManager[AsyncConnection]:
+        """One transaction: committed on a clean exit, else rolled back.
+
+        Args:
+            is_durable: the commit must survive the loss of power, too, whatever it costs.
+        """
 
     @abstractmethod
     def clock(self) -> sa.ColumnElement[datetime]:

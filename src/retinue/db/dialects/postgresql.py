@@ -64,9 +64,13 @@ class PostgreSQL(Dialect):
         return engine
 
     @asynccontextmanager
-    async def transaction(self, engine: AsyncEngine, *, read_only: bool) -> AsyncIterator[AsyncConnection]:
+    async def transaction(
+        self, engine: AsyncEngine, *, read_only: bool, is_durable: bool
+    ) -> AsyncIterator[AsyncConnection]:
         if not read_only:
             async with engine.begin() as connection:
+                if is_durable:  # an operator may have made other commits faster than safe
+                    await connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
                 yield connection
             return
         # Under READ COMMITTED every statement sees a snapshot of its own anyway: without BEGIN and COMMIT a read is

@@ -22,6 +22,7 @@ from retinue.domain.encoding import decode, encode_text
 from retinue.domain.errors import StorageFailed
 
 _READS = "retinue_reads"
+_DURABLE = "retinue_durable"
 _OUTAGES = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -67,7 +68,9 @@ class SQLite(Dialect):
         return engine
 
     @asynccontextmanager
-    async def transaction(self, engine: AsyncEngine, *, read_only: bool) -> AsyncIterator[AsyncConnection]:
+    async def transaction(
+        self, engine: AsyncEngine, *, read_only: bool, is_durable: bool
+    ) -> AsyncIterator[AsyncConnection]:
         if read_only:
             async with engine.connect() as connection:
                 await connection.execution_options(**{_READS: True})
@@ -77,8 +80,10 @@ class SQLite(Dialect):
         async with asyncio.timeout(self._patience):
             await self._writer.acquire()
         try:
-            async with engine.begin() as connection:
-                yield connection
+            async with engine.connect() as connection:
+                await connection.execution_options(**{_DURABLE: is_durable})
+                async with connection.begin():
+                    yield connection
         finally:
             self._writer.release()
 
@@ -142,9 +147,21 @@ def _prepare_connections(engine: AsyncEngine, *, patience: float, foreign_keys: 
 
     @sa.event.listens_for(engine.sync_engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        reads = connection.get_execution_options().get(_READS, False)
+        options = connection.get_execution_options()
+        reads = options.get(_READS, False)
+        if not reads:
+            _sync(connection, is_durable=options.get(_DURABLE, False))
         # A transaction that begins by reading cannot always be made a writing one later: SQLite fails it at once.
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _sync(connection: sa.Connection, *, is_durable: bool) -> None:
+    """Without it, a commit survives the end of the process; with it, that of the machine. It costs a hundred times
+    more, and has to be said before the transaction begins.
+    """
+    if connection.info.get(_DURABLE, False) is not is_durable:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
+        connection.info[_DURABLE] = is_durable
 
 
 def _write_ahead(cursor: Any, patience: float) -> None:

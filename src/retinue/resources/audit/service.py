@@ -1,20 +1,17 @@
 """What can be asked of the audit trail."""
 
-from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
-from retinue.db.session import Database, OperatorUnit, Unit
+from retinue.db.session import Database
 from retinue.domain.audit import AuditEntry, Verdict
 from retinue.http.pagination import Page, decode_cursor, invalid_cursor, page_of
 from retinue.resources.audit.schemas import COMMAND, AuditFilter
 
-OPERATOR = UUID(int=0)
-"""Whose chain tells what was done to tenants as such."""
 _MAX_SEQ = 2**63 - 1
 
 
 class AuditService:
-    """A deleted tenant's chain can still be read."""
+    """A deleted tenant's chain can still be read. The nil UUID stands for what was done to tenants as such."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -26,7 +23,7 @@ class AuditService:
             InvalidRequest: `invalid_cursor`.
         """
         after = _seq_of(cursor)
-        async with self._reading(tenant_id) as unit:
+        async with self._database.unit(tenant_id, read_only=True) as unit:
             found = await unit.audit.list(limit=limit + 1, after=after, **wanted.asdict())
         return page_of(found, limit, lambda entry: UUID(int=entry.seq))
 
@@ -40,13 +37,8 @@ class AuditService:
 
     async def verify(self, tenant_id: UUID) -> Verdict:
         """Walk the whole chain."""
-        async with self._reading(tenant_id) as unit:
+        async with self._database.unit(tenant_id, read_only=True) as unit:
             return await unit.audit.verify()
-
-    def _reading(self, tenant_id: UUID) -> AbstractAsyncContextManager[Unit | OperatorUnit]:
-        if tenant_id == OPERATOR:
-            return self._database.operator(read_only=True)
-        return self._database.unit(tenant_id, read_only=True)
 
 
 def _seq_of(cursor: str | None) -> int | None:

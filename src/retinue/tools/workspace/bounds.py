@@ -11,6 +11,7 @@ from retinue.tools.workspace.confinement import SYSTEM
 from retinue.tools.workspace.grounds import Grounds, Place, within, within_any
 
 _WRITES_TO_SYSTEM = "Commands cannot write to the directories of the system."
+_HOLDS_HIDDEN = "What belongs to others lies beneath this directory. list_dir can list it."
 _ENTRY_IS_CHANGED = frozenset({"rm", "rmdir", "mv"})
 """They change the directory in which a thing lies, not only the thing."""
 
@@ -30,13 +31,17 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 def bounds_of(verdict: Verdict, tenant_id: UUID, grounds: Grounds) -> Bounds:
     """Follow the paths that a command names. Touches the file system. Raises: ToolError: `invalid_path`."""
+    sources = [grounds.locate(tenant_id, path) for path in verdict.sources if path]
     places = [grounds.locate(tenant_id, path) for path in verdict.paths if path]
-    refusal = next((place.refusal for place in places if place.refusal), None)
-    outside = {place.real: place for place in places if not place.is_home_ground}
-    if refusal or not outside:
+    refusal = next((place.refusal for place in (*sources, *places) if place.refusal), None)
+    if refusal:
         return Bounds(refusal=refusal)
     if verdict.effect is Effect.READ:
-        return Bounds(reads=tuple(sorted(outside)))
+        sources, places = places, []
+    reads = tuple(sorted({place.real for place in sources if not place.is_home_ground}))
+    if any(map(grounds.hides, reads)):
+        return Bounds(refusal=_HOLDS_HIDDEN)
+    outside = {place.real: place for place in places if not place.is_home_ground}
     if verdict.action != "file_write":
         # Everybody may read the system's own files; nobody gets to write there.
         outside = {real: place for real, place in outside.items() if not within_any(real, _system())}
@@ -44,12 +49,13 @@ def bounds_of(verdict: Verdict, tenant_id: UUID, grounds: Grounds) -> Bounds:
     home = grounds.home(tenant_id)
     if any(_is_too_wide(path, home, grounds) for path in writes):
         return Bounds(refusal=_WRITES_TO_SYSTEM)
-    return Bounds(writes=tuple(path for path in writes if not within(path, home)))
+    return Bounds(reads=reads, writes=tuple(path for path in writes if not within(path, home)))
 
 
 def _ground(place: Place, verdict: Verdict) -> str:
     """What has to be open for writing: a directory, since only there can things appear and disappear."""
-    if os.path.isdir(place.real) and os.path.basename(verdict.argv[0]) not in _ENTRY_IS_CHANGED:
+    if os.path.isdir(place.real) and os.path.basename(verdict.argv[0]) not in _HOLDS_HIDDEN = "What belongs to others lies beneath this directory. list_dir can list it."
+_ENTRY_IS_CHANGED:
         return place.real
     parent = os.path.dirname(place.real)
     while not os.path.isdir(parent):

@@ -1,14 +1,16 @@
 """A process that dies at a point that a test names."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Literal
 from uuid import UUID
 
 from retinue.db.session import Database, Unit
 from retinue.domain.runs import Run
+from tests.unit.runs.acting.story import office_with
+from tests.unit.runs.acting.tools import StubTool
 from tests.unit.runs.conftest import World
-from tests.unit.runs.doubles import Gate
+from tests.unit.runs.doubles import Gate, Step
 from tests.unit.runs.process import Process
 
 Side = Literal["before", "after"]
@@ -22,8 +24,10 @@ class MortalDatabase(Database):
     gate: Gate
     units: int
 
-    def unit(self, tenant_id: UUID, *, read_only: bool = False) -> AbstractAsyncContextManager[Unit]:
-        unit = super().unit(tenant_id, read_only=read_only)
+    def unit(
+        self, tenant_id: UUID, *, read_only: bool = False, is_durable: bool = False
+    ) -> AbstractAsyncContextManager[Unit]:
+        unit = super().unit(tenant_id, read_only=read_only, is_durable=is_durable)
         return unit if read_only else self._until_death(unit)
 
     @asynccontextmanager
@@ -39,15 +43,19 @@ class MortalDatabase(Database):
 
 
 @asynccontextmanager
-async def mortal_database(world: World, stops_at: int, side: Side) -> AsyncIterator[MortalDatabase]:
-    """Another pool of connections to the world's database."""
-    url = world.database._engine.url.render_as_string(hide_password=False)
-    database = MortalDatabase.connect(url)
+async def mortal(
+    world: World, *calls: list[Step], stops_at: int, side: Side, tools: Sequence[StubTool]
+) -> AsyncIterator[tuple[Process, Gate]]:
+    """A process, and the gate at which it stands still."""
+    database = MortalDatabase.connect(world.database._engine.url.render_as_string(hide_password=False))
     assert isinstance(database, MortalDatabase)
     database.stops_at, database.side, database.gate, database.units = stops_at, side, Gate(), 0
+    office = await office_with(world, *calls, name="first", tools=tools, database=database)
     try:
-        yield database
+        yield office, database.gate
     finally:
+        database.gate.opened.set()
+        await office.close()
         await database.aclose()
 
 

@@ -9,11 +9,11 @@ from retinue.domain import events as e
 from retinue.domain.runs import Run, WaitingFor
 from retinue.domain.tools import CallStatus, Effect, Resolution
 from tests.unit.runs.acting.books import Books, ended, paused, read_books
-from tests.unit.runs.acting.mortal import MortalDatabase, Side, dies, mortal_database
+from tests.unit.runs.acting.mortal import Side, dies, mortal
 from tests.unit.runs.acting.story import decide_next, goes_on, office_with, pending, resolve
 from tests.unit.runs.acting.tools import StubTool, a_read, a_write, an_idempotent, wants
 from tests.unit.runs.conftest import World
-from tests.unit.runs.doubles import DEADLINE, Gate, says
+from tests.unit.runs.doubles import Gate, says
 from tests.unit.runs.process import Process
 
 KINDS = {"read": a_read, "idempotent": an_idempotent, "write": a_write}
@@ -22,30 +22,17 @@ LAST = 30
 """More writing units than a story has."""
 
 
-async def lives(office: Process, database: MortalDatabase, run: Run) -> bool:
-    """Let a process do what it can. Returns whether it got to the end of the story."""
+async def lives(office: Process, run: Run) -> None:
+    """Do what a process does by itself, and allow what it asks for, until the run has ended."""
     boss = Process(office.world, name="boss", tools=office.tools, max_active=0)
-    at_the_gate = asyncio.create_task(database.gate.reached.wait())
-    try:
-        async with asyncio.timeout(DEADLINE):
-            while not at_the_gate.done():
-                work = asyncio.create_task(one_round(office, boss, run))
-                await asyncio.wait([work, at_the_gate], return_when=asyncio.FIRST_COMPLETED)
-                if work.done() and work.result():
-                    return True
-    finally:
-        at_the_gate.cancel()
-    return False
-
-
-async def one_round(office: Process, boss: Process, run: Run) -> bool:
-    await office.idle()
-    if (await office.world.run_now(run)).finished_at:
-        return True
-    if await pending(boss):
-        await decide_next(boss)
-    await office.look()
-    return False
+    while True:
+        await office.idle()
+        if (await office.world.run_now(run)).finished_at:
+            return
+        if await pending(boss):
+            await decide_next(boss)
+            await boss.errands.finish()
+        await office.look()
 
 
 async def inherited(heir: Process, run: Run, before: Books, tool: StubTool) -> Books:
@@ -67,33 +54,41 @@ async def inherited(heir: Process, run: Run, before: Books, tool: StubTool) -> B
                 return await ended(world, run)
 
 
+@pytest.mark.slow  # many rounds
 @pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_death_at_any_transaction(world: World, kind: str, side: Side) -> None:
     seen: set[str] = set()
     for stops_at in range(2, LAST):
-        async with mortal_database(world, stops_at, side) as database:
-            tool = KINDS[kind]("t")
-            first = await office_with(world, PLAN, says("Done."), name="first", tools=[tool], database=database)
+        tool = KINDS[kind]("t")
+        calls = PLAN, says("Done.")
+        async with mortal(world, *calls, stops_at=stops_at, side=side, tools=[tool]) as (first, death):
             run = await first.start(await world.conversation())
-            if await lives(first, database, run):
+            life = asyncio.create_task(lives(first, run))
+            if not await is_reached(death, life):
                 break
             before, times = await read_books(world, run), tool.times
             seen |= set(before.statuses)
             await dies(first, run)
-            plans = [] if before.journal else [PLAN]
-            heir = Process(world, *plans, says("Done."), name="heir", tools=[tool])
+            heir = Process(world, *calls[bool(before.journal) :], name="heir", tools=[tool])
             books = await inherited(heir, run, before, tool)
             check(kind, before, times, tool, books)
-            database.gate.opened.set()
-            await first.idle()
-            await first.flush()
-            assert tool.times == len(tool.invocations)
+            made = tool.times
+            death.opened.set()
+            await life
             after = await ended(world, run)
-            assert (after.statuses, after.events) == (books.statuses, books.events), "the dead do nothing"
+            assert (tool.times, after.statuses, after.events) == (made, books.statuses, books.events)
     else:
         pytest.fail("the story has more transactions than that")
     assert seen >= ({"proposed", "succeeded"} if kind == "read" else {"proposed", "executing", "succeeded"})
+
+
+async def is_reached(gate: Gate, life: asyncio.Task[None]) -> bool:
+    """Whether the process died before it came to the end of the story."""
+    reached = asyncio.create_task(gate.wait_until_reached())
+    await asyncio.wait([reached, life], return_when=asyncio.FIRST_COMPLETED)
+    reached.cancel()
+    return gate.reached.is_set()
 
 
 def check(kind: str, before: Books, times: int, tool: StubTool, books: Books) -> None:

@@ -1,7 +1,6 @@
 """What the gate says to each command of the corpus, and what comes of it when it is run after all."""
 
 import time
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,7 @@ from retinue.domain.tools import Assessment, Effect, Risk
 from retinue.runs.gate import Allow, Ask, Deny, judge
 from retinue.tools.workspace.commands.classify import classify
 from tests.unit.tools.workspace import corpus_commands as corpus
-from tests.unit.tools.workspace.conftest import CANARY, LOOSE, TIGHT, Site, attempt
+from tests.unit.tools.workspace.conftest import CANARY, LOOSE, TIGHT, Site, attempt, needs_confinement
 from tests.unit.tools.workspace.test_paths import filled, ids
 
 RULINGS = {"free": Allow, "asked": Ask, "refused": Deny}
@@ -60,7 +59,7 @@ async def test_anything_else_is_asked_for(site: Site, command: str) -> None:
         assert (assessment.effect, assessment.risk) == (Effect.WRITE, Risk.HIGH)
 
 
-@pytest.mark.parametrize("command", (*corpus.DESTROYERS, *corpus.RAISED), ids=ids)
+@pytest.mark.parametrize("command", [*corpus.DESTROYERS, *corpus.RAISED], ids=ids)
 async def test_what_nobody_may_run_is_refused(site: Site, command: str) -> None:
     assert isinstance(judge(await looked_at(site, command), Permission.WRITE), Deny)
 
@@ -74,7 +73,7 @@ async def test_sudo_needs_an_approval_and_a_password(site: Site, command: str) -
     assert isinstance(judge(await looked_at(site, command, sudo=False), Permission.WRITE), Deny)
 
 
-@pytest.mark.parametrize("command", (*corpus.ASKED, *corpus.DESTROYERS, *corpus.SUDO, *corpus.RAISED), ids=ids)
+@pytest.mark.parametrize("command", [*corpus.ASKED, *corpus.DESTROYERS, *corpus.SUDO, *corpus.RAISED], ids=ids)
 async def test_the_models_word_never_lowers_anything(site: Site, command: str) -> None:
     command = filled(command, site)
     a_program_for(site, command)
@@ -160,9 +159,15 @@ def test_long_commands_are_told_quickly(unit: str) -> None:
     assert time.process_time() - began < 1.5
 
 
-@pytest.mark.parametrize("command", [c for c in EVERYTHING if classify(c).refusal is None and "{" not in c], ids=ids)
-async def test_nothing_gets_out(site: Site, tmp_path: Path, command: str) -> None:
-    """Approved, whatever it is: it runs, and the world around the workspace is as it was."""
-    result = await attempt(site.command(command, sudo=False, seconds=4.0))
+@pytest.mark.slow
+@needs_confinement
+@pytest.mark.parametrize("command", [*corpus.ASKED, *corpus.DESTROYERS, *corpus.RAISED], ids=ids)
+async def test_nothing_gets_out(site: Site, command: str) -> None:
+    """Approved, if it can be: it runs, and the world around the workspace is as it was."""
+    command = filled(command, site)
+    assessment = await attempt(site.assessed("shell_exec_safe", {"command": command}))
+    if isinstance(assessment, ToolError) or assessment.refusal or assessment.scope:
+        return
+    result = await attempt(site.command(command, seconds=4.0))
     assert site.is_untouched()
     assert CANARY not in repr(result)

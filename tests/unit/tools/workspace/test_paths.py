@@ -85,6 +85,8 @@ async def test_commands_meet_the_same_fate(site: Site, path: str, fate: Fate) ->
     if isinstance(found, ToolError):
         assert (fate, found.problem_code) == ("invalid", "invalid_path")
         return
+    if fate == "asked" and str(site.root).startswith(os.path.realpath(site.home / filled(path, site))):
+        fate = "refused"  # a command would go on to what lies beneath
     rulings = {"refused": Deny, "invalid": Deny, "asked": Ask, "inside": Allow}
     assert isinstance(judge(found, Permission.WRITE), rulings[fate])
 

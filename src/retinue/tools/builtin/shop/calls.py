@@ -8,7 +8,6 @@ import msgspec
 
 from retinue.domain.errors import ToolError, Unavailable
 from retinue.domain.shop import Order
-from retinue.domain.text import clean
 from retinue.domain.tools import ToolErrorKind
 from retinue.tools.base import Caller
 from retinue.tools.builtin.failures import invalid
@@ -33,7 +32,7 @@ class OrderArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def as_kept(order_id: str) -> str:
     """People write an order's number with a hash in front of it. In one line, as it is shown to whoever decides."""
-    return " ".join(clean(order_id).split()).removeprefix("#").lstrip()
+    return " ".join(order_id.split()).removeprefix("#").lstrip()
 
 
 async def find_order(shop: Shop, caller: Caller, order_id: str) -> Order:

@@ -3,10 +3,12 @@
 import re
 
 from retinue.domain.tools import Effect, Risk
+from retinue.tools.workspace.commands.calls import name_of
 from retinue.tools.workspace.commands.dangers import danger
 from retinue.tools.workspace.commands.options import Read, understand
-from retinue.tools.workspace.commands.privileged import ONLY_PLAIN, Raised, Unsupported, name_of, raised, raises_in
+from retinue.tools.workspace.commands.privileged import ONLY_PLAIN, Raised, Unsupported, raised, raises_in
 from retinue.tools.workspace.commands.programs import (
+    COPIERS,
     FIND_TESTS,
     KINDS,
     PACKAGE_CHECKS,
@@ -58,6 +60,9 @@ def _plain(text: str, words: tuple[str, ...]) -> Verdict:
         case Unsupported(detail):
             return refused("privileged", detail)
         case Raised(options, argv):
+            why = danger(text, argv)
+            if why:
+                return refused("privileged", why)
             return Verdict(
                 action="privileged",
                 reason="It acts with the rights of another user, outside of all limits of the workspace.",
@@ -140,7 +145,15 @@ def _writer(words: tuple[str, ...]) -> Verdict | None:
         return None
     read: Read | None = understand(words[1:], form)
     paths = read.paths if read else _paths_among(words[1:])
-    return Verdict(action="file_write", reason="It changes files.", argv=words, paths=paths, is_open_ended=read is None)
+    sources = paths[:-1] if read and words[0] in COPIERS else ()
+    return Verdict(
+        action="file_write",
+        reason="It changes files.",
+        argv=words,
+        sources=sources,
+        paths=paths[len(sources) :],
+        is_open_ended=read is None,
+    )
 
 
 def _other(words: tuple[str, ...]) -> Verdict:

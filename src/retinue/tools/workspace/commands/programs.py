@@ -157,6 +157,9 @@ WRITERS: dict[str, Form] = {
 }
 """They change the files they are given, and nothing else."""
 
+COPIERS = frozenset({"cp", "ln"})
+"""Writers that only read what they are given, but for the last."""
+
 
 class Kind(msgspec.Struct, frozen=True):
     """Programs that are known by name only."""

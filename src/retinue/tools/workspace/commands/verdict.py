@@ -16,6 +16,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be run; for a script the shell's words, for sudo what comes after it."""
     paths: tuple[str, ...] = ()
     """Files and directories that it names, as they are written."""
+    sources: tuple[str, ...] = ()
+    """Those that a command which writes only reads."""
     is_open_ended: bool = True
     """It may do more than its words say: only the kernel can keep it in the workspace."""
     needs_password: bool = False

@@ -1,0 +1,184 @@
+"""A process is frozen in the middle of a call and wakes up when all is over: it stores nothing, and says nothing."""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from retinue.domain.tools import Resolution
+from tests.chaos.books import active_runs, recovery_of
+from tests.chaos.effects.books import check_errand, check_reader
+from tests.chaos.effects.cast import Cast, assemble
+from tests.chaos.effects.errand import Errand
+from tests.chaos.effects.points import IN_DOUBT, Point
+from tests.chaos.effects.receiver import Receiver
+from tests.chaos.effects.script import SET, WRITE
+from tests.chaos.logs import stored_log
+from tests.chaos.outages import BreakableRedis
+from tests.chaos.sizes import SIZES
+from tests.chaos.world import LEASE_SECONDS, RECOVERY_SECONDS
+from tests.e2e.streams.servers import Replicas
+from tests.e2e.streams.store import connect_postgres, rows
+from tests.e2e.streams.talk import eventually
+from tests.support.forking import ForkedServer
+from tests.support.upstream import ThreadedUpstream
+
+pytestmark = pytest.mark.slow
+
+LEASE = LEASE_SECONDS
+TABLES = (
+    "runs",
+    "run_events",
+    "messages",
+    "ledger",
+    "tool_calls",
+    "approvals",
+    "checkpoints",
+    "audit_entries",
+    "audit_heads",
+)
+
+
+async def _snapshot(server: ForkedServer, tenant: UUID) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of the tenant in the tables that runs write to."""
+    found = {}
+    for table in TABLES:
+        found[table] = sorted(await rows(server, f"SELECT * FROM {table} WHERE tenant_id = {{}}", tenant), key=repr)
+    return found
+
+
+def _published(redis: BreakableRedis, cast: Cast, errand: Errand) -> list[bytes] | None:
+    """The run's stream in Redis, flattened; None before its end has come there."""
+    found = redis.command("XRANGE", f"retinue:{cast.tenant}:run:{errand.run}", "-", "+")
+    return found if any(b"run.completed" in entry for entry in found) else None
+
+
+async def _all_published(redis: BreakableRedis, cast: Cast) -> list[list[bytes]]:
+    async def of(errand: Errand) -> list[bytes]:
+        async def probe() -> list[bytes] | None:
+            return _published(redis, cast, errand)
+
+        return await eventually(probe, within=5)
+
+    return [await of(errand) for errand in cast.errands]
+
+
+async def test_in_the_middle_of_a_call(
+    replicas: Replicas,
+    upstream: ThreadedUpstream,
+    receiver: Receiver,
+    redis: BreakableRedis,
+    rng: random.Random,
+    *,
+    figure: Callable[[str], None],
+) -> None:
+    takeovers = []
+    for number in range(SIZES.effect_freezes):
+        upstream.reset()
+        victim, other = rng.sample(list(replicas), 2)
+        parts = [(tool, point) for point in sorted(IN_DOUBT) for tool in (WRITE, SET)]
+        cast = await assemble(replicas, upstream, receiver, rng, parts)
+        try:
+            takeovers.append(await _freeze(cast, victim, other, redis))
+        except BaseException as error:
+            error.add_note(f"in round {number}:\n" + "\n".join(f"  {errand}" for errand in cast.errands))
+            raise
+        finally:
+            victim.process.send_group(signal.SIGCONT)
+            cast.leave()
+    figure(f"{SIZES.effect_freezes} processes frozen in the middle of 6 calls, longest takeover {max(takeovers):.2f} s")
+
+
+async def _freeze(cast: Cast, victim: ForkedServer, other: ForkedServer, redis: BreakableRedis) -> float:
+    await asyncio.gather(*(errand.go_to_the_point(victim.client()) for errand in cast.errands))
+    frozen = cast.note_lost(victim.process.pid)
+    assert frozen, "the other process has them all"
+    for errand in cast.errands:
+        errand.clients = [other.client()]
+    victim.process.send_group(signal.SIGSTOP)
+    lost = [one for one in await active_runs(other) if one.run in {str(errand.run) for errand in frozen}]
+    took = await recovery_of(other, lost, within=RECOVERY_SECONDS)
+    await asyncio.gather(*(errand.decide_to_the_end() for errand in frozen))
+    # Those in the other process come to their end, too; nobody stands still from now on, the frozen ones least of all.
+    cast.release()
+    await asyncio.gather(*(errand.decide_to_the_end() for errand in cast.errands))
+    for errand in cast.errands:
+        await check_errand(errand, other, other.client(), was_read=False)
+    before, told = await _snapshot(other, cast.tenant), await _all_published(redis, cast)
+    victim.process.send_group(signal.SIGCONT)
+    for errand in cast.errands:
+        await errand.read_to_the_end()
+    await _lives(victim, cast)
+    assert await _snapshot(other, cast.tenant) == before
+    assert await _all_published(redis, cast) == told
+    for errand in cast.errands:
+        assert errand.run is not None
+        check_reader(errand, await stored_log(other.client(), errand.run))
+        _check_deliveries(errand)
+    return took
+
+
+def _check_deliveries(errand: Errand) -> None:
+    """The zombie's request may have been on its way all the time; nobody has sent another one unless told to."""
+    for call in errand.calls:
+        sent = errand.receiver.of(call.marker)
+        assert len({delivery.key for delivery in sent}) <= 1
+        if call.tool == WRITE:
+            assert len(sent) <= 1 + errand.resolutions.get(call.id, []).count(Resolution.RETRY), sent
+
+
+async def _lives(victim: ForkedServer, cast: Cast) -> None:
+    """It serves others, so that it has had every chance to do something about what it had."""
+    for _ in range(2):
+        hello = await victim.client().hire(
+            "openai", "echo", llm_base_url=cast.upstream.openai_url, llm_api_key="sk-test-0123456789abcdef"
+        )
+        assert (await victim.client().ask(hello.id, "Hello")).end["status"] == "completed"
+
+
+async def test_between_the_intent_and_the_call(
+    replicas: Replicas, upstream: ThreadedUpstream, receiver: Receiver, rng: random.Random
+) -> None:
+    """The commit of the intent takes longer than the lease: the call is not made, for somebody else has the run."""
+    cast = await assemble(replicas, upstream, receiver, rng, [(WRITE, Point.DECIDED)])
+    [errand] = cast.errands
+    errand.answers = [Resolution.DID_NOT_HAPPEN]
+    await errand.go_to_the_point()
+    [victim] = [server for server in replicas if server.process.pid == errand.pid]
+    [other] = [server for server in replicas if server is not victim]
+    errand.clients = [other.client()]
+    keeper = await connect_postgres(other)
+    try:
+        holding = keeper.transaction()
+        await holding.start()
+        # What was intended is audited in the same transaction, which therefore comes to a stand here.
+        await keeper.execute(f"SELECT * FROM audit_heads WHERE tenant_id = '{cast.tenant}' FOR UPDATE")
+        cast.release()
+
+        async def stands() -> bool | None:
+            waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            return True if await rows(other, waiting) else None
+
+        await eventually(stands, within=10)
+        victim.process.send_group(signal.SIGSTOP)
+        frozen_at = time.monotonic()
+        await holding.rollback()
+
+        async def is_too_late() -> bool | None:
+            return True if time.monotonic() - frozen_at > LEASE_SECONDS + 0.5 else None
+
+        await eventually(is_too_late, within=10)
+        victim.process.send_group(signal.SIGCONT)
+        await errand.finish()
+    finally:
+        victim.process.send_group(signal.SIGCONT)
+        await keeper.close()
+        cast.leave()
+    assert receiver.of(errand.target.marker) == []
+    assert errand.resolutions[errand.target.id] == [Resolution.DID_NOT_HAPPEN]
+    await cast.check(other.client())

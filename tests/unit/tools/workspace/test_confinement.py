@@ -1,0 +1,218 @@
+"""What a process of the workspace cannot reach, whatever it runs."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retinue.domain.errors import ToolError
+from retinue.tools.workspace import registry
+from retinue.tools.workspace.jobs import Job
+from retinue.tools.workspace.process import Stop, carry_out
+from retinue.tools.workspace.workshop import Workshop
+from tests.unit.tools.workspace.conftest import CANARY, LOOSE, TIGHT, Site, attempt, needs_confinement
+
+pytestmark = needs_confinement
+
+PROGRAMS = {
+    "sockets": "import socket; socket.socket(); print('done')",
+    "local sockets": "import socket; socket.socket(socket.AF_UNIX); print('done')",
+    "datagrams": "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM); print('done')",
+    "raw sockets": "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW); print('done')",
+    "writing outside": "open('{outside}/new', 'w'); print('done')",
+    "writing to a neighbour": "open('{neighbour}/new', 'w'); print('done')",
+    "writing to temporary files of others": "open('/tmp/retinue-test-new', 'x'); print('done')",
+    "emptying a file": "import os; os.truncate('{outside}/secret.txt', 0); print('done')",
+    "removing a file": "import os; os.unlink('{outside}/secret.txt'); print('done')",
+    "renaming into the workspace": "import os; os.rename('{outside}/secret.txt', 'here'); print('done')",
+    "linking into the workspace": "import os; os.link('{outside}/secret.txt', 'here'); print('done')",
+    "reading through a link": "import os; os.symlink('{outside}/secret.txt', 'l'); open('l').read(); print('done')",
+    "reading through the root": "import os; os.chdir('/'); open('.{outside}/secret.txt').read(); print('done')",
+    "listing a neighbour": "import os; os.listdir('{neighbour}'); print('done')",
+    "listing the tenants": "import os; os.listdir('{root}'); print('done')",
+    "shadow": "open('/etc/shadow').read(); print('done')",
+    "the environment of the supervisor": "import os; open(f'/proc/{{os.getppid()}}/environ').read(); print('done')",
+    "the environment of the server": "open('/proc/{server}/environ').read(); print('done')",
+    "the memory of the server": "open('/proc/{server}/mem').read(); print('done')",
+    "descriptors of the server": "import os; os.listdir('/proc/{server}/fd'); print('done')",
+    "the root of the server": "open('/proc/{server}/root{outside}/secret.txt').read(); print('done')",
+    "ending the server": "import os; os.kill({server}, 0); print('done')",
+    "ending the supervisor": "import os; os.kill(os.getppid(), 9); print('done')",
+    "devices": "import os; os.mknod('device', 0o60000 | 0o600, os.makedev(254, 0)); print('done')",
+    "disks": "open('/dev/vda', 'rb').read(1); print('done')",
+    "namespaces": "import ctypes; assert ctypes.CDLL(None).unshare(0x10000000) == 0; print('done')",
+    "becoming root": "import os; os.setuid(12345); print('done')",
+    "a new root": "import os; os.chroot('.'); print('done')",
+    "mounts": "import ctypes; assert ctypes.CDLL(None).mount(b'x', b'.', b'tmpfs', 0, 0) == 0; print('done')",
+    "memory outside of limits": "import os; os.memfd_create('x'); print('done')",
+    "the keyring": "import ctypes; assert ctypes.CDLL(None).syscall(250, 0, -3, 0) >= 0; print('done')",
+    "io_uring": "import ctypes; assert ctypes.CDLL(None).syscall(425, 1, 0) >= 0; print('done')",
+    "tracing": "import ctypes; assert ctypes.CDLL(None).ptrace(16, {server}, 0, 0) == 0; print('done')",
+    "priorities": "import os; os.setpriority(os.PRIO_PROCESS, 0, -5); print('done')",
+    "higher limits": "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (4096, 4096)); print('done')",
+    "large files": "f = open('f', 'wb'); f.seek(300_000_000); f.write(b'x'); f.flush(); print('done')",
+    "much memory": "x = bytearray(900_000_000); print('done')",
+}
+MEANT_FOR_X86 = {"the keyring"}
+
+
+def python(site: Site, code: str) -> str:
+    places = {name: getattr(site, name) for name in ("outside", "neighbour", "root")}
+    (site.home / "program.py").write_text(code.format(**places, server=os.getpid()))
+    return "python3 program.py"
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+async def test_a_program_fails_at(site: Site, name: str) -> None:
+    result = await site.command(python(site, PROGRAMS[name]), memory_bytes=800_000_000)
+    assert "done" not in result["stdout"]
+    assert result["exit_code"] != 0
+    assert site.is_untouched()
+    assert not Path("/tmp/retinue-test-new").exists()
+
+
+async def test_a_program_can_do_its_work(site: Site) -> None:
+    """What is taken away is not what a program needs."""
+    code = """
+import os, subprocess, tempfile, threading, multiprocessing, hashlib, random
+open('made', 'w').write('x'); os.rename('made', 'folder/made'); os.mkdir('d'); os.symlink('d', 'e')
+with tempfile.TemporaryFile() as file: file.write(b'x')
+thread = threading.Thread(target=lambda: None); thread.start(); thread.join()
+assert subprocess.run(['sh', '-c', 'echo a | tr a b > out'], check=True).returncode == 0
+open('/dev/null', 'w').write('x'); open('/dev/urandom', 'rb').read(1); open('/etc/passwd').read()
+print(open('out').read().strip(), os.getcwd() == os.environ['HOME'], oct(os.umask(0)))
+"""
+    result = await site.command(python(site, code))
+    assert (result["stdout"], result["stderr"], result["exit_code"]) == ("b True 0o77\n", "", 0)
+    assert sorted(os.listdir(site.home / "folder")) == ["inner.txt", "made"]
+
+
+async def test_a_reading_command_cannot_write(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if it was taken for harmless by mistake."""
+    for name in ("cat", "ls"):
+        program = site.bin / name
+        program.write_text("#!/bin/sh\necho x > written || echo refused\n: > notes.txt\n")
+        program.chmod(0o755)
+    result = await site.command("cat notes.txt")
+    assert "refused" in result["stdout"]
+    assert not (site.home / "written").exists()
+    assert (site.home / "notes.txt").read_text() == "one\ntwo\nthree\n"
+
+
+async def test_an_allowed_scope_is_all_that_opens(site: Site) -> None:
+    (site.outside / "other.txt").write_text("other")
+    result = await site.command(f"cp {site.outside}/other.txt copy.txt")
+    assert result["exit_code"] == 0
+    assert (site.home / "copy.txt").read_text() == "other"
+    opened = site.path / "opened"
+    opened.mkdir()
+    result = await site.command(f"cp notes.txt {opened}/copy.txt")
+    assert (opened / "copy.txt").read_text() == "one\ntwo\nthree\n", result
+    assert not (site.outside / "copy.txt").exists()
+
+
+async def test_hidden_places_stay_hidden_beneath_an_allowed_directory(site: Site) -> None:
+    """The kernel knows no exceptions, so a directory is handed out in parts."""
+    reach = Workshop(site.settings, TIGHT).reaches.of_command(
+        str(site.home), may_write=True, sees_machine=False, reads=(str(site.path),), writes=(str(site.path),)
+    )
+    for given in (reach.reads, reach.writes):
+        assert str(site.outside) in given
+        assert str(site.home) in given
+        hidden = (site.path, site.root, site.neighbour, site.data)
+        assert not {str(path) for path in hidden} & set(given)
+
+
+ENVIRONMENT = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR"}
+
+
+@pytest.mark.parametrize("kernel", [TIGHT, LOOSE], ids=["confined", "unconfined"])
+async def test_no_variable_of_the_server_is_inherited(site: Site, monkeypatch: pytest.MonkeyPatch, kernel: Any) -> None:
+    monkeypatch.setenv("RETINUE_SECRET", CANARY)
+    monkeypatch.setenv("PYTHONPATH", str(site.outside))
+    code = "import os; print(sorted(os.environ)); print(dict(os.environ)); print(open('/proc/self/environ').read())"
+    result = await site.command("env", confinement=kernel, unconfined=True)
+    names = {line.partition("=")[0] for line in result["stdout"].splitlines()}
+    assert names <= ENVIRONMENT
+    assert names >= ENVIRONMENT - {"TMPDIR"}
+    result = await site.command(python(site, code.replace("{", "{{")), confinement=kernel, unconfined=True)
+    assert CANARY not in repr(result)
+
+
+@pytest.mark.parametrize("kernel", [TIGHT, LOOSE], ids=["confined", "unconfined"])
+async def test_no_descriptor_of_the_server_is_inherited(site: Site, kernel: Any) -> None:
+    """Not even one that is marked to be."""
+    secret = os.open(site.data / "secret.txt", os.O_RDONLY)
+    ours, theirs = socket.socketpair()
+    os.set_inheritable(secret, True)
+    os.set_inheritable(theirs.fileno(), True)
+    code = """
+import os
+found = []
+for fd in range(4096):
+    try: os.fstat(fd); found.append(fd)
+    except OSError: pass
+print(found, repr(os.read(0, 10)))
+"""
+    result = await site.command(python(site, code), confinement=kernel, unconfined=True)
+    for fd in (secret, ours.detach(), theirs.detach()):
+        os.close(fd)
+    assert result["stdout"] == "[0, 1, 2] b''\n"
+
+
+async def test_a_command_about_the_machine_sees_no_secret_of_the_server(site: Site) -> None:
+    """It gets /proc, in which the kernel still hides what belongs to processes outside."""
+    workshop = Workshop(site.settings, TIGHT)
+    reach = workshop.reaches.of_command(str(site.home), may_write=False, sees_machine=True, reads=(), writes=())
+    assert "/proc" in reach.reads
+    server = subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={"SECRET": CANARY, "PATH": "/usr/bin:/bin"}
+    )
+    try:
+        job = Job(
+            kind="run",
+            home=str(site.home),
+            limits=workshop.limits,
+            reach=reach,
+            environment=workshop.environment(str(site.home)),
+            program="/bin/sh",
+            argv=(
+                "sh",
+                "-c",
+                f"cat /proc/{server.pid}/status; cd /proc/{server.pid}; cat environ maps; ls fd root/ cwd/",
+            ),
+        )
+        stop = Stop()
+        outcome = carry_out(job, stop, room=100_000)
+        stop.close()
+    finally:
+        server.communicate()
+    assert b"PPid:" in outcome.stdout
+    assert CANARY.encode() not in outcome.stdout
+    assert outcome.stderr.count(b"denied") >= 4
+
+
+async def test_a_confinement_that_fails_runs_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel was thought to have more than it has."""
+    tool = site.tools(TIGHT)["shell_exec_safe"]
+    real, source = subprocess.Popen, str(Path(registry.__file__).parents[3])
+
+    def start(command: list[str], **more: Any) -> Any:
+        code = (
+            f"import runpy, sys; sys.argv = sys.argv[1:]; sys.path.append({source!r});"
+            "from retinue.tools.workspace.launch import landlock;"
+            "landlock._RESTRICT_SELF = 9999;"
+            "runpy.run_path(sys.argv[0], run_name='__main__')"
+        )
+        return real([*command[:3], "-c", code, *command[3:]], **more)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    arguments = tool.read({"command": "touch made"})
+    error = await attempt(tool.run(arguments, site.invocation()))
+    assert isinstance(error, ToolError)
+    assert (error.problem_code, error.took_effect) == ("cannot_confine", False)
+    assert not (site.home / "made").exists()

@@ -1,0 +1,307 @@
+"""Processes end when they have to, with all that came from them, and nobody waits for them on the event loop."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from retinue.domain.errors import ToolError
+from retinue.domain.tools import ToolErrorKind
+from retinue.tools.workspace import grounds, process, processes
+from retinue.tools.workspace.confinement import Confinement
+from retinue.tools.workspace.settings import WorkspaceSettings
+from tests.unit.tools.workspace.conftest import LOOSE, Site, attempt, is_alive, needs_confinement, until
+
+KERNELS = [pytest.param(None, id="confined", marks=needs_confinement), pytest.param(LOOSE, id="unconfined")]
+
+STUBBORN = """
+echo $$ >> pids
+trap '' TERM INT HUP
+sleep 1000 & echo $! >> pids
+setsid sleep 1001 & echo $! >> pids
+(setsid sh -c 'echo $$ >> pids; sleep 1002' &)
+nohup sleep 1003 & echo $! >> pids
+(sleep 1004 & echo $! >> pids)
+python3 -c 'import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        open("pids", "a").write(f"{os.getpid()}\\n")
+        time.sleep(1005)
+    os._exit(0)'
+"""
+PIDS = 7
+
+
+def pids(site: Site) -> list[int]:
+    file = site.home / "pids"
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+async def all_gone(site: Site) -> None:
+    assert len(pids(site)) == PIDS
+    assert [pid for pid in pids(site) if is_alive(pid)] == []
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+async def test_nothing_survives_the_end(
+    site: Site, nothing_left: Callable[[], None], kernel: Confinement | None
+) -> None:
+    command = STUBBORN + "while [ $(wc -l < pids) -lt 7 ]; do sleep 0.05; done; echo over; exit 3"
+    result = await site.command(command, confinement=kernel, unconfined=True)
+    assert (result["stdout"], result["exit_code"]) == ("over\n", 3)
+    await all_gone(site)
+    nothing_left()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+async def test_nothing_survives_the_end_of_its_time(
+    site: Site, nothing_left: Callable[[], None], kernel: Confinement | None
+) -> None:
+    error = await attempt(site.command(STUBBORN + "sleep 1006", confinement=kernel, unconfined=True, seconds=4.0))
+    assert isinstance(error, ToolError)
+    assert (error.problem_code, error.kind, error.took_effect) == ("tool_timeout", ToolErrorKind.TRANSIENT, None)
+    await all_gone(site)
+    nothing_left()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+async def test_nothing_survives_a_cancellation(
+    site: Site, nothing_left: Callable[[], None], kernel: Confinement | None
+) -> None:
+    command = STUBBORN + "sleep 1006"
+    task = asyncio.create_task(site.command(command, confinement=kernel, unconfined=True))
+    await until(lambda: len(pids(site)) == PIDS)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await all_gone(site)
+    nothing_left()
+
+
+async def test_cancelling_twice_does_not_leave_earlier(site: Site, nothing_left: Callable[[], None]) -> None:
+    task = asyncio.create_task(site.command("echo $$ > pids; sleep 1000", unconfined=True))
+    (pid,) = await until(lambda: pids(site))
+    for _ in range(5):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not is_alive(pid)
+    nothing_left()
+
+
+@pytest.mark.parametrize("wait", [0, 1, 5])
+async def test_a_cancellation_at_any_moment(site: Site, nothing_left: Callable[[], None], wait: int) -> None:
+    """Also before the process has started."""
+    task = asyncio.create_task(site.command("sleep 1000", unconfined=True))
+    for _ in range(wait):
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    nothing_left()
+
+
+async def test_a_look_at_a_file_leaves_nothing(site: Site, nothing_left: Callable[[], None]) -> None:
+    for _ in range(3):
+        await site.allowed("file_read", {"path": "notes.txt"})
+        await attempt(site.allowed("file_read", {"path": "missing"}))
+    nothing_left()
+
+
+async def test_endless_output_is_cut(site: Site, nothing_left: Callable[[], None]) -> None:
+    for command, output in (("yes", "stdout"), ("yes >&2", "stderr"), ("cat /dev/zero", "stdout")):
+        result = await site.command(command, output_bytes=10_000, unconfined=True)
+        assert (len(result[output]), result["is_cut"], result["stopped"]) == (10_000, True, "output")
+        assert result["exit_code"] is None
+    nothing_left()
+
+
+async def test_output_that_just_fits_is_whole(site: Site) -> None:
+    (site.home / "large").write_bytes(b"x" * 300_000)
+    result = await site.command("cat large", output_bytes=300_000)
+    assert (len(result["stdout"]), result["is_cut"], result["exit_code"]) == (300_000, False, 0)
+    assert "stopped" not in result
+    result = await site.command("cat large", output_bytes=299_999)
+    assert (len(result["stdout"]), result["is_cut"]) == (299_999, True)
+
+
+BOMBS = {
+    "forks": "import os\nwhile True:\n    os.fork()",
+    "sessions": "import os\nwhile True:\n    if os.fork() == 0: os.setsid()",
+    "orphans": "import os, time\nwhile True:\n    if os.fork() == 0:\n        if os.fork(): os._exit(0)\n        time.sleep(9)",
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+async def test_processes_without_end(site: Site, nothing_left: Callable[[], None], bomb: str) -> None:
+    (site.home / "bomb.py").write_text(BOMBS[bomb])
+    result = await site.command("python3 bomb.py 2> errors", unconfined=True)
+    assert result["stopped"] == "processes"
+    nothing_left()
+
+
+async def test_a_bomb_in_disguise(site: Site, nothing_left: Callable[[], None]) -> None:
+    """In a spelling that no list knows."""
+    result = await site.command("a='b() { b | '; eval \"$a b & }; b\"; sleep 1000", unconfined=True)
+    assert result["stopped"] == "processes"
+    nothing_left()
+
+
+async def test_memory_is_counted_over_all_processes(site: Site, nothing_left: Callable[[], None]) -> None:
+    code = "import os, time\nfor _ in range(7): os.fork() or time.sleep(0)\nx = bytearray(60_000_000)\ntime.sleep(1000)"
+    (site.home / "eat.py").write_text(code.replace("range(7)", "range(4)"))
+    result = await site.command("python3 eat.py", memory_bytes=300_000_000, unconfined=True)
+    assert result["stopped"] == "memory"
+    nothing_left()
+
+
+async def test_one_process_cannot_have_more(site: Site) -> None:
+    result = await site.command("python3 -c 'bytearray(10**9)'", memory_bytes=200_000_000, unconfined=True)
+    assert "MemoryError" in result["stderr"]
+    assert result["exit_code"] == 1
+
+
+async def test_exit_codes_are_those_of_shells(site: Site) -> None:
+    for command, code in (
+        ("sh -c 'exit 7'", 7),
+        ("sh -c 'kill -9 $$'", 137),
+        ("sh -c 'kill -15 $$'", 143),
+        ("false", 1),
+    ):
+        assert (await site.command(command, unconfined=True))["exit_code"] == code
+
+
+async def test_there_is_no_input_and_no_terminal(site: Site) -> None:
+    result = await site.command('cat; tty; python3 -c \'open("/dev" + "/tty")\'', unconfined=True)
+    assert "not a tty" in result["stdout"]
+    assert "Error" in result["stderr"]
+
+
+async def test_broken_pipes_end_programs(site: Site) -> None:
+    result = await site.command("yes | head -1", unconfined=True)
+    assert (result["stdout"], result["exit_code"]) == ("y\n", 0)
+
+
+async def test_the_loop_does_not_wait(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that touches files or starts processes is called in the loop's thread."""
+    loop_thread = threading.get_ident()
+    seen: set[str] = set()
+
+    def watched(module: Any, name: str) -> None:
+        real = getattr(module, name)
+
+        def call(*args: Any, **more: Any) -> Any:
+            assert threading.get_ident() != loop_thread, name
+            seen.add(name)
+            return real(*args, **more)
+
+        monkeypatch.setattr(module, name, call)
+
+    watched(subprocess, "Popen")
+    watched(grounds, "follow")
+    watched(grounds.Grounds, "make_home")
+    watched(os, "read")
+    watched(os.path, "isdir")
+    await site.allowed("file_read", {"path": "notes.txt"})
+    await site.allowed("list_dir", {})
+    await site.command("cat notes.txt")
+    await site.command(f"cp {site.outside}/secret.txt copy", unconfined=True)
+    assert seen == {"Popen", "follow", "make_home", "read", "isdir"}
+
+
+async def test_too_many_at_once_are_told_to_wait(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "AT_ONCE_PER_TENANT", 1)
+    tool = site.tools()["shell_exec_safe"]
+    arguments = tool.read({"command": "sleep 1000"})
+    first = asyncio.create_task(tool.run(arguments, site.invocation()))
+    await until(lambda: psutil.Process().children(recursive=True))
+    error = await attempt(tool.run(arguments, site.invocation()))
+    assert isinstance(error, ToolError)
+    assert (error.problem_code, error.kind) == ("workspace_busy", ToolErrorKind.TRANSIENT)
+    assert error.took_effect is False
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    result = await tool.run(tool.read({"command": "echo again"}), site.invocation())
+    assert result["stdout"] == "again\n"
+
+
+async def test_no_process_can_be_started(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(site.path / "missing"))
+    error = await attempt(site.command("ls"))
+    assert isinstance(error, ToolError)
+    assert (error.problem_code, error.took_effect) == ("workspace_unavailable", False)
+    assert str(site.path) not in error.detail
+
+
+async def test_a_supervisor_that_is_killed_leaves_nothing(site: Site, nothing_left: Callable[[], None]) -> None:
+    task = asyncio.create_task(site.command("echo $$ > pids; sleep 1000", unconfined=True))
+    (pid,) = await until(lambda: pids(site))
+    supervisor = psutil.Process(pid).parent()
+    assert supervisor is not None
+    supervisor.kill()
+    error = await attempt(task)
+    assert isinstance(error, ToolError)
+    assert error.took_effect is None
+    assert not is_alive(pid)
+    nothing_left()
+
+
+async def test_a_server_that_is_killed_leaves_nothing(site: Site) -> None:
+    code = """
+import asyncio, sys
+from pathlib import Path
+from uuid import UUID
+from retinue.tools.base import Caller, Invocation
+from retinue.tools.workspace.registry import workspace_tools
+from retinue.tools.workspace.settings import WorkspaceSettings
+tool = workspace_tools(WorkspaceSettings(root=Path(sys.argv[1]), unconfined=True))[2]
+tenant = UUID(sys.argv[2])
+caller = Caller(tenant_id=tenant, employee_id=tenant, conversation_id=tenant, run_id=tenant)
+arguments = tool.read({"command": sys.argv[3]})
+asyncio.run(tool.run(arguments, Invocation(caller=caller, call_id="c", idempotency_key="k")))
+"""
+    server = subprocess.Popen(
+        [sys.executable, "-c", code, str(site.root), str(site.caller.tenant_id), STUBBORN + "sleep 1006"]
+    )
+    await until(lambda: len(pids(site)) == PIDS)
+    server.send_signal(signal.SIGKILL)
+    server.wait()
+    await until(lambda: not any(map(is_alive, pids(site))))
+
+
+async def test_temporary_files_are_gone_afterwards(site: Site) -> None:
+    result = await site.command("mktemp; mkdir $TMPDIR/a; ln -s /etc $TMPDIR/a/b; touch $TMPDIR/a/c; echo $TMPDIR")
+    scratch = Path(result["stdout"].splitlines()[-1])
+    assert scratch.parent != Path("/")
+    assert result["stdout"].startswith(f"{scratch}/")
+    assert not scratch.exists()
+    assert Path("/etc/passwd").exists()
+
+
+def test_the_settings_have_the_documented_defaults() -> None:
+    settings = WorkspaceSettings(root=Path("x"))
+    assert (settings.outside, settings.sudo, settings.unconfined, settings.network) == ("ask", False, False, False)
+
+
+async def test_many_at_once(site: Site, nothing_left: Callable[[], None]) -> None:
+    tool = site.tools()["shell_exec_safe"]
+    began = time.monotonic()
+    results = await asyncio.gather(
+        *(tool.run(tool.read({"command": f"echo {number}"}), site.invocation()) for number in range(6))
+    )
+    assert [result["stdout"] for result in results] == [f"{number}\n" for number in range(6)]
+    assert time.monotonic() - began < 20
+    nothing_left()
+    assert process.Stop is not None
