@@ -26,6 +26,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     redis_down: float
     effect_kills: int
     """Times that processes are killed while tools change something, for each way to run Retinue."""
+    effect_errands: int
+    """Employees who lose their process together, each at another point."""
     effect_storms: int
     """The same at random times."""
     effect_freezes: int
@@ -44,7 +46,8 @@ SHORT = Sizes(
     outage_seconds=6,
     outage_period=2.5,
     redis_down=1,
-    effect_kills=3,
+    effect_kills=2,
+    effect_errands=9,
     effect_storms=1,
     effect_freezes=1,
 )
@@ -62,6 +65,7 @@ FULL = Sizes(
     outage_period=15,
     redis_down=5,
     effect_kills=200,
+    effect_errands=3,
     effect_storms=100,
     effect_freezes=20,
 )

@@ -66,8 +66,8 @@ class Journal:
         self._ledger.forget_closings()
 
     async def intend(self, plan: Plan, entry: JournalEntry, prepared: Prepared) -> JournalEntry:
-        """Store that a call is about to be made, so that not even the loss of power takes it back. When this returns, it
-        may be made, and must be at once.
+        """Store that a call is about to be made, so that not even the loss of power takes it back. When this returns,
+        it may be made, and must be at once.
 
         Raises:
             CancelAsked: the run is to be cancelled.

@@ -18,6 +18,7 @@ from retinue.providers.pricing import cost_of
 from retinue.runs.assembler import StepAssembler
 from retinue.runs.draft import Draft
 from retinue.runs.recorder import Recorder
+from retinue.runs.storing import persistently
 
 
 class CallLedger:
@@ -63,7 +64,10 @@ class CallLedger:
         self._step = _StepAccount(number, request, assembler)
 
     async def opened(self, tries: int) -> None:
-        """Raises: ProcessLost; whoever may not own the run any more asks no provider again."""
+        """Raises:
+        ProcessLost: whoever may not own the run any more asks no provider again.
+        Unavailable, StorageFailed: the database did not take it for a while.
+        """
         if not self._recorder.hold.is_held:
             raise ProcessLost
         self._draft.speed.call_started()
@@ -73,10 +77,13 @@ class CallLedger:
         entry = self._entry(tries=tries)
         # First of all: nobody knows whether a commit that is cut off took place, and closing no row is harmless.
         self._open = entry.id
+        await persistently(lambda: self._store(entry))
+        self._closings.clear()
+
+    async def _store(self, entry: LedgerEntry) -> None:
         async with self._database.unit(self._run.tenant_id) as unit:
             await self.write_closings(unit)
             await unit.ledger.open(entry)
-        self._closings.clear()
 
     async def closed(
         self, _tries: int, *, outcome: CallOutcome, usage: Usage | None, error: ProviderError | None

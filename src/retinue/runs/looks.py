@@ -47,6 +47,7 @@ class Looks:
         self._database = database
         self._looks: Shared[Look] = Shared()
         self._next_runs: Shared[NextRun] = Shared()
+        self._waits: Shared[bool] = Shared()
 
     async def after(self, tenant_id: UUID, run_id: UUID, cursor: Position, *, is_final: bool = False) -> Look:
         """What comes after a position; that nothing does may be half a second old, unless it is final.
@@ -95,6 +96,10 @@ class Looks:
         Raises:
             Unavailable: of the database.
         """
+        key = (tenant_id, run_id, position)
+        return await self._waits.fresh(key, lambda: self._waits_at(tenant_id, run_id, position))
+
+    async def _waits_at(self, tenant_id: UUID, run_id: UUID, position: Position) -> bool:
         async with self._database.unit(tenant_id, read_only=True) as unit:
             run = await unit.runs.find(run_id)
             if run is None or run.status is not RunStatus.WAITING:

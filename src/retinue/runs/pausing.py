@@ -60,7 +60,7 @@ class Pausing:
             ProcessLost: the run belongs to another process.
             StorageFailed, Unavailable: nobody knows whether it is stored.
         """
-        question = await self._question(pause)
+        question = await persistently(lambda: self._question(pause))
         sealed = [self._recorder.seal(event) for event in self._events(pause, question)]
         sealed.append(self._recorder.seal(self._paused(pause, question, metadata)))
         try:

@@ -1,6 +1,6 @@
 """What people have said about the calls of a run, and the questions that are put to them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
@@ -11,6 +11,7 @@ from retinue.domain.ids import new_id, now
 from retinue.domain.runs import Run
 from retinue.domain.tools import JournalEntry
 from retinue.runs.passage import Passage, digest_of, passage
+from retinue.runs.storing import persistently
 from retinue.runs.toolbox import Prepared
 
 
@@ -36,30 +37,34 @@ class Permissions:
         return self._run.pauses > 0
 
     async def said(self) -> Said:
-        """Raises: Unavailable, StorageFailed."""
+        """Raises: Unavailable, StorageFailed: of a database that stays away."""
+        return await persistently(self._read)
+
+    async def password_tries(self, entry: JournalEntry) -> int:
+        """Wrong passwords that were supplied for a call. Raises: see `said`."""
+        approval = (await self.said()).approvals.get(entry.position)
+        return approval.password_tries if approval else 0
+
+    async def supersede(self, approval_id: UUID) -> None:
+        """Nobody needs to decide it any more. Raises: see `said`."""
+        await persistently(lambda: self._supersede(lambda approval: approval.id == approval_id))
+
+    async def take_back(self, *settled: JournalEntry) -> None:
+        """Nobody needs to decide about these calls any more. Raises: see `said`."""
+        if self.were_asked_for:
+            positions = {entry.position for entry in settled}
+            await persistently(lambda: self._supersede(lambda approval: approval.call_position in positions))
+
+    async def _read(self) -> Said:
         async with self._database.unit(self._run.tenant_id, read_only=True) as unit:
             approvals = await unit.approvals.of_run(self._run.id)
             grants = await unit.grants.list(self._run.conversation_id)
         return Said({approval.call_position: approval for approval in approvals}, grants)
 
-    async def password_tries(self, entry: JournalEntry) -> int:
-        """Wrong passwords that were supplied for a call."""
-        approval = (await self.said()).approvals.get(entry.position)
-        return approval.password_tries if approval else 0
-
-    async def supersede(self, approval_id: UUID) -> None:
-        """Nobody needs to decide it any more."""
-        async with self._database.unit(self._run.tenant_id) as unit:
-            await unit.approvals.supersede_one(approval_id)
-
-    async def take_back(self, *settled: JournalEntry) -> None:
-        """Nobody needs to decide about these calls any more."""
-        if not self.were_asked_for:
-            return
-        positions = {entry.position for entry in settled}
+    async def _supersede(self, is_settled: Callable[[Approval], bool]) -> None:
         async with self._database.unit(self._run.tenant_id) as unit:
             for approval in await unit.approvals.of_run(self._run.id):
-                if approval.call_position in positions:
+                if is_settled(approval):
                     await unit.approvals.supersede_one(approval.id)
 
     def passage(self, entry: JournalEntry, prepared: Prepared, said: Said) -> Passage:

@@ -27,6 +27,7 @@ def reachable() -> Iterator[Receiver]:
 def receiver(reachable: Receiver) -> Iterator[Receiver]:
     """The receiver without memories of other tests."""
     reachable.deliveries.clear()
+    reachable.begun.clear()
     yield reachable
     reachable.release()
     assert not reachable.faults, reachable.faults

@@ -49,6 +49,8 @@ class Receiver:
 
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
+        self.begun: list[tuple[str, int]] = []
+        """Markers of the calls that were begun, with the processes that began them."""
         self.faults: list[str] = []
         self._gates: dict[tuple[str, str], Gate] = {}
         self._receipts: dict[str, str] = {}
@@ -108,6 +110,8 @@ class Receiver:
     async def _answer(self, incoming: wire.Incoming, reader: wire.WatchedReader) -> Any:
         body = msgspec.json.decode(incoming.body)
         if incoming.path == "/gate":
+            if body["point"] == "before":
+                self.begun.append((body["marker"], body["pid"]))
             await self._pass(body["point"], body, reader)
             return {}
         key = incoming.headers["idempotency-key"]

@@ -19,7 +19,7 @@ from tests.support.upstream import ThreadedUpstream
 
 pytestmark = pytest.mark.slow
 
-MORE = {"RETINUE_RUNS_DRAIN_SECONDS": "4"}
+MORE = {"RETINUE_RUNS_DRAIN_SECONDS": "2"}
 WITHIN = 20.0
 PARTS = [
     (WRITE, Point.EXECUTING),

@@ -3,8 +3,8 @@
 import asyncio
 import random
 import signal
-import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -141,10 +141,36 @@ async def _lives(victim: ForkedServer, cast: Cast) -> None:
         assert (await victim.client().ask(hello.id, "Hello")).end["status"] == "completed"
 
 
+HOLD = 4242
+"""The advisory lock at which a commit waits."""
+
+
+@asynccontextmanager
+async def _held_commit(server: ForkedServer, errand: Errand) -> AsyncIterator[Any]:
+    """The commit of the intent of the target waits until the lock is given back."""
+    keeper = await connect_postgres(server)
+    try:
+        await keeper.execute(f"SELECT pg_advisory_lock({HOLD})")
+        await keeper.execute(
+            f"""
+            CREATE FUNCTION hold_commit() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_advisory_xact_lock({HOLD}); RETURN NULL; END $$;
+            CREATE CONSTRAINT TRIGGER hold_commit AFTER UPDATE ON tool_calls DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW WHEN (NEW.status = 'executing' AND NEW.call_id = '{errand.target.id}')
+            EXECUTE FUNCTION hold_commit();
+            """
+        )
+        yield keeper
+    finally:
+        await keeper.execute("SELECT pg_advisory_unlock_all()")
+        await keeper.execute("DROP FUNCTION hold_commit CASCADE")
+        await keeper.close()
+
+
 async def test_between_the_intent_and_the_call(
     replicas: Replicas, upstream: ThreadedUpstream, receiver: Receiver, rng: random.Random
 ) -> None:
-    """The commit of the intent takes longer than the lease: the call is not made, for somebody else has the run."""
+    """The intent is committed, and before its process hears of that the run is somebody else's: no call is made."""
     cast = await assemble(replicas, upstream, receiver, rng, [(WRITE, Point.DECIDED)])
     [errand] = cast.errands
     errand.answers = [Resolution.DID_NOT_HAPPEN]
@@ -152,33 +178,25 @@ async def test_between_the_intent_and_the_call(
     [victim] = [server for server in replicas if server.process.pid == errand.pid]
     [other] = [server for server in replicas if server is not victim]
     errand.clients = [other.client()]
-    keeper = await connect_postgres(other)
     try:
-        holding = keeper.transaction()
-        await holding.start()
-        # What was intended is audited in the same transaction, which therefore comes to a stand here.
-        await keeper.execute(f"SELECT * FROM audit_heads WHERE tenant_id = '{cast.tenant}' FOR UPDATE")
-        cast.release()
+        async with _held_commit(other, errand) as keeper:
+            cast.release()
 
-        async def stands() -> bool | None:
-            waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            return True if await rows(other, waiting) else None
+            async def commits() -> bool | None:
+                waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 4242 AND NOT granted"
+                return True if await rows(other, waiting) else None
 
-        await eventually(stands, within=10)
-        victim.process.send_group(signal.SIGSTOP)
-        frozen_at = time.monotonic()
-        await holding.rollback()
-
-        async def is_too_late() -> bool | None:
-            return True if time.monotonic() - frozen_at > LEASE_SECONDS + 0.5 else None
-
-        await eventually(is_too_late, within=10)
+            await eventually(commits, within=10)
+            victim.process.send_group(signal.SIGSTOP)
+            await keeper.execute("SELECT pg_advisory_unlock_all()")
+            await errand.decide_to_the_end()
         victim.process.send_group(signal.SIGCONT)
-        await errand.finish()
+        await errand.read_to_the_end()
+        await _lives(victim, cast)
     finally:
         victim.process.send_group(signal.SIGCONT)
-        await keeper.close()
         cast.leave()
-    assert receiver.of(errand.target.marker) == []
     assert errand.resolutions[errand.target.id] == [Resolution.DID_NOT_HAPPEN]
+    assert errand.target.marker not in [marker for marker, _ in receiver.begun]
+    assert receiver.of(errand.target.marker) == []
     await cast.check(other.client())

@@ -26,8 +26,8 @@ pytestmark = pytest.mark.slow
 
 LEASE = LEASE_SECONDS
 
-AT_ONCE = 6
-"""Errands that lose their process together."""
+SOME = 4
+"""Errands that meet the kill of a process wherever they are."""
 KILLED_TWICE = 0.3
 BACK_BEFORE_RECOVERY = 0.3
 """Shares of the kills."""
@@ -130,8 +130,8 @@ def _parts(rng: random.Random) -> Iterator[Sequence[Part]]:
     """Every target at every point, again and again, some at a time."""
     while True:
         parts = rng.sample(ALL_PARTS, len(ALL_PARTS))
-        for start in range(0, len(parts), AT_ONCE):
-            yield parts[start : start + AT_ONCE]
+        for start in range(0, len(parts), SIZES.effect_errands):
+            yield parts[start : start + SIZES.effect_errands]
 
 
 async def test_between_every_two_states(
@@ -151,8 +151,6 @@ async def test_anywhere(
     toll = Toll()
     for number in range(SIZES.effect_storms):
         upstream.reset()
-        cast = await assemble(
-            world, upstream, receiver, rng, [(rng.choice([WRITE, SET]), None) for _ in range(AT_ONCE)]
-        )
+        cast = await assemble(world, upstream, receiver, rng, [(rng.choice([WRITE, SET]), None) for _ in range(SOME)])
         await _round(Killing(world, rng, cast, toll), "anywhere", number)
     figure(str(toll))

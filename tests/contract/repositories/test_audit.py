@@ -12,9 +12,10 @@ from retinue.db.repositories.audit import AuditRepository
 from retinue.db.session import Database
 from retinue.domain.audit import GENESIS, SYSTEM, Actor, AuditEntry, Verdict, acting, entry_hash
 from retinue.domain.conversations import Conversation
-from retinue.domain.errors import InternalError, StorageFailed
+from retinue.domain.employees import Employee
+from retinue.domain.errors import Conflict, InternalError, StorageFailed
 from retinue.domain.tenants import Tenant
-from tests.contract.repositories.builders import NOON
+from tests.contract.repositories.builders import NOON, an_employee
 
 OPERATOR = Actor(kind="operator", id="root", request_id="r-1")
 
@@ -128,6 +129,19 @@ async def test_what_cannot_be_recorded_does_not_happen(
         await delete()
     async with database.unit(tenant.id) as unit:
         assert await unit.conversations.get(conversation.id) == conversation
+
+
+async def test_what_failed_is_told_as_it_was(database: Database, tenant: Tenant, employee: Employee) -> None:
+    """PostgreSQL would take nothing more in this transaction."""
+
+    async def hire() -> None:
+        async with database.unit(tenant.id) as unit:
+            await unit.audit.record("employee.created", object_type="employee", object_id="1")
+            await unit.employees.add(an_employee(tenant, slug=employee.slug))
+
+    with pytest.raises(Conflict):
+        await hire()
+    assert await trail(database, tenant) == []
 
 
 async def test_a_reading_unit_records_nothing(database: Database, tenant: Tenant) -> None:

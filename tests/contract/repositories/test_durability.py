@@ -1,4 +1,4 @@
-"""What is committed as durable survives the loss of power; on SQLite that has to be asked for before the transaction."""
+"""What is committed as durable survives the loss of power; SQLite has to be told before the transaction begins."""
 
 from retinue.db.session import Database
 from retinue.domain.ids import new_id

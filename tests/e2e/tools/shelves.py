@@ -22,15 +22,20 @@ def literal(server: RetinueServer, value: UUID | str) -> str:
     return f"'{found.hex}'" if is_sqlite(server) else f"'{found}'"
 
 
+def moment(server: RetinueServer) -> str:
+    """Long ago, as this database writes it."""
+    return f"'{LONG_AGO}'" if is_sqlite(server) else f"'{LONG_AGO}+00'"
+
+
 async def stock(server: RetinueServer, tenant: UUID, **orders: str) -> None:
     """Put orders on the shelf by their number and status: `o1042="processing"`."""
-    moment = f"'{LONG_AGO}'" if is_sqlite(server) else f"'{LONG_AGO}+00'"
+    at = moment(server)
     for name, status in orders.items():
         fields = f"{literal(server, tenant)}, '{name[1:]}', 'Grace', 'Teapot', '{status}', 6490, 'EUR', 0"
         await execute(
             server,
             "INSERT INTO shop_orders (tenant_id, id, customer, item, status, total_cents, currency, discount_percent, "
-            f"created_at, updated_at) VALUES ({fields}, {moment}, {moment})",
+            f"created_at, updated_at) VALUES ({fields}, {at}, {at})",
         )
 
 
@@ -81,7 +86,9 @@ async def age_conversation(server: RetinueServer, conversation: UUID, *, seconds
 
 async def everything(server: RetinueServer) -> dict[str, str]:
     """All rows of all tables, as text; bytes in both Latin-1 and hexadecimal."""
-    return {table: "\n".join(map(_row, await rows(server, f'SELECT * FROM "{table}"'))) for table in await _tables(server)}
+    return {
+        table: "\n".join(map(_row, await rows(server, f'SELECT * FROM "{table}"'))) for table in await _tables(server)
+    }
 
 
 async def _tables(server: RetinueServer) -> list[str]:

@@ -105,7 +105,10 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class FakeSudo:
-    """The commands `gossip` (which shows the password) and `hang` are its own; all others are really run."""
+    """The commands `gossip` (which shows the password) and `hang` are its own; all others are really run.
+
+    Beside it lies an `apt` that is quick and on every machine.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -113,6 +116,9 @@ class FakeSudo:
         text = _PROGRAM.format(python=sys.executable, folder=str(folder), right=_RIGHT)
         program.write_text(text)
         program.chmod(0o755)
+        packages = folder / "apt"
+        packages.write_text("#!/bin/sh\necho Listing...\n")
+        packages.chmod(0o755)
 
     def password(self) -> str:
         """A password that it accepts, and that occurs nowhere else."""

@@ -116,9 +116,7 @@ async def test_the_pause_itself_as_last_event(office: Office) -> None:
     conversation = await office.hire(*SHOP)
     stop = await pause(office, conversation, wish("generate_coupon", COUPON))
     office.upstream.enqueue(says("Here", " it is."))
-    rest = await continued(
-        office.client, stop.run, stop.approval, approved=True, last_event_id=stop.last_event_id
-    )
+    rest = await continued(office.client, stop.run, stop.approval, approved=True, last_event_id=stop.last_event_id)
     assert rest.end["status"] == "completed"
     token = next(frame for frame in rest.frames if frame.event == "token")
     again = await continued(office.client, stop.run, stop.approval, approved=True, last_event_id=token.id)

@@ -48,7 +48,8 @@ async def test_the_eleventh_message(strict: Office) -> None:
         assert 1 <= int(answer.header("retry-after") or "0") <= 10
     neighbour = await client.create_conversation(conversation.tenant_id, conversation.employee_id)
     (await client.post_message(neighbour.id, "Here it is quiet")).expect(200)
-    (await client.post(path, {"content": "x" * (EDGE + 1)})).problem(422, "validation_failed")  # checked before the rate
+    # The length is looked at before the rate.
+    (await client.post(path, {"content": "x" * (EDGE + 1)})).problem(422, "validation_failed")
     await age_conversation(strict.server, conversation.id, seconds=10)
     await fill(client, conversation.id)
     (await client.post_message(conversation.id, "One too many")).problem(429, "rate_limited")

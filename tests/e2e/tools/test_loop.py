@@ -178,4 +178,3 @@ async def test_a_pause_keeps_what_was_said_and_done_before(office: Office) -> No
     assert rest.end["text_sha256"] == sha256(b"One moment. Done.").hexdigest()
     _, stored = await office.client.messages(conversation.id)
     assert (stored.id, stored.status.value, stored.content) == (waiting.id, "completed", "One moment. Done.")
-

@@ -26,7 +26,9 @@ class Office(NamedTuple):
     client: RetinueClient
     upstream: ThreadedUpstream
 
-    async def hire(self, *tools: str, vendor: Vendor = "openai", permission: str = "write", **more: Any) -> Conversation:
+    async def hire(
+        self, *tools: str, vendor: Vendor = "openai", permission: str = "write", **more: Any
+    ) -> Conversation:
         """A conversation with a new employee of a new tenant who has these tools; `more` is about the conversation."""
         tenant = await self.client.create_tenant()
         url = self.upstream.openai_url if vendor == "openai" else self.upstream.anthropic_url
@@ -108,7 +110,9 @@ async def open_continue(client: RetinueClient, run: str, approval: str, **option
     return await _open(client, f"/runs/{run}/continue/stream", {"approval_id": approval}, **options)
 
 
-async def open_password(client: RetinueClient, run: str, approval: str, password: str, **options: Any) -> http1.Response:
+async def open_password(
+    client: RetinueClient, run: str, approval: str, password: str, **options: Any
+) -> http1.Response:
     """The response to `password/stream`, whatever its status; see `_open`."""
     body = {"approval_id": approval, "password": password}
     return await _open(client, f"/runs/{run}/password/stream", body, **options)
@@ -135,7 +139,9 @@ async def continued(client: RetinueClient, run: str, approval: str, **options: A
     return await told(await open_continue(client, run, approval, **options))
 
 
-async def with_password(client: RetinueClient, run: str, approval: str, password: str, **options: Any) -> StreamedAnswer:
+async def with_password(
+    client: RetinueClient, run: str, approval: str, password: str, **options: Any
+) -> StreamedAnswer:
     """What follows a password, to its end or to the next pause."""
     return await told(await open_password(client, run, approval, password, **options))
 

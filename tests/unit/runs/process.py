@@ -129,13 +129,14 @@ class Process:
         self.coordination.signals.subscribe(self._hear)
         self.supervisor.on_end = self.switchboard.run_ended
         self.sessions = Sessions(sessions)
+        self.follower = Follower(database, self.coordination.log, self.wakes, self.stopping)
         self.service = RunService(
             database=database,
             admission=Admission(self.runners, self.sessions),
             supervisor=self.supervisor,
             dispatcher=self.dispatcher,
             cancellation=Cancellation(database, self.supervisor, self.coordination.signals, self.wakes, self.turnstile),
-            follower=Follower(database, self.coordination.log, self.wakes, self.stopping),
+            follower=self.follower,
             signals=self.coordination.signals,
             errands=self.errands,
             turnstile=self.turnstile,
@@ -236,6 +237,13 @@ class Process:
         self.wakes.wake_all()
         async with asyncio.timeout(DEADLINE):
             await self.errands.finish()
+            await self._finish_looks()
+
+    async def _finish_looks(self) -> None:
+        """What readers asked for who have gone away goes on; the database must not be closed under it."""
+        looks = self.follower._looks
+        asked = [task for shared in (looks._looks, looks._next_runs, looks._waits) for task in shared._asked.values()]
+        await asyncio.gather(*asked, return_exceptions=True)
 
 
 class Published:

@@ -1,6 +1,5 @@
 """When a conversation takes messages: a session that lasts as long as people talk, and not too many at once."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -83,7 +82,7 @@ async def test_who_has_not_said_anything_is_not_late(world: World) -> None:
 
 async def test_zero_expires_at_once(world: World) -> None:
     office, conversation = await talked(world, policy=EXPIRED_AT_ONCE)
-    await asyncio.sleep(0.002)  # the time is compared in whole milliseconds
+    await ago(world, conversation, 0.01)
     assert await refusal(office, conversation) == "session_expired"
 
 

@@ -18,14 +18,19 @@ _PLAIN = tuple(name for name in LedgerEntry.__struct_fields__ if name not in {"u
 
 class LedgerRepository(TenantRepository):
     async def open(self, entry: LedgerEntry) -> None:
-        """Write down a call before it is made.
+        """Write down a call before it is made. To repeat it is harmless.
 
         Raises:
             NotFound: there is no such tenant.
         """
         plain = {name: getattr(entry, name) for name in _PLAIN}
         columns = {**plain, **usage_columns(entry.usage), **cost_columns(entry.cost)}
-        await self._add(t.LedgerEntry, columns, missing="There is no such tenant.")
+        await self._add(
+            t.LedgerEntry,
+            columns,
+            missing="There is no such tenant.",
+            refine=lambda insert: insert.on_conflict_do_nothing(),
+        )
 
     async def close(
         self,

@@ -54,8 +54,7 @@ def bounds_of(verdict: Verdict, tenant_id: UUID, grounds: Grounds) -> Bounds:
 
 def _ground(place: Place, verdict: Verdict) -> str:
     """What has to be open for writing: a directory, since only there can things appear and disappear."""
-    if os.path.isdir(place.real) and os.path.basename(verdict.argv[0]) not in _HOLDS_HIDDEN = "What belongs to others lies beneath this directory. list_dir can list it."
-_ENTRY_IS_CHANGED:
+    if os.path.isdir(place.real) and os.path.basename(verdict.argv[0]) not in _ENTRY_IS_CHANGED:
         return place.real
     parent = os.path.dirname(place.real)
     while not os.path.isdir(parent):

@@ -157,6 +157,8 @@ class _Process:
         except subprocess.TimeoutExpired:
             self._kill()
         self._drain()
+        if not self._told().keys() & {"ended", "failed"}:
+            self._kill()
         for pipe in (self._supervisor.stdin, self._supervisor.stdout, self._supervisor.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from retinue.domain.ids import new_id
 from retinue.domain.secret import Secret
 from retinue.domain.tools import Assessment
 from retinue.tools.base import Caller, Invocation, Tool
+from retinue.tools.workspace import registry
 from retinue.tools.workspace.confinement import Confinement, probe
 from retinue.tools.workspace.registry import workspace_tools
 from retinue.tools.workspace.settings import WorkspaceSettings
@@ -136,7 +138,7 @@ def site(tmp_path: Path) -> Site:
 
 
 @pytest.fixture
-def nothing_left() -> Callable[[], None]:
+async def nothing_left() -> Callable[[], None]:
     """Fails if processes or descriptors of this process are more than they were."""
     me = psutil.Process()
     before = {child.pid for child in me.children(recursive=True)}
@@ -147,6 +149,22 @@ def nothing_left() -> Callable[[], None]:
         assert me.num_fds() <= descriptors
 
     return check
+
+
+def change_launcher(monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    """Have the processes of the workspace run a line of Python first, with the modules of `launch` at hand."""
+    real, source = subprocess.Popen, str(Path(registry.__file__).parents[3])
+    code = (
+        f"import runpy, sys; sys.argv = sys.argv[1:]; sys.path.append({source!r})\n"
+        "from retinue.tools.workspace.launch import child, first, landlock, mounts, supervisor, syscall_filter\n"
+        f"{change}\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+
+    def start(command: list[str], **more: Any) -> Any:
+        return real([*command[:3], "-c", code, *command[3:]], **more)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
 
 
 async def attempt(work: Awaitable[Any]) -> Any:
@@ -166,8 +184,11 @@ async def until(ready: Callable[[], Any], within: float = 15.0) -> Any:
     return found
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+def marked(mark: str) -> list[psutil.Process]:
+    """All processes with a text in their arguments."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "status"])
+        if any(mark in argument for argument in process.info["cmdline"] or ())
+        and process.info["status"] != psutil.STATUS_ZOMBIE
+    ]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from retinue.domain.errors import ToolError
-from retinue.tools.workspace import registry
+from retinue.tools.workspace.confinement import Confinement
 from retinue.tools.workspace.jobs import Job
 from retinue.tools.workspace.process import Stop, carry_out
 from retinue.tools.workspace.workshop import Workshop
-from tests.unit.tools.workspace.conftest import CANARY, LOOSE, TIGHT, Site, attempt, needs_confinement
+from tests.unit.tools.workspace.conftest import CANARY, LOOSE, TIGHT, Site, attempt, change_launcher, needs_confinement
 
 pytestmark = needs_confinement
 
@@ -196,23 +196,71 @@ async def test_a_command_about_the_machine_sees_no_secret_of_the_server(site: Si
     assert outcome.stderr.count(b"denied") >= 4
 
 
-async def test_a_confinement_that_fails_runs_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("change", ["landlock._RESTRICT_SELF = 9999", "syscall_filter._SET_SECCOMP = 9999"])
+async def test_a_confinement_that_fails_runs_nothing(site: Site, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     """The kernel was thought to have more than it has."""
-    tool = site.tools(TIGHT)["shell_exec_safe"]
-    real, source = subprocess.Popen, str(Path(registry.__file__).parents[3])
-
-    def start(command: list[str], **more: Any) -> Any:
-        code = (
-            f"import runpy, sys; sys.argv = sys.argv[1:]; sys.path.append({source!r});"
-            "from retinue.tools.workspace.launch import landlock;"
-            "landlock._RESTRICT_SELF = 9999;"
-            "runpy.run_path(sys.argv[0], run_name='__main__')"
-        )
-        return real([*command[:3], "-c", code, *command[3:]], **more)
-
-    monkeypatch.setattr(subprocess, "Popen", start)
-    arguments = tool.read({"command": "touch made"})
-    error = await attempt(tool.run(arguments, site.invocation()))
-    assert isinstance(error, ToolError)
-    assert (error.problem_code, error.took_effect) == ("cannot_confine", False)
+    change_launcher(monkeypatch, change)
+    for name, args in (("shell_exec_safe", {"command": "touch made"}), ("file_read", {"path": "notes.txt"})):
+        error = await attempt(site.allowed(name, args, confinement=TIGHT))
+        assert isinstance(error, ToolError)
+        assert (error.problem_code, error.took_effect) == ("cannot_confine", False)
     assert not (site.home / "made").exists()
+
+
+MARKS = {
+    "mode": "os.chmod('{outside}/secret.txt', 0o777)",
+    "mode of a directory": "os.chmod('{outside}', 0)",
+    "owner": "os.chown('{outside}/secret.txt', 65534, 65534)",
+    "attributes": "os.setxattr('{outside}/secret.txt', 'user.x', b'x')",
+}
+
+
+KERNELS = {
+    "all": "",
+    "no mounts": "mounts.isolate = lambda _: False",
+    "no mounts, as root": "mounts.isolate = lambda _: False; child.identity._become_nobody = lambda _: False",
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("mark", MARKS)
+async def test_what_landlock_does_not_watch(
+    site: Site, monkeypatch: pytest.MonkeyPatch, mark: str, kernel: str
+) -> None:
+    """Modes, owners and attributes of files outside stay as they are, by whichever means the system has."""
+    places = (site.outside, site.outside / "secret.txt")
+    for place in places:
+        os.chown(place, os.getuid(), os.getgid())
+    before = [(place.stat().st_mode, place.stat().st_uid, os.listxattr(place)) for place in places]
+    change_launcher(monkeypatch, KERNELS[kernel])
+    result = await site.command(python(site, f"import os; {MARKS[mark]}; print('done')"))
+    assert "done" not in result["stdout"]
+    assert "Error" in result["stderr"]
+    assert [(place.stat().st_mode, place.stat().st_uid, os.listxattr(place)) for place in places] == before
+
+
+async def test_modes_can_be_changed_in_the_workspace(site: Site) -> None:
+    result = await site.command("echo 'echo hello' > x.sh; chmod +x x.sh; ./x.sh")
+    assert result["stdout"] == "hello\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("kernel", [TIGHT, LOOSE], ids=["confined", "unconfined"])
+async def test_root_becomes_nobody(site: Site, kernel: Confinement) -> None:
+    result = await site.command("id -u; id -G", confinement=kernel, unconfined=True)
+    assert result["stdout"].split() == ["65534", "65534"]
+    code = "import ctypes; print([n for n in range(41) if ctypes.CDLL(None).prctl(23, n, 0, 0, 0) == 1])"
+    result = await site.command(python(site, code), confinement=kernel, unconfined=True)
+    assert result["stdout"] == "[1]\n", "the right to use root's files is all that is left to be had"
+
+
+async def test_with_the_network_only_the_internet_opens(site: Site) -> None:
+    """A local socket may be the door to another service, such as one that starts containers."""
+    code = """
+import socket
+for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX, socket.AF_NETLINK, socket.AF_PACKET):
+    try: socket.socket(family, socket.SOCK_STREAM if family < 15 else socket.SOCK_RAW); print(int(family))
+    except OSError: pass
+"""
+    result = await site.command(python(site, code), network=True)
+    assert result["stdout"].split() == ["2", "10"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -16,87 +17,96 @@ import pytest
 
 from retinue.domain.errors import ToolError
 from retinue.domain.tools import ToolErrorKind
-from retinue.tools.workspace import grounds, process, processes
+from retinue.tools.workspace import grounds, processes
 from retinue.tools.workspace.confinement import Confinement
 from retinue.tools.workspace.settings import WorkspaceSettings
-from tests.unit.tools.workspace.conftest import LOOSE, Site, attempt, is_alive, needs_confinement, until
+from tests.unit.tools.workspace.conftest import LOOSE, Site, attempt, change_launcher, marked, needs_confinement, until
 
 KERNELS = [pytest.param(None, id="confined", marks=needs_confinement), pytest.param(LOOSE, id="unconfined")]
 
 STUBBORN = """
-echo $$ >> pids
 trap '' TERM INT HUP
-sleep 1000 & echo $! >> pids
-setsid sleep 1001 & echo $! >> pids
-(setsid sh -c 'echo $$ >> pids; sleep 1002' &)
-nohup sleep 1003 & echo $! >> pids
-(sleep 1004 & echo $! >> pids)
+sleep 1000.{mark} & echo >> begun
+setsid sleep 1001.{mark} & echo >> begun
+(setsid sh -c 'echo >> begun; sleep 1002.{mark}' &)
+nohup sleep 1003.{mark} > nohup.out & echo >> begun
+(sleep 1004.{mark} & echo >> begun)
 python3 -c 'import os, time
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        open("pids", "a").write(f"{os.getpid()}\\n")
-        time.sleep(1005)
+        open("begun", "a").write("\\n")
+        time.sleep(1005 or {mark})
     os._exit(0)'
 """
-PIDS = 7
+BEGUN = 6
 
 
-def pids(site: Site) -> list[int]:
-    file = site.home / "pids"
-    return [int(line) for line in file.read_text().split()] if file.exists() else []
+@pytest.fixture
+def mark() -> str:
+    """In the arguments of every process of a test, however it hides."""
+    return str(secrets.randbelow(10**12) + 10**12)
 
 
-async def all_gone(site: Site) -> None:
-    assert len(pids(site)) == PIDS
-    assert [pid for pid in pids(site) if is_alive(pid)] == []
+def have_begun(site: Site) -> bool:
+    file = site.home / "begun"
+    return file.exists() and file.read_text().count("\n") == BEGUN
 
 
+@pytest.mark.parametrize("namespaces", ["", "first.count_processes_anew = lambda: None"], ids=["all", "no namespaces"])
 @pytest.mark.parametrize("kernel", KERNELS)
 async def test_nothing_survives_the_end(
-    site: Site, nothing_left: Callable[[], None], kernel: Confinement | None
+    site: Site,
+    nothing_left: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    kernel: Confinement | None,
+    mark: str,
+    namespaces: str,
 ) -> None:
-    command = STUBBORN + "while [ $(wc -l < pids) -lt 7 ]; do sleep 0.05; done; echo over; exit 3"
+    change_launcher(monkeypatch, namespaces)
+    command = STUBBORN.format(mark=mark) + "while [ $(wc -l < begun) -lt 6 ]; do sleep 0.05; done; echo over; exit 3"
     result = await site.command(command, confinement=kernel, unconfined=True)
     assert (result["stdout"], result["exit_code"]) == ("over\n", 3)
-    await all_gone(site)
+    assert not marked(mark)
     nothing_left()
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 async def test_nothing_survives_the_end_of_its_time(
-    site: Site, nothing_left: Callable[[], None], kernel: Confinement | None
+    site: Site, nothing_left: Callable[[], None], kernel: Confinement | None, mark: str
 ) -> None:
-    error = await attempt(site.command(STUBBORN + "sleep 1006", confinement=kernel, unconfined=True, seconds=4.0))
+    command = STUBBORN.format(mark=mark) + "sleep 1006"
+    error = await attempt(site.command(command, confinement=kernel, unconfined=True, seconds=4.0))
     assert isinstance(error, ToolError)
     assert (error.problem_code, error.kind, error.took_effect) == ("tool_timeout", ToolErrorKind.TRANSIENT, None)
-    await all_gone(site)
+    assert have_begun(site)
+    assert not marked(mark)
     nothing_left()
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 async def test_nothing_survives_a_cancellation(
-    site: Site, nothing_left: Callable[[], None], kernel: Confinement | None
+    site: Site, nothing_left: Callable[[], None], kernel: Confinement | None, mark: str
 ) -> None:
-    command = STUBBORN + "sleep 1006"
+    command = STUBBORN.format(mark=mark) + "sleep 1006"
     task = asyncio.create_task(site.command(command, confinement=kernel, unconfined=True))
-    await until(lambda: len(pids(site)) == PIDS)
+    await until(lambda: have_begun(site) and len(marked(mark)) > BEGUN)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await all_gone(site)
+    assert not marked(mark)
     nothing_left()
 
 
-async def test_cancelling_twice_does_not_leave_earlier(site: Site, nothing_left: Callable[[], None]) -> None:
-    task = asyncio.create_task(site.command("echo $$ > pids; sleep 1000", unconfined=True))
-    (pid,) = await until(lambda: pids(site))
+async def test_cancelling_twice_does_not_leave_earlier(site: Site, nothing_left: Callable[[], None], mark: str) -> None:
+    task = asyncio.create_task(site.command(f"sleep 1000.{mark}", unconfined=True))
+    await until(lambda: marked(mark))
     for _ in range(5):
         task.cancel()
         await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not is_alive(pid)
+    assert not marked(mark)
     nothing_left()
 
 
@@ -139,12 +149,20 @@ async def test_output_that_just_fits_is_whole(site: Site) -> None:
 BOMBS = {
     "forks": "import os\nwhile True:\n    os.fork()",
     "sessions": "import os\nwhile True:\n    if os.fork() == 0: os.setsid()",
-    "orphans": "import os, time\nwhile True:\n    if os.fork() == 0:\n        if os.fork(): os._exit(0)\n        time.sleep(9)",
+    "orphans": """import os, time
+while True:
+    if os.fork() == 0:
+        os.fork() and os._exit(0)
+        time.sleep(9)""",
 }
 
 
+@pytest.mark.parametrize("kernel", ["", "first.count_processes_anew = lambda: None"], ids=["all", "no namespaces"])
 @pytest.mark.parametrize("bomb", BOMBS)
-async def test_processes_without_end(site: Site, nothing_left: Callable[[], None], bomb: str) -> None:
+async def test_processes_without_end(
+    site: Site, nothing_left: Callable[[], None], monkeypatch: pytest.MonkeyPatch, bomb: str, kernel: str
+) -> None:
+    change_launcher(monkeypatch, kernel)
     (site.home / "bomb.py").write_text(BOMBS[bomb])
     result = await site.command("python3 bomb.py 2> errors", unconfined=True)
     assert result["stopped"] == "processes"
@@ -195,6 +213,14 @@ async def test_broken_pipes_end_programs(site: Site) -> None:
 
 async def test_the_loop_does_not_wait(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that touches files or starts processes is called in the loop's thread."""
+    tools, secret = site.tools(), f"{site.outside}/secret.txt"
+    calls: list[tuple[str, dict[str, Any], str]] = [
+        ("file_read", {"path": "notes.txt"}, ""),
+        ("list_dir", {}, ""),
+        ("shell_exec_safe", {"command": "cat notes.txt"}, ""),
+        ("shell_exec_safe", {"command": f"cp {secret} copy"}, secret),
+        ("shell_exec_safe", {"command": f"cp notes.txt {site.outside}"}, f"{site.outside} (write)"),
+    ]
     loop_thread = threading.get_ident()
     seen: set[str] = set()
 
@@ -213,10 +239,11 @@ async def test_the_loop_does_not_wait(site: Site, monkeypatch: pytest.MonkeyPatc
     watched(grounds.Grounds, "make_home")
     watched(os, "read")
     watched(os.path, "isdir")
-    await site.allowed("file_read", {"path": "notes.txt"})
-    await site.allowed("list_dir", {})
-    await site.command("cat notes.txt")
-    await site.command(f"cp {site.outside}/secret.txt copy", unconfined=True)
+    for name, args, scope in calls:
+        tool = tools[name]
+        arguments = tool.read(args)
+        assert (await tool.assess(arguments, site.caller)).scope == scope
+        await tool.run(arguments, site.invocation(scope))
     assert seen == {"Popen", "follow", "make_home", "read", "isdir"}
 
 
@@ -245,20 +272,21 @@ async def test_no_process_can_be_started(site: Site, monkeypatch: pytest.MonkeyP
     assert str(site.path) not in error.detail
 
 
-async def test_a_supervisor_that_is_killed_leaves_nothing(site: Site, nothing_left: Callable[[], None]) -> None:
-    task = asyncio.create_task(site.command("echo $$ > pids; sleep 1000", unconfined=True))
-    (pid,) = await until(lambda: pids(site))
-    supervisor = psutil.Process(pid).parent()
-    assert supervisor is not None
+async def test_a_supervisor_that_is_killed_leaves_nothing(
+    site: Site, nothing_left: Callable[[], None], mark: str
+) -> None:
+    task = asyncio.create_task(site.command(f"sleep 1000.{mark} & sleep 1001.{mark}", unconfined=True))
+    await until(lambda: len(marked(mark)) == 3)
+    (supervisor,) = psutil.Process().children()
     supervisor.kill()
     error = await attempt(task)
     assert isinstance(error, ToolError)
     assert error.took_effect is None
-    assert not is_alive(pid)
+    assert not marked(mark)
     nothing_left()
 
 
-async def test_a_server_that_is_killed_leaves_nothing(site: Site) -> None:
+async def test_a_server_that_is_killed_leaves_nothing(site: Site, mark: str) -> None:
     code = """
 import asyncio, sys
 from pathlib import Path
@@ -272,13 +300,12 @@ caller = Caller(tenant_id=tenant, employee_id=tenant, conversation_id=tenant, ru
 arguments = tool.read({"command": sys.argv[3]})
 asyncio.run(tool.run(arguments, Invocation(caller=caller, call_id="c", idempotency_key="k")))
 """
-    server = subprocess.Popen(
-        [sys.executable, "-c", code, str(site.root), str(site.caller.tenant_id), STUBBORN + "sleep 1006"]
-    )
-    await until(lambda: len(pids(site)) == PIDS)
+    command = STUBBORN.format(mark=mark) + "sleep 1006"
+    server = subprocess.Popen([sys.executable, "-c", code, str(site.root), str(site.caller.tenant_id), command])
+    await until(lambda: have_begun(site) and len(marked(mark)) > BEGUN)
     server.send_signal(signal.SIGKILL)
     server.wait()
-    await until(lambda: not any(map(is_alive, pids(site))))
+    await until(lambda: not marked(mark))
 
 
 async def test_temporary_files_are_gone_afterwards(site: Site) -> None:
@@ -304,4 +331,3 @@ async def test_many_at_once(site: Site, nothing_left: Callable[[], None]) -> Non
     assert [result["stdout"] for result in results] == [f"{number}\n" for number in range(6)]
     assert time.monotonic() - began < 20
     nothing_left()
-    assert process.Stop is not None

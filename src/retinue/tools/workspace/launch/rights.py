@@ -1,24 +1,19 @@
 """What a process may use, and what it gives up for good before it does an employee's work."""
 
 import contextlib
-import ctypes
 import math
 import os
 import resource
 import signal
-import struct
-import sys
 from typing import Any
 
 from retinue.tools.workspace.launch import landlock, syscall_filter
+from retinue.tools.workspace.launch.identity import CannotConfine
 from retinue.tools.workspace.launch.walk import PathChanged, walk
 
-_CAPBSET_DROP, _CAP_AMBIENT, _CLEAR_ALL = 24, 47, 4
-_CAPABILITY_VERSION = 0x20080522
-
-
-class CannotConfine(Exception):
-    """The process must not go on."""
+_NICE = 10
+THREADS = 4
+"""For each process that is allowed. The kernel counts threads, the supervisor processes."""
 
 
 def limit(limits: dict[str, Any]) -> None:
@@ -31,9 +26,9 @@ def limit(limits: dict[str, Any]) -> None:
         "RLIMIT_FSIZE": limits["file_bytes"],
         "RLIMIT_NOFILE": limits["open_files"],
     }
-    if os.geteuid() != 0:
-        # The kernel counts all threads of the user, the server's among them, and exempts root.
-        wanted["RLIMIT_NPROC"] = _threads_of_user() + limits["processes"]
+    if os.getuid() != 0:
+        # The kernel counts all threads of the user, perhaps the server's among them, and exempts root.
+        wanted["RLIMIT_NPROC"] = _threads_of_user() + limits["processes"] * THREADS
     for name, value in wanted.items():
         kind = getattr(resource, name, None)
         if kind is not None:
@@ -52,27 +47,19 @@ def plain_signals() -> None:
             signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
-def be_ended_first() -> None:
-    """If the machine runs out of memory, this goes before the server."""
+def stand_back() -> None:
+    """The server and the supervisor go first; if the machine runs out of memory, this one does."""
+    os.nice(_NICE)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write("1000")
 
 
-def give_up_privileges() -> None:
-    """No capabilities, no groups of root, and no way to get any. Raises: CannotConfine."""
-    if os.geteuid() == 0:
-        with contextlib.suppress(OSError):
-            os.setgroups([])
-    try:
-        syscall_filter.forbid_new_privileges()
-    except OSError:
-        raise CannotConfine from None
-    if sys.platform.startswith("linux"):
-        _drop_capabilities()
+def confine(reach: dict[str, Any], *, marks_files: bool) -> None:
+    """Keep this process to its reach. Raises: CannotConfine.
 
-
-def confine(reach: dict[str, Any]) -> None:
-    """Keep this process to its reach. Raises: CannotConfine."""
+    `marks_files`: it may change modes, owners and attributes of files by their path, since read-only mounts keep it
+    from doing so elsewhere.
+    """
     rules = [
         (fd, rights)
         for name, rights in (("runs", landlock.RUN), ("reads", landlock.READ), ("writes", landlock.WRITE))
@@ -80,7 +67,7 @@ def confine(reach: dict[str, Any]) -> None:
     ]
     try:
         landlock.restrict(rules, connects=reach.get("connects", False))
-        syscall_filter.restrict(connects=reach.get("connects", False))
+        syscall_filter.restrict(connects=reach.get("connects", False), marks_files=marks_files)
     except (OSError, KeyError):
         raise CannotConfine from None
     finally:
@@ -95,18 +82,6 @@ def _opened(paths: list[str]) -> list[int]:
         with contextlib.suppress(OSError, PathChanged):
             fds.append(walk(path))
     return fds
-
-
-def _drop_capabilities() -> None:
-    library = ctypes.CDLL(None, use_errno=True)
-    zero = ctypes.c_ulong(0)
-    for capability in range(64):
-        library.prctl(_CAPBSET_DROP, ctypes.c_ulong(capability), zero, zero, zero)
-    library.prctl(_CAP_AMBIENT, ctypes.c_ulong(_CLEAR_ALL), zero, zero, zero)
-    header = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_VERSION, 0))
-    nothing = ctypes.create_string_buffer(bytes(24))
-    if library.capset(header, nothing) != 0:
-        raise CannotConfine
 
 
 def _threads_of_user() -> int:

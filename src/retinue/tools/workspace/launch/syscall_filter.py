@@ -18,7 +18,7 @@ _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
 _X32 = 0x40000000
 
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
-_ALWAYS = {
+_ALWAYS: dict[str, tuple[int, int | None]] = {
     # name: numbers on x86_64 and aarch64
     "acct": (163, 89),
     "add_key": (248, 217),
@@ -60,7 +60,23 @@ _ALWAYS = {
     "unshare": (272, 97),
     "userfaultfd": (323, 282),
 }
-_SOCKETS = {"socket": (41, 198)}
+_MARKS: dict[str, tuple[int, int | None]] = {
+    # By path. By a descriptor they need an open file, which the rights on files govern.
+    "chmod": (90, None),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "removexattrat": (466, 466),
+}
+_SOCKET = (41, 198)
+_INTERNET = (2, 10)
 _CLONE = (56, 220)
 _CLONE3 = 435
 """Its flags lie in memory, where a filter cannot read them. As if unknown, it makes libraries use `clone`."""
@@ -85,37 +101,51 @@ def forbid_new_privileges() -> None:
         raise OSError("no_new_privs was refused")
 
 
-def restrict(*, connects: bool) -> None:
-    """Set the filter, for good. Needs `forbid_new_privileges` first. Raises: OSError."""
+def restrict(*, connects: bool, marks_files: bool) -> None:
+    """Set the filter, for good. Needs `forbid_new_privileges` first.
+
+    `connects`: internet sockets are let pass. `marks_files`: changing modes, owners and attributes by path is.
+
+    Raises: OSError.
+    """
     architecture, column = _ARCHITECTURES[platform.machine()]
-    refused = {**_ALWAYS, **({} if connects else _SOCKETS)}
-    code = _assemble(architecture, sorted(numbers[column] for numbers in refused.values()), _CLONE[column])
+    refused = {**_ALWAYS, **({} if marks_files else _MARKS)}
+    numbers = sorted(number for number in (both[column] for both in refused.values()) if number is not None)
+    code = _assemble(architecture, numbers, _CLONE[column], _SOCKET[column], _INTERNET if connects else ())
     program = _Program(len(code) // 8, code)
     if _prctl(_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(program)) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
 
 
-def _assemble(architecture: int, refused: list[int], clone: int) -> bytes:
-    """Jumps count the instructions to leave out, for yes and for no."""
-    count = len(refused)
-    lines = [
-        (_LOAD, 0, 0, _ARCHITECTURE),
-        (_JUMP_EQUAL, 1, 0, architecture),
-        (_RETURN, 0, 0, _KILL),
-        (_LOAD, 0, 0, _NUMBER),
-        (_JUMP_AT_LEAST, count + 6, 0, _X32),
-        *((_JUMP_EQUAL, count - place + 5, 0, number) for place, number in enumerate(refused)),
-        (_JUMP_EQUAL, 6, 0, _CLONE3),
-        (_JUMP_EQUAL, 1, 0, clone),
-        (_RETURN, 0, 0, _ALLOW),
-        (_LOAD, 0, 0, _FIRST_ARGUMENT),
-        (_JUMP_IF_ANY, 1, 0, _NEW_NAMESPACES),
-        (_RETURN, 0, 0, _ALLOW),
-        (_RETURN, 0, 0, _REFUSE),
-        (_RETURN, 0, 0, _UNKNOWN),
+def _assemble(architecture: int, refused: list[int], clone: int, socket: int, families: tuple[int, ...]) -> bytes:
+    """The filter. A jump names the line it leads to, if the comparison holds."""
+    allow, refuse, unknown, flags, family = "allow", "refuse", "unknown", "flags", "family"
+    lines: list[tuple[str, int, str, int]] = [
+        ("", _LOAD, "", _ARCHITECTURE),
+        ("", _JUMP_EQUAL, "number", architecture),
+        ("", _RETURN, "", _KILL),
+        ("number", _LOAD, "", _NUMBER),
+        ("", _JUMP_AT_LEAST, refuse, _X32),
+        *(("", _JUMP_EQUAL, refuse, number) for number in refused),
+        ("", _JUMP_EQUAL, unknown, _CLONE3),
+        ("", _JUMP_EQUAL, flags, clone),
+        ("", _JUMP_EQUAL, family, socket),
+        (allow, _RETURN, "", _ALLOW),
+        (flags, _LOAD, "", _FIRST_ARGUMENT),
+        ("", _JUMP_IF_ANY, refuse, _NEW_NAMESPACES),
+        ("", _RETURN, "", _ALLOW),
+        (family, _LOAD, "", _FIRST_ARGUMENT),
+        *(("", _JUMP_EQUAL, "permitted", number) for number in families),
+        (refuse, _RETURN, "", _REFUSE),
+        (unknown, _RETURN, "", _UNKNOWN),
+        ("permitted", _RETURN, "", _ALLOW),
     ]
-    return b"".join(struct.pack("HBBI", *line) for line in lines)
+    places = {name: place for place, (name, *_) in enumerate(lines) if name}
+    return b"".join(
+        struct.pack("HBBI", code, places[target] - place - 1 if target else 0, 0, value)
+        for place, (_, code, target, value) in enumerate(lines)
+    )
 
 
 def _prctl(option: int, *arguments: int) -> int:

@@ -10,11 +10,11 @@ _PATIENCE = 2.0
 """Seconds to go on ending processes that do not end, such as those of another user."""
 
 
-def descendants(process: int) -> list[int]:
-    """All that came from a process, as far as /proc tells."""
+def descendants(process: int, most: int | None = None) -> list[int]:
+    """All that came from a process, as far as /proc tells; at least `most` if there are so many."""
     found: list[int] = []
     waiting = [process]
-    while waiting:
+    while waiting and (most is None or len(found) < most):
         children = _children(waiting.pop())
         found += children
         waiting += children

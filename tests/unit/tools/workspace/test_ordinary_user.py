@@ -1,0 +1,94 @@
+"""The tools do their work, and confine as well, where the server does not run as root."""
+
+import json
+import os
+import shutil
+import site as python_site
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from retinue.tools.workspace import registry
+from tests.unit.tools.workspace import ordinary
+from tests.unit.tools.workspace.conftest import needs_confinement
+
+NOBODY = 65_534
+
+
+def interpreter() -> str | None:
+    """One that every user may start, of this version."""
+    for path in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
+        code = f"import sys; assert sys.version_info[:2] == {sys.version_info[:2]}"
+        try:
+            if subprocess.run([path, "-c", code], user=NOBODY, check=False, capture_output=True).returncode == 0:
+                return path
+        except OSError:
+            continue
+    return None
+
+
+@pytest.fixture(scope="module")
+def found() -> Iterator[dict[str, Any]]:
+    """What an ordinary user's server finds."""
+    is_root = os.geteuid() == 0
+    python = interpreter() if is_root else sys.executable
+    if python is None:
+        pytest.skip("no interpreter that another user may start")
+    packages = [str(Path(registry.__file__).parents[3]), *python_site.getsitepackages()]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        shutil.copy(ordinary.__file__, place / "ordinary.py")
+        shutil.chown(place, NOBODY, NOBODY) if is_root else None
+        (place / "place").mkdir()
+        shutil.chown(place / "place", NOBODY, NOBODY) if is_root else None
+        done = subprocess.run(
+            [python, str(place / "ordinary.py"), str(place / "place")],
+            env={"PYTHONPATH": ":".join(packages), "PATH": "/usr/bin:/bin", "CANARY": "canary"},
+            user=NOBODY if is_root else None,
+            cwd=place,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        yield json.loads(done.stdout)
+
+
+def test_it_was_an_ordinary_user(found: dict[str, Any]) -> None:
+    assert found["user"] != 0
+
+
+def test_files_are_read_and_listed(found: dict[str, Any]) -> None:
+    assert found["listed"]["entries"] == []
+    assert found["read"]["content"] == "one\n"
+    assert found["outside"]["path"] == "/etc/machine-id"
+
+
+def test_commands_run(found: dict[str, Any]) -> None:
+    assert found["cat"]["stdout"] == "one\n"
+
+
+@needs_confinement
+def test_commands_can_write_in_the_workspace(found: dict[str, Any]) -> None:
+    assert (found["wrote"]["stdout"], found["wrote"]["exit_code"]) == ("two\n", 0)
+
+
+@needs_confinement
+@pytest.mark.parametrize("name", ["opened", "killed", "environment", "chmod"])
+def test_what_is_the_same_users_is_out_of_reach(found: dict[str, Any], name: str) -> None:
+    assert "done" not in found[name]["stdout"]
+    assert found[name]["exit_code"] != 0
+    assert found["mode"] & 0o077 == found["mode"] & 0o044
+
+
+@needs_confinement
+def test_processes_without_end_are_ended(found: dict[str, Any]) -> None:
+    assert found["bomb"]["stopped"] == "processes"
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "program.py" in (p.info["cmdline"] or [])]
