@@ -42,6 +42,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     risk: Risk
     scope: str
+    """What it is limited to besides the arguments: a place outside the usual ground, a command; empty for neither."""
     reason: str
     """Why a person is asked."""
     message: str

@@ -174,8 +174,8 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     generation_stats: GenerationStats
     tool_log: tuple[ToolLogEntry, ...]
     event_count: int
-    """Events of the run over all its attempts, this one included, as `GET /runs/{id}/events` lists them. A stream leaves
-    out the pauses after which the run has gone on."""
+    """Events of the run over all its attempts, this one included, as `GET /runs/{id}/events` lists them. A stream
+    leaves out the pauses after which the run has gone on."""
     text_sha256: str
     """SHA-256, in hexadecimal, of the stored message's text as UTF-8."""
     metadata: dict[str, Any]

@@ -7,7 +7,7 @@ import msgspec
 
 from retinue.domain.approvals import Approval, ApprovalStatus, Grant, call_digest
 from retinue.domain.runs import Run
-from retinue.domain.tools import CallStatus, JournalEntry
+from retinue.domain.tools import Assessment, CallStatus, JournalEntry
 from retinue.runs.gate import Allow, Ask, Deny, may_be_granted_for_conversation
 from retinue.runs.toolbox import Prepared
 
@@ -70,6 +70,13 @@ def passage(
             return _asked(entry, prepared, approval, grants, reason)
 
 
+def reach_of(assessment: Assessment) -> str:
+    """What an approval of a call, or a grant that it gives, is limited to: its scope, and a command to the letter. What
+    one command was allowed for a conversation says nothing about another.
+    """
+    return "\n".join(part for part in (assessment.scope, assessment.command) if part)
+
+
 def digest_of(entry: JournalEntry, prepared: Prepared, run: Run) -> str:
     """What an approval of this call is bound to."""
     return call_digest(
@@ -101,7 +108,7 @@ def _asked(
 
 def _covers(approval: Approval, prepared: Prepared) -> bool:
     now = prepared.assessment
-    return now.scope == approval.scope and now.risk.severity <= approval.risk.severity
+    return reach_of(now) == approval.scope and now.risk.severity <= approval.risk.severity
 
 
 def _grant_for(entry: JournalEntry, prepared: Prepared, grants: Sequence[Grant]) -> Grant | None:
@@ -110,7 +117,11 @@ def _grant_for(entry: JournalEntry, prepared: Prepared, grants: Sequence[Grant])
         return None
     version = prepared.tool.version
     return next(
-        (grant for grant in grants if grant.covers(tool=entry.name, version=version, risk=now.risk, scope=now.scope)),
+        (
+            grant
+            for grant in grants
+            if grant.covers(tool=entry.name, version=version, risk=now.risk, scope=reach_of(now))
+        ),
         None,
     )
 

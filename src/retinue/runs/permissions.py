@@ -10,7 +10,7 @@ from retinue.domain.approvals import Approval, Grant
 from retinue.domain.ids import new_id, now
 from retinue.domain.runs import Run
 from retinue.domain.tools import JournalEntry
-from retinue.runs.passage import Passage, digest_of, passage
+from retinue.runs.passage import Passage, digest_of, passage, reach_of
 from retinue.runs.storing import persistently
 from retinue.runs.toolbox import Prepared
 
@@ -86,7 +86,7 @@ class Permissions:
             args=entry.args,
             digest=digest_of(entry, prepared, self._run),
             risk=prepared.assessment.risk,
-            scope=prepared.assessment.scope,
+            scope=reach_of(prepared.assessment),
             reason=reason,
             message=prepared.tool.question(prepared.arguments),
             requested_at=at,

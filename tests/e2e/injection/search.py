@@ -63,13 +63,10 @@ class Watch:
         return found
 
     def _paths(self) -> list[str]:
-        tenant, runs = self._ground.tenant, dict.fromkeys(str(answer.end["run_id"]) for answer in self.streams)
+        runs = dict.fromkeys(str(answer.end["run_id"]) for answer in self.streams)
         return [
             f"/conversations/{self._ground.conversation.id}/messages",
-            f"/approvals/pending?tenant_id={tenant}",
-            f"/audit?tenant_id={tenant}&limit=100",
-            f"/audit/commands?tenant_id={tenant}",
-            f"/tenants/{tenant}/config",
+            f"/audit?tenant_id={self._ground.tenant}&limit=100",
             *(f"/runs/{run}/events" for run in runs),
         ]
 

@@ -155,7 +155,7 @@ async def test_a_process_whose_hold_ran_out_while_it_stored_its_intent_does_noth
             runner.renew(asked_at=float("-inf"))
             gate.reached.set()
 
-        runner._acting._journal._audit = late
+        runner._acting._journal._audit = late  # type: ignore[method-assign, assignment]
         return runner
 
     office.runners.make = with_gate  # type: ignore[method-assign]

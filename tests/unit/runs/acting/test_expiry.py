@@ -8,11 +8,12 @@ import pytest
 from retinue.domain import events as e
 from retinue.domain.approvals import ApprovalStatus, Decision
 from retinue.domain.errors import Conflict
+from retinue.domain.ids import now
 from retinue.domain.messages import MessageStatus
 from retinue.domain.policy import RunLimits
 from retinue.domain.runs import RunStatus
 from retinue.domain.signals import SignalKind
-from retinue.runs import expiry, permissions
+from retinue.runs.unrun import end_waiting
 from tests.unit.runs.acting.books import ended, paused, read_books
 from tests.unit.runs.acting.story import (
     conversation_of,
@@ -106,8 +107,8 @@ async def test_a_decision_in_time_beats_the_sweeper(world: World) -> None:
 
 async def test_the_time_is_the_databases(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """This process's clock is wrong by years."""
-    behind = permissions.now().replace(year=2001)
-    monkeypatch.setattr(permissions, "now", lambda: behind)
+    behind = now().replace(year=2001)
+    monkeypatch.setattr("retinue.runs.permissions.now", lambda: behind)
     monkeypatch.setattr(time, "time", lambda: 0.0)
     office = await office_with(world, wants("send"), says("Sent."), tools=[a_write("send")])
     run, _ = await started(office)
@@ -180,7 +181,7 @@ async def test_one_that_cannot_be_ended_holds_up_no_other(world: World, monkeypa
     office = await office_with(world, wants("send"), wants("send"), tools=[a_write("send")])
     runs = [(await started(office))[0] for _ in range(2)]
     await let_time_pass(world)
-    end = expiry.end_waiting
+    end = end_waiting
     broken = min(runs, key=lambda run: run.id).id
 
     async def fails(unit: object, run: object, *args: object, **more: object) -> bool:
@@ -188,7 +189,7 @@ async def test_one_that_cannot_be_ended_holds_up_no_other(world: World, monkeypa
             raise ZeroDivisionError
         return await end(unit, run, *args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(expiry, "end_waiting", fails)
+    monkeypatch.setattr("retinue.runs.expiry.end_waiting", fails)
     assert await office.expiry.sweep() == 1
     monkeypatch.undo()
     assert await office.expiry.sweep() == 1

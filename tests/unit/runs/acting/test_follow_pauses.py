@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from uuid import UUID
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.unit.runs.acting.books import ended, read_books
 from tests.unit.runs.acting.story import decide_next, goes_on, office_with, started
 from tests.unit.runs.acting.tools import a_write, wants
 from tests.unit.runs.conftest import World
-from tests.unit.runs.doubles import DEADLINE, Gate, says
+from tests.unit.runs.doubles import DEADLINE, Gate, says, until
 from tests.unit.runs.logs import kinds
 from tests.unit.runs.process import Process
 
@@ -157,6 +158,28 @@ async def test_a_pruned_log_of_a_run_that_waited(world: World) -> None:
         assert isinstance(snapshot.event, e.SnapshotTaken)
         assert (snapshot.event.text, snapshot.event.tool_log) == ("I act. Done.", books.answer.tool_log)
         assert end == books.events[-1]
+
+
+async def test_a_reader_that_goes_away_while_it_asks_cuts_nothing_off(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = await two_writes(world)
+    run, _ = await started(office)
+    gate, answers = Gate(), list[bool]()
+    ask = office.follower._looks._waits_at
+
+    async def slowly(tenant_id: UUID, run_id: UUID, position: Position) -> bool:
+        await gate()
+        answers.append(await ask(tenant_id, run_id, position))
+        return answers[-1]
+
+    monkeypatch.setattr(office.follower._looks, "_waits_at", slowly)
+    reading = asyncio.create_task(office.follow(run))
+    await gate.wait_until_reached()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    gate.opened.set()
+    await until(lambda: answers == [True])
 
 
 async def test_a_run_that_waits_is_not_pruned(world: World) -> None:

@@ -48,13 +48,14 @@ async def test_it_is_asked_for_after_the_approval_and_used_once(world: World) ->
     tool = a_sudo("updated")
     office, run, approval_id = await at_the_password(world, tool)
     books = await paused(world, run)
-    asked = books.events[-3].event
+    asked, expires_at = books.events[-3].event, books.approvals[0].password_expires_at
+    assert expires_at is not None
     assert kinds(books.events)[-3:] == ["password.requested", "status.changed", "run.paused"]
     assert asked == e.PasswordRequested(
         approval_id=approval_id,
         tool_call_id="sudo-1",
         tool="sudo",
-        expires_at=books.approvals[0].password_expires_at,
+        expires_at=expires_at,
         tries_left=3,
     )
     assert (tool.times, books.statuses) == (0, ["proposed"])
@@ -178,11 +179,11 @@ async def test_a_process_that_dies_with_it_takes_it_along(world: World) -> None:
     world.database.hold = gate = FirstGate()
     giving = asyncio.create_task(give_password(office, run, approval_id, CANARY))
     await gate.wait_until_reached()
-    world.database.hold = Gate()
+    world.database.hold = held = Gate()
     gate.opened.set()
     await giving
-    await world.database.hold.wait_until_reached()
-    world.database.hold, held = None, world.database.hold
+    await held.wait_until_reached()
+    world.database.hold = None
     await office.freeze(run)
     second = Process(world, says("Done."), name="second", tools=[tool])
     await second.look()

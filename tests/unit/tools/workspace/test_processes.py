@@ -56,6 +56,7 @@ def have_begun(site: Site) -> bool:
 @pytest.mark.parametrize("namespaces", ["", "first.count_processes_anew = lambda: None"], ids=["all", "no namespaces"])
 @pytest.mark.parametrize("kernel", KERNELS)
 async def test_nothing_survives_the_end(
+    *,
     site: Site,
     nothing_left: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
