@@ -6,9 +6,10 @@ from functools import partial
 from uuid import UUID
 
 from retinue.domain.conversations import Conversation
+from retinue.domain.tools import Resolution
 from tests.chaos.effects.books import check_audit, check_doubt, check_errand, check_question
 from tests.chaos.effects.errand import Errand
-from tests.chaos.effects.points import Point
+from tests.chaos.effects.points import IN_DOUBT, Point
 from tests.chaos.effects.receiver import Receiver
 from tests.chaos.effects.script import READ, SET, TOOLS, WRITE, Call
 from tests.e2e.streams.servers import Replicas
@@ -28,6 +29,8 @@ class Cast:
     ) -> None:
         self.world, self.upstream, self.receiver, self.rng = world, upstream, receiver, rng
         self.tenant = tenant
+        self.shift = 0
+        """Turns what the person says of the calls in doubt, so that each point gets each answer."""
         self.errands: list[Errand] = []
 
     async def add(self, client: RetinueClient, employee: UUID, tool: str, point: Point | None = None) -> Errand:
@@ -57,6 +60,9 @@ class Cast:
             point=point,
         )
         errand.denies = denies
+        if point in IN_DOUBT:
+            place = (sorted(IN_DOUBT).index(point) + self.shift) % len(Resolution)
+            errand.answers = [*Resolution][place:] + [*Resolution][:place]
         errand.on_doubt = partial(check_doubt, errand)
         errand.on_question = partial(check_question, errand)
         self.errands.append(errand)
@@ -101,11 +107,14 @@ async def assemble(
     receiver: Receiver,
     rng: random.Random,
     parts: Iterable[tuple[str, Point | None]],
+    *,
+    shift: int = 0,
 ) -> Cast:
     """One errand for each target and point."""
     client = world.here.client()
     like = await employ(client, upstream)
     cast = Cast(world, upstream, receiver, rng, like.tenant_id)
+    cast.shift = shift
     for tool, point in parts:
         await cast.add(client, like.employee_id, tool, point)
     return cast

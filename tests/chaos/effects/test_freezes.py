@@ -82,7 +82,7 @@ async def test_in_the_middle_of_a_call(
         upstream.reset()
         victim, other = rng.sample(list(replicas), 2)
         parts = [(tool, point) for point in sorted(IN_DOUBT) for tool in (WRITE, SET)]
-        cast = await assemble(replicas, upstream, receiver, rng, parts)
+        cast = await assemble(replicas, upstream, receiver, rng, parts, shift=number)
         try:
             takeovers.append(await _freeze(cast, victim, other, redis))
         except BaseException as error:

@@ -140,7 +140,8 @@ async def test_between_every_two_states(
     toll, parts = Toll(), _parts(rng)
     for number in range(SIZES.effect_kills):
         upstream.reset()
-        cast = await assemble(world, upstream, receiver, rng, next(parts))
+        turn = number * SIZES.effect_errands // len(ALL_PARTS)
+        cast = await assemble(world, upstream, receiver, rng, next(parts), shift=turn)
         await _round(Killing(world, rng, cast, toll), "at_the_points", number)
     figure(str(toll))
 

@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from tests.e2e.injection.ground import MINE, Ground, write_on_order, write_page
-from tests.e2e.injection.letters import Attempt, please, read
-from tests.e2e.injection.letters import asked as wants
+from tests.e2e.injection.letters import Attempt, asked, please, read
 from tests.e2e.injection.search import Watch
 from tests.e2e.tools.work import continued, decide, paused
 from tests.support.client import StreamedAnswer
 
 Channel = Callable[[Ground, Watch, str], Awaitable[StreamedAnswer]]
+_HARMLESS = asked("shell_exec_safe", command="uname -a")
+"""Somebody is asked about it."""
 
 
 async def _say(ground: Ground, watch: Watch, text: str) -> StreamedAnswer:
@@ -48,14 +49,14 @@ async def _program_error(ground: Ground, watch: Watch, letter: str) -> StreamedA
 
 async def _appended(ground: Ground, watch: Watch, letter: str) -> StreamedAnswer:
     """While the run waits for a person, another message comes."""
-    stop = paused(await _say(ground, watch, please(wants("generate_coupon", discount_percent=1))))
+    stop = paused(await _say(ground, watch, please(_HARMLESS)))
     await watch.say(letter, on_busy="append")
     return await deny(ground, watch, stop.run, stop.approval)
 
 
 async def _denial(ground: Ground, watch: Watch, letter: str) -> StreamedAnswer:
     """Somebody pastes it into the comment."""
-    stop = paused(await _say(ground, watch, please(wants("generate_coupon", discount_percent=1))))
+    stop = paused(await _say(ground, watch, please(_HARMLESS)))
     return await deny(ground, watch, stop.run, stop.approval, letter)
 
 

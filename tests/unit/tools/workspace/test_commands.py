@@ -9,12 +9,12 @@ from retinue.domain.policy import Permission
 from retinue.domain.tools import Assessment, Effect, Risk
 from retinue.runs.gate import Allow, Ask, Deny, judge
 from retinue.tools.workspace.commands.classify import classify
-from tests.unit.tools.workspace import corpus_commands as corpus
 from tests.unit.tools.workspace.conftest import CANARY, LOOSE, TIGHT, Site, attempt, needs_confinement
+from tests.unit.tools.workspace.corpus_allowed import ASKED, FREE
+from tests.unit.tools.workspace.corpus_refused import DESTROYERS, RAISED, SUDO
 from tests.unit.tools.workspace.test_paths import filled, ids
 
-RULINGS = {"free": Allow, "asked": Ask, "refused": Deny}
-EVERYTHING = (*corpus.SUDO, *corpus.RAISED, *corpus.DESTROYERS, *corpus.ASKED)
+EVERYTHING = (*SUDO, *RAISED, *DESTROYERS, *ASKED)
 
 
 def a_program_for(site: Site, command: str) -> None:
@@ -37,18 +37,18 @@ async def looked_at(site: Site, command: str, **changes: object) -> Assessment:
 
 def test_the_corpus_is_large() -> None:
     assert len(EVERYTHING) >= 250
-    for group in (EVERYTHING, corpus.FREE):
+    for group in (EVERYTHING, FREE):
         assert len(set(group)) == len(group)
 
 
-@pytest.mark.parametrize("command", corpus.FREE, ids=ids)
+@pytest.mark.parametrize("command", FREE, ids=ids)
 async def test_harmless_commands_run_at_once(site: Site, command: str) -> None:
     assessment = await looked_at(site, command)
     assert judge(assessment, Permission.READ) == Allow()
     assert (assessment.effect, assessment.risk, assessment.command) == (Effect.READ, Risk.LOW, command)
 
 
-@pytest.mark.parametrize("command", corpus.ASKED, ids=ids)
+@pytest.mark.parametrize("command", ASKED, ids=ids)
 async def test_anything_else_is_asked_for(site: Site, command: str) -> None:
     assessment = await looked_at(site, command)
     ruling = judge(assessment, Permission.WRITE)
@@ -59,12 +59,12 @@ async def test_anything_else_is_asked_for(site: Site, command: str) -> None:
         assert (assessment.effect, assessment.risk) == (Effect.WRITE, Risk.HIGH)
 
 
-@pytest.mark.parametrize("command", [*corpus.DESTROYERS, *corpus.RAISED], ids=ids)
+@pytest.mark.parametrize("command", [*DESTROYERS, *RAISED], ids=ids)
 async def test_what_nobody_may_run_is_refused(site: Site, command: str) -> None:
     assert isinstance(judge(await looked_at(site, command), Permission.WRITE), Deny)
 
 
-@pytest.mark.parametrize("command", corpus.SUDO, ids=ids)
+@pytest.mark.parametrize("command", SUDO, ids=ids)
 async def test_sudo_needs_an_approval_and_a_password(site: Site, command: str) -> None:
     assessment = await looked_at(site, command)
     assert isinstance(judge(assessment, Permission.WRITE), Ask)
@@ -73,7 +73,7 @@ async def test_sudo_needs_an_approval_and_a_password(site: Site, command: str) -
     assert isinstance(judge(await looked_at(site, command, sudo=False), Permission.WRITE), Deny)
 
 
-@pytest.mark.parametrize("command", [*corpus.ASKED, *corpus.DESTROYERS, *corpus.SUDO, *corpus.RAISED], ids=ids)
+@pytest.mark.parametrize("command", [*ASKED, *DESTROYERS, *SUDO, *RAISED], ids=ids)
 async def test_the_models_word_never_lowers_anything(site: Site, command: str) -> None:
     command = filled(command, site)
     a_program_for(site, command)
@@ -126,7 +126,7 @@ async def test_the_network_is_the_operators_to_open(site: Site) -> None:
     assert isinstance(judge(opened, Permission.WRITE), Ask)
 
 
-@pytest.mark.parametrize("command", corpus.ASKED, ids=ids)
+@pytest.mark.parametrize("command", ASKED, ids=ids)
 async def test_what_cannot_be_confined_is_refused(site: Site, command: str) -> None:
     """Without Landlock only what surely does what it says is left."""
     command = filled(command, site)
@@ -161,7 +161,7 @@ def test_long_commands_are_told_quickly(unit: str) -> None:
 
 @pytest.mark.slow
 @needs_confinement
-@pytest.mark.parametrize("command", [*corpus.ASKED, *corpus.DESTROYERS, *corpus.RAISED], ids=ids)
+@pytest.mark.parametrize("command", [*ASKED, *DESTROYERS, *RAISED], ids=ids)
 async def test_nothing_gets_out(site: Site, command: str) -> None:
     """Approved, if it can be: it runs, and the world around the workspace is as it was."""
     command = filled(command, site)

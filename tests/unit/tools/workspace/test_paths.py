@@ -21,7 +21,7 @@ def _links(site: Site) -> None:
 
 def filled(text: str, site: Site) -> str:
     names = {name: getattr(site, name) for name in ("home", "outside", "neighbour", "data", "root")}
-    for name, value in {**names, "neighbour_name": site.neighbour.name}.items():
+    for name, value in {**names, "neighbour_name": site.neighbour.name, "own_root": "/proc/self/root"}.items():
         text = text.replace(f"{{{name}}}", str(value))
     return text
 
