@@ -38,11 +38,11 @@ async def active_runs(server: ForkedServer) -> list[Active]:
 
 
 async def recovery_of(server: ForkedServer, lost: Sequence[Active], *, within: float) -> float:
-    """Seconds until each of these runs has another owner, or has ended."""
+    """Seconds until each of these runs has another owner, waits for a person, or has ended."""
     started = time.monotonic()
     left = {(one.run, one.attempt) for one in lost if one.status == "running"}
     while left:
-        now = {(one.run, one.attempt) for one in await active_runs(server)}
+        now = {(one.run, one.attempt) for one in await active_runs(server) if one.status == "running"}
         left &= now
         took = time.monotonic() - started
         assert not left or took < within, f"nobody has taken over {sorted(left)} within {within} s"

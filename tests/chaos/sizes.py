@@ -49,7 +49,7 @@ SHORT = Sizes(
     effect_kills=2,
     effect_errands=9,
     effect_storms=1,
-    effect_freezes=1,
+    effect_freezes=2,
 )
 FULL = Sizes(
     cut_events=200,

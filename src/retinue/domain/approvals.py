@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from retinue.domain.tools import Risk
+from retinue.domain.tools import Effect, Risk
 
 
 class ApprovalStatus(StrEnum):
@@ -40,6 +40,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     args: Any
     """What was shown. The digest binds the approval to it."""
     digest: str
+    effect: Effect
     risk: Risk
     scope: str
     """What it is limited to besides the arguments: a place outside the usual ground, a command; empty for neither."""
@@ -73,6 +74,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     approval_id: UUID
     tool: str
     tool_version: str
+    effect: Effect
+    """Covers calls that change as much as this and less."""
     risk: Risk
     """Covers calls of this risk and below."""
     scope: str
@@ -80,11 +83,12 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     granted_by: str
     created_at: datetime
 
-    def covers(self, *, tool: str, version: str, risk: Risk, scope: str) -> bool:
+    def covers(self, *, tool: str, version: str, effect: Effect, risk: Risk, scope: str) -> bool:
         return (
             self.tool == tool
             and self.tool_version == version
             and self.scope == scope
+            and effect.severity <= self.effect.severity
             and risk.severity <= self.risk.severity
         )
 

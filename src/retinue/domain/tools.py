@@ -18,6 +18,10 @@ class Effect(StrEnum):
     WRITE = "write"
     """Something, each time: it is never repeated unless a person says so."""
 
+    @property
+    def severity(self) -> int:
+        return list(Effect).index(self)
+
 
 class Risk(StrEnum):
     """How bad a call may turn out. The server computes it; a model's own word can only raise it."""

@@ -111,6 +111,7 @@ def _grant(approval: Approval, granted_by: str) -> Grant:
         approval_id=approval.id,
         tool=approval.tool,
         tool_version=approval.tool_version,
+        effect=approval.effect,
         risk=approval.risk,
         scope=approval.scope,
         granted_by=granted_by,

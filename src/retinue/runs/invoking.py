@@ -20,6 +20,11 @@ _log = structlog.get_logger(__name__)
 MAX_TRIES = 3
 FIRST_WAIT = 1.0
 """Seconds before the second try; doubled before the third."""
+TIDYING_SECONDS = 3.0
+"""How long a cancelled tool may take before its run goes on without it."""
+
+_left_behind: set[asyncio.Task[Any]] = set()
+"""Tools that do not listen; kept until they end, because nobody else refers to them."""
 
 
 class Succeeded(msgspec.Struct, frozen=True):
@@ -89,23 +94,56 @@ def _may_pass(error: BaseException) -> bool:
 async def _once(prepared: Prepared, invocation: Invocation, limits: RunLimits) -> Any:
     tool = prepared.tool
     seconds = min(tool.timeout, limits.tool_seconds)
-    time = asyncio.timeout(seconds)
+    # In a task of its own, which can be left behind: a tool that does not listen must not hold up its run.
+    task = asyncio.create_task(_guarded(prepared, invocation), name=f"tool-{tool.name}")
     try:
-        async with time:
-            result = await tool.run(prepared.arguments, invocation)
-    except ToolError:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        await _stop(task, invocation)
         raise
-    except TimeoutError:
-        if not time.expired():
-            raise ToolError("The tool gave up waiting.", kind=ToolErrorKind.TRANSIENT, code="tool_timeout") from None
+    if not done:
+        await _stop(task, invocation)
         detail = f"The tool took longer than {seconds:g} seconds."
-        raise ToolError(detail, kind=ToolErrorKind.TRANSIENT, code="tool_timeout") from None
-    except Exception as error:
-        # The password must not come out with a traceback's text.
-        trace = None if invocation.password else error
-        _log.error("tool_crashed", tool=tool.name, run_id=str(invocation.caller.run_id), exc_info=trace)
-        raise ToolError("The tool broke.", code="tool_failed") from None
-    return _fit(result, limits)
+        raise ToolError(detail, kind=ToolErrorKind.TRANSIENT, code="tool_timeout")
+    if task.cancelled():  # by itself: nobody else has the task
+        raise _broken(prepared, invocation, None)
+    result, error = task.result()
+    match error:
+        case None:
+            return _fit(result, limits)
+        case ToolError():
+            raise error
+        case TimeoutError():
+            raise ToolError("The tool gave up waiting.", kind=ToolErrorKind.TRANSIENT, code="tool_timeout")
+        case _:
+            raise _broken(prepared, invocation, error)
+
+
+async def _guarded(prepared: Prepared, invocation: Invocation) -> tuple[Any, BaseException | None]:
+    """What came of it, as values: some exceptions would end more than the tool's task."""
+    try:
+        return await prepared.tool.run(prepared.arguments, invocation), None
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return None, error
+
+
+async def _stop(task: asyncio.Task[Any], invocation: Invocation) -> None:
+    """Cancel a tool and wait for it to tidy up, but not for ever."""
+    task.cancel()
+    await asyncio.wait({task}, timeout=TIDYING_SECONDS)
+    if not task.done():
+        _log.error("tool_left_behind", task=task.get_name(), run_id=str(invocation.caller.run_id))
+        _left_behind.add(task)
+        task.add_done_callback(_left_behind.discard)
+
+
+def _broken(prepared: Prepared, invocation: Invocation, error: BaseException | None) -> ToolError:
+    # The password must not come out with a traceback's text.
+    trace = None if invocation.password else error
+    _log.error("tool_crashed", tool=prepared.tool.name, run_id=str(invocation.caller.run_id), exc_info=trace)
+    return ToolError("The tool broke.", code="tool_failed")
 
 
 def _fit(result: Any, limits: RunLimits) -> Any:

@@ -57,7 +57,8 @@ def passage(
     """Decide about one call.
 
     An approval lets through exactly what was shown: its digest has to be that of what would run, and the call must not
-    reach further, nor be of a higher risk, than it was then.
+    reach further, change more, nor be of a higher risk, than it was then. That a person wants a call to be tried again
+    allows nothing more.
     """
     if approval is not None and approval.digest != digest_of(entry, prepared, run):
         return _ALTERED
@@ -92,8 +93,6 @@ def digest_of(entry: JournalEntry, prepared: Prepared, run: Run) -> str:
 def _asked(
     entry: JournalEntry, prepared: Prepared, approval: Approval | None, grants: Sequence[Grant], reason: str
 ) -> Passage:
-    if entry.status is CallStatus.APPROVED and entry.resolved_by is not None:
-        return Go(entry.approval_id)  # a person wants it to be tried again
     if approval is not None and approval.status is ApprovalStatus.GRANTED:
         return Go(approval.id) if _covers(approval, prepared) else _OUTDATED
     if approval is not None and approval.status is ApprovalStatus.DENIED:
@@ -108,22 +107,19 @@ def _asked(
 
 def _covers(approval: Approval, prepared: Prepared) -> bool:
     now = prepared.assessment
-    return reach_of(now) == approval.scope and now.risk.severity <= approval.risk.severity
+    is_no_more = now.effect.severity <= approval.effect.severity and now.risk.severity <= approval.risk.severity
+    return reach_of(now) == approval.scope and is_no_more
 
 
 def _grant_for(entry: JournalEntry, prepared: Prepared, grants: Sequence[Grant]) -> Grant | None:
     now = prepared.assessment
     if now.needs_password or not may_be_granted_for_conversation(now.risk):
         return None
-    version = prepared.tool.version
-    return next(
-        (
-            grant
-            for grant in grants
-            if grant.covers(tool=entry.name, version=version, risk=now.risk, scope=reach_of(now))
-        ),
-        None,
-    )
+    version, scope = prepared.tool.version, reach_of(now)
+    for grant in grants:
+        if grant.covers(tool=entry.name, version=version, effect=now.effect, risk=now.risk, scope=scope):
+            return grant
+    return None
 
 
 def _unneeded(approval: Approval | None) -> UUID | None:

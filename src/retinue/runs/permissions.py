@@ -85,6 +85,7 @@ class Permissions:
             tool_version=prepared.tool.version,
             args=entry.args,
             digest=digest_of(entry, prepared, self._run),
+            effect=prepared.assessment.effect,
             risk=prepared.assessment.risk,
             scope=reach_of(prepared.assessment),
             reason=reason,

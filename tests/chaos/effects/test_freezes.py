@@ -1,18 +1,20 @@
-"""A process is frozen in the middle of a call and wakes up when all is over: it stores nothing, and says nothing."""
+"""A process is frozen in the middle of a call and wakes up too late: it stores nothing, and says nothing."""
 
 import asyncio
 import random
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from retinue.domain.runs import WaitingFor
 from retinue.domain.tools import Resolution
 from tests.chaos.books import active_runs, recovery_of
-from tests.chaos.effects.books import check_errand, check_reader
+from tests.chaos.effects.books import check_doubt, check_errand, check_reader
 from tests.chaos.effects.cast import Cast, assemble
 from tests.chaos.effects.errand import Errand
 from tests.chaos.effects.points import IN_DOUBT, Point
@@ -84,7 +86,8 @@ async def test_in_the_middle_of_a_call(
         parts = [(tool, point) for point in sorted(IN_DOUBT) for tool in (WRITE, SET)]
         cast = await assemble(replicas, upstream, receiver, rng, parts, shift=number)
         try:
-            takeovers.append(await _freeze(cast, victim, other, redis))
+            way = (_wakes_when_all_is_over, _wakes_while_nobody_knows)[number % 2]
+            takeovers.append(await way(cast, victim, other, redis))
         except BaseException as error:
             error.add_note(f"in round {number}:\n" + "\n".join(f"  {errand}" for errand in cast.errands))
             raise
@@ -94,7 +97,8 @@ async def test_in_the_middle_of_a_call(
     figure(f"{SIZES.effect_freezes} processes frozen in the middle of 6 calls, longest takeover {max(takeovers):.2f} s")
 
 
-async def _freeze(cast: Cast, victim: ForkedServer, other: ForkedServer, redis: BreakableRedis) -> float:
+async def _freeze(cast: Cast, victim: ForkedServer, other: ForkedServer) -> tuple[list[Errand], float]:
+    """Let a process come to a stand in the middle of calls until they are somebody else's, who may finish them."""
     await asyncio.gather(*(errand.go_to_the_point(victim.client()) for errand in cast.errands))
     frozen = cast.note_lost(victim.process.pid)
     assert frozen, "the other process has them all"
@@ -102,7 +106,13 @@ async def _freeze(cast: Cast, victim: ForkedServer, other: ForkedServer, redis: 
         errand.clients = [other.client()]
     victim.process.send_group(signal.SIGSTOP)
     lost = [one for one in await active_runs(other) if one.run in {str(errand.run) for errand in frozen}]
-    took = await recovery_of(other, lost, within=RECOVERY_SECONDS)
+    return frozen, await recovery_of(other, lost, within=RECOVERY_SECONDS)
+
+
+async def _wakes_when_all_is_over(
+    cast: Cast, victim: ForkedServer, other: ForkedServer, redis: BreakableRedis
+) -> float:
+    frozen, took = await _freeze(cast, victim, other)
     await asyncio.gather(*(errand.decide_to_the_end() for errand in frozen))
     # Those in the other process come to their end, too; nobody stands still from now on, the frozen ones least of all.
     cast.release()
@@ -111,9 +121,9 @@ async def _freeze(cast: Cast, victim: ForkedServer, other: ForkedServer, redis: 
         await check_errand(errand, other, other.client(), was_read=False)
     before, told = await _snapshot(other, cast.tenant), await _all_published(redis, cast)
     victim.process.send_group(signal.SIGCONT)
+    await _lives(victim, cast)
     for errand in cast.errands:
         await errand.read_to_the_end()
-    await _lives(victim, cast)
     assert await _snapshot(other, cast.tenant) == before
     assert await _all_published(redis, cast) == told
     for errand in cast.errands:
@@ -121,6 +131,26 @@ async def _freeze(cast: Cast, victim: ForkedServer, other: ForkedServer, redis: 
         check_reader(errand, await stored_log(other.client(), errand.run))
         _check_deliveries(errand)
     return took
+
+
+async def _wakes_while_nobody_knows(cast: Cast, victim: ForkedServer, other: ForkedServer, _: BreakableRedis) -> float:
+    """It comes back with the outcome, and too late: what nobody could know is a person's to say."""
+    frozen, took = await _freeze(cast, victim, other)
+    doubtful = [errand for errand in frozen if errand.target.tool == WRITE]
+    for errand in doubtful:
+        assert await eventually(partial(_doubt_of, errand), within=RECOVERY_SECONDS) == [errand.target.id]
+    cast.release()
+    victim.process.send_group(signal.SIGCONT)
+    await _lives(victim, cast)
+    for errand in doubtful:
+        await check_doubt(errand, errand.target.id)
+    await asyncio.gather(*(errand.finish() for errand in cast.errands))
+    await cast.check(other.client())
+    return took
+
+
+async def _doubt_of(errand: Errand) -> list[str] | None:
+    return await errand.doubts() if (await errand.look()).waiting_for is WaitingFor.EFFECT_UNKNOWN else None
 
 
 def _check_deliveries(errand: Errand) -> None:

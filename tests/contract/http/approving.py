@@ -12,7 +12,7 @@ from retinue.domain.errors import NotFound, RetinueError
 from retinue.domain.ids import Position, new_id, now
 from retinue.domain.runs import Run, RunStatus
 from retinue.domain.secret import Secret
-from retinue.domain.tools import Resolution, Risk
+from retinue.domain.tools import Effect, Resolution, Risk
 
 PAUSE = Position(1, 1)
 """Where runs have paused; `engine.events_of` tells what comes after it."""
@@ -31,6 +31,7 @@ def an_approval(run: Run, **fields: Any) -> Approval:
         tool_version="1",
         args=fields.pop("args", {"path": "/srv"}),
         digest="0" * 64,
+        effect=fields.pop("effect", Effect.READ),
         risk=fields.pop("risk", Risk.LOW),
         scope="/srv",
         reason="It leaves the workspace.",

@@ -1,7 +1,5 @@
 """Carries out one scenario, and looks at what has come of it."""
 
-from collections.abc import Collection
-
 from tests.e2e.injection.attacks import Attack
 from tests.e2e.injection.books import check_attack, check_nothing_unallowed, entries_of
 from tests.e2e.injection.channels import CHANNELS, deny
@@ -27,6 +25,7 @@ async def attack_by(world: World, channel: str, attack: Attack, *, vendor: Vendo
     if denies:
         await _deny_all(ground, watch, answer)
     await check_harmless(ground, watch, turns, prelude=0 if channel == "user" else 1)
+    assert leaks(await watch.places(through_api=denies), ground.canaries()) == []
 
 
 async def _deny_all(ground: Ground, watch: Watch, answer: StreamedAnswer) -> None:
@@ -37,15 +36,12 @@ async def _deny_all(ground: Ground, watch: Watch, answer: StreamedAnswer) -> Non
     raise AssertionError("it does not come to an end")
 
 
-async def check_harmless(
-    ground: Ground, watch: Watch, turns: Turns, *, prelude: int, allowed: Collection[str] = ()
-) -> None:
-    """Nothing that nobody has allowed, every attempt in the journal, no secret anywhere."""
+async def check_harmless(ground: Ground, watch: Watch, turns: Turns, *, prelude: int) -> None:
+    """Every attempt is in the journal, none has been carried out that somebody should have allowed, nothing has
+    changed.
+    """
     entries = await entries_of(ground)
-    made = [(entry.tool, entry.args) for entry in entries]
-    assert [tool for tool, _ in made] == [asked.tool for asked in ground.world.puppet.model.asked]
-    check_nothing_unallowed(entries, allowed=allowed)
+    assert [entry.tool for entry in entries] == [asked.tool for asked in ground.world.puppet.model.asked]
+    check_nothing_unallowed(entries)
     assert check_attack(entries[prelude:], turns) > 0, "the attack has not come through"
-    if not allowed:
-        assert await take_stock(ground) == watch.stock
-    assert leaks(await watch.places(), ground.canaries()) == []
+    assert await take_stock(ground) == watch.stock

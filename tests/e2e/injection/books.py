@@ -6,10 +6,15 @@ from uuid import UUID
 
 import msgspec
 
+from tests.e2e.injection.database import rows_of_each
 from tests.e2e.injection.ground import Ground
 from tests.e2e.injection.letters import Attempt, Expected, Turns
-from tests.e2e.streams.store import rows
 
+_CALLS = """
+    SELECT run_id, position, name, arguments, effect, status, error, approval_id FROM tool_calls
+    WHERE tenant_id = {} ORDER BY run_id, position
+"""
+_APPROVALS = "SELECT run_id, call_position, status, args FROM approvals WHERE tenant_id = {} ORDER BY id"
 _DONE = frozenset({"succeeded", "executing", "outcome_unknown"})
 
 
@@ -36,15 +41,8 @@ class Entry(NamedTuple):
 
 async def entries_of(ground: Ground) -> list[Entry]:
     """All calls of a company, in order."""
-    server = ground.world.server
-    calls = await rows(
-        server,
-        "SELECT run_id, position, name, arguments, effect, status, error, approval_id FROM tool_calls "
-        "WHERE tenant_id = {} ORDER BY run_id, position",
-        ground.tenant,
-    )
-    statement = "SELECT run_id, call_position, status, args FROM approvals WHERE tenant_id = {} ORDER BY id"
-    asked = {(str(run), place): (status, args) for run, place, status, args in await rows(server, statement, ground.tenant)}
+    calls, approvals = await rows_of_each(ground.world.server, [_CALLS, _APPROVALS], ground.tenant)
+    asked = {(str(run), place): (status, args) for run, place, status, args in approvals}
     return [
         Entry(
             str(run),

@@ -60,9 +60,7 @@ async def _denial(ground: Ground, watch: Watch, letter: str) -> StreamedAnswer:
     return await deny(ground, watch, stop.run, stop.approval, letter)
 
 
-async def deny(
-    ground: Ground, watch: Watch, run: str, approval: str, comment: str | None = None
-) -> StreamedAnswer:
+async def deny(ground: Ground, watch: Watch, run: str, approval: str, comment: str | None = None) -> StreamedAnswer:
     """A person says no; what comes of it."""
     client = ground.world.client
     (await decide(client, approval, "deny", comment)).expect(200)

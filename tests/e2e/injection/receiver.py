@@ -4,6 +4,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import socket
+from typing import Any
 
 
 class Receiver(ThreadingHTTPServer):
@@ -15,9 +17,10 @@ class Receiver(ThreadingHTTPServer):
         """Also those on which nothing was sent."""
         super().__init__(("127.0.0.1", 0), _Handler)
 
-    def verify_request(self, request: object, client_address: object) -> bool:
+    def get_request(self) -> tuple[socket, Any]:
+        accepted = super().get_request()
         self.connections += 1
-        return True
+        return accepted
 
     @property
     def address(self) -> str:

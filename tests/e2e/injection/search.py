@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+from tests.e2e.injection.database import rows_of_each
 from tests.e2e.injection.ground import Ground, Stock, take_stock
 from tests.e2e.streams.store import is_sqlite, rows
 from tests.support.client import StreamedAnswer
@@ -47,11 +48,11 @@ class Watch:
         self.streams.append(answer)
         return answer
 
-    async def places(self) -> dict[str, str]:
-        """Everything by where it stands."""
+    async def places(self, *, through_api: bool = True) -> dict[str, str]:
+        """Everything by where it stands; also as the API shows it, which the tables tell about almost as well."""
         world, tenant = self._ground.world, self._ground.tenant
         found = {f"table {name}": text for name, text in (await tables_of(world.server, tenant)).items()}
-        for path in self._paths():
+        for path in self._paths() if through_api else ():
             found[path] = (await world.client.get(path)).expect(200).body.decode()
         with world.server.process.log.open("rb") as log:
             log.seek(self._log_begins)
@@ -74,25 +75,26 @@ class Watch:
 
 async def tables_of(server: ForkedServer, tenant: UUID) -> dict[str, str]:
     """All rows that belong to a company, as text."""
-    found = {}
-    for table in await _tables(server):
-        column = "id" if table == "tenants" else "tenant_id"
-        found[table] = "\n".join(map(_row, await rows(server, f'SELECT * FROM "{table}" WHERE {column} = {{}}', tenant)))
-    return found
+    tables = await _tables(server)
+    owners = ["id" if table == "tenants" else "tenant_id" for table in tables]
+    statements = [f'SELECT * FROM "{table}" WHERE {owner} = {{}}' for table, owner in zip(tables, owners, strict=True)]
+    found = await rows_of_each(server, statements, tenant)
+    return {table: "\n".join(map(_row, rows)) for table, rows in zip(tables, found, strict=True)}
 
 
+_TABLES_OF_SQLITE = """
+    SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND c.name = 'tenant_id'
+"""
+_TABLES_OF_POSTGRESQL = """
+    SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'tenant_id'
+"""
 _known: dict[str, list[str]] = {}
 
 
 async def _tables(server: ForkedServer) -> list[str]:
     """Those whose rows belong to companies."""
     if server.address not in _known:
-        statement = (
-            "SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND c.name = 'tenant_id'"
-            if is_sqlite(server)
-            else "SELECT table_name FROM information_schema.columns "
-            "WHERE table_schema = 'public' AND column_name = 'tenant_id'"
-        )
+        statement = _TABLES_OF_SQLITE if is_sqlite(server) else _TABLES_OF_POSTGRESQL
         _known[server.address] = ["tenants", *sorted(name for (name,) in await rows(server, statement))]
     return _known[server.address]
 

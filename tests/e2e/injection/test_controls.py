@@ -84,7 +84,12 @@ async def test_the_log_is_searched(on_sqlite: World) -> None:
 
 def test_disguises_are_recognised() -> None:
     secret = "canary-of-this-test-0123456789"
-    disguises = [secret, secret[::-1], secret.encode().hex(), *(b64encode(b"x" * n + secret.encode()).decode() for n in range(3))]
+    disguises = [
+        secret,
+        secret[::-1],
+        secret.encode().hex(),
+        *(b64encode(b"x" * n + secret.encode()).decode() for n in range(3)),
+    ]
     for disguise in disguises:
         assert leaks({"here": f"so {disguise} there"}, {"one": secret}) == [("one", "here")]
     assert leaks({"here": "nothing"}, {"one": secret}) == []

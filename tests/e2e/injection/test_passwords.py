@@ -24,9 +24,7 @@ async def test_the_password_of_an_earlier_prompt(world: World, sudo: FakeSudo) -
     ground = await break_ground(world)
     watch, client, secret = Watch(ground), world.client, sudo.password()
     stop = paused(await watch.say(letter([[asked(SHELL, command="sudo gossip")]])))
-    again = paused(
-        watch.saw(await continued(client, stop.run, stop.approval, approved=True)), "waiting_for_password"
-    )
+    again = paused(watch.saw(await continued(client, stop.run, stop.approval, approved=True)), "waiting_for_password")
     rest = watch.saw(await with_password(client, again.run, again.approval, secret))
     assert rest.end["status"] == "completed"
     assert "[redacted]" in str(rest.of("tool_call_finished")), "the program has told it, or this proves nothing"
@@ -48,9 +46,7 @@ async def test_an_approval_is_no_password(world: World, sudo: FakeSudo) -> None:
     watch, client, secret = Watch(ground), world.client, sudo.password()
     command = asked(SHELL, command="sudo touch opened.txt")
     stop = paused(await watch.say(letter([[command], [asked(SHELL, command="sudo touch pwned.txt")]])))
-    again = paused(
-        watch.saw(await continued(client, stop.run, stop.approval, approved=True)), "waiting_for_password"
-    )
+    again = paused(watch.saw(await continued(client, stop.run, stop.approval, approved=True)), "waiting_for_password")
     later = paused(watch.saw(await with_password(client, again.run, again.approval, secret)))
     assert (ground.root / "opened.txt").exists()
     paused(watch.saw(await continued(client, later.run, later.approval, approved=True)), "waiting_for_password")

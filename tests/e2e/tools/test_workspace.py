@@ -15,6 +15,7 @@ from tests.e2e.tools.work import (
     allow,
     approval_of,
     continued,
+    decide,
     finished,
     pause,
     paused,
@@ -205,6 +206,17 @@ async def test_a_command_that_writes(desk: Desk) -> None:
     assert (result["exit_code"], error) == (0, None)
     assert (desk.root / "made.txt").exists()
     assert await journal(desk.office.server, stop.run) == [("shell_exec_safe", "succeeded", None)]
+
+
+async def test_a_command_that_was_allowed_for_the_conversation(desk: Desk) -> None:
+    """It may be run again, to the letter, and no other may."""
+    client = desk.office.client
+    stop = await pause(desk.office, desk.conversation, wish("shell_exec_safe", command="uname -s"))
+    (await decide(client, stop.approval, "allow_for_conversation")).expect(200)
+    desk.office.upstream.enqueue(wants(wish("shell_exec_safe", command="uname -s")), says("Linux."))
+    rest = await continued(client, stop.run, stop.approval)
+    assert [result["stdout"] for _, result, _ in finished(rest)] == ["Linux\n"] * 2
+    await pause(desk.office, desk.conversation, wish("shell_exec_safe", command="uname -r"))
 
 
 async def test_no_command_without_a_yes(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 
 from retinue.domain.approvals import Grant, call_digest
 from retinue.domain.ids import new_id, now
-from retinue.domain.tools import Risk
+from retinue.domain.tools import Effect, Risk
 from tests.support.runs import json_values
 
 CALL: dict[str, Any] = {
@@ -24,8 +24,9 @@ CALL: dict[str, Any] = {
 
 def grant(**fields: Any) -> Grant:
     at = {"id": new_id(), "tenant_id": new_id(), "conversation_id": new_id(), "approval_id": new_id()}
-    words = {"tool": "list_dir", "tool_version": "1", "risk": Risk.LOW, "scope": "/srv", "granted_by": "operator"}
-    return Grant(**{**at, **words, "created_at": now(), **fields})
+    words = {"tool": "list_dir", "tool_version": "1", "scope": "/srv", "granted_by": "operator"}
+    bounds = {"effect": Effect.IDEMPOTENT, "risk": Risk.LOW}
+    return Grant(**{**at, **words, **bounds, "created_at": now(), **fields})
 
 
 def test_a_digest_stays_what_it_is_for_ever() -> None:
@@ -77,6 +78,8 @@ def test_a_digest_survives_being_stored(args: Any) -> None:
         ({}, True),
         ({"risk": Risk.NONE}, True),
         ({"risk": Risk.MEDIUM}, False),
+        ({"effect": Effect.READ}, True),
+        ({"effect": Effect.WRITE}, False),
         ({"tool": "file_read"}, False),
         ({"version": "2"}, False),
         ({"scope": ""}, False),
@@ -85,5 +88,6 @@ def test_a_digest_survives_being_stored(args: Any) -> None:
     ],
 )
 def test_a_grant_covers_exactly_its_scope_and_no_higher_risk(wanted: dict[str, Any], is_covered: bool) -> None:
-    asked: dict[str, Any] = {"tool": "list_dir", "version": "1", "risk": Risk.LOW, "scope": "/srv"}
+    asked: dict[str, Any] = {"tool": "list_dir", "version": "1", "effect": Effect.IDEMPOTENT}
+    asked |= {"risk": Risk.LOW, "scope": "/srv"}
     assert grant().covers(**asked | wanted) is is_covered

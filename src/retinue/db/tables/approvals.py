@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from retinue.db.tables.base import Base, Owned, parent
 from retinue.db.types import Word
 from retinue.domain.approvals import ApprovalStatus, Decision
-from retinue.domain.tools import Risk
+from retinue.domain.tools import Effect, Risk
 
 _PENDING = sa.text("status = 'pending'")
 _AWAITED = sa.text("password_expires_at IS NOT NULL")
@@ -40,6 +40,7 @@ class Approval(Owned, Base, kw_only=True):
     args: Mapped[str] = mapped_column(repr=False)
     """The JSON text."""
     digest: Mapped[str]
+    effect: Mapped[Effect] = mapped_column(Word(Effect))
     risk: Mapped[Risk] = mapped_column(Word(Risk))
     scope: Mapped[str]
     reason: Mapped[str] = mapped_column(repr=False)
@@ -70,6 +71,7 @@ class ConversationGrant(Owned, Base, kw_only=True):
     approval_id: Mapped[UUID]
     tool: Mapped[str]
     tool_version: Mapped[str]
+    effect: Mapped[Effect] = mapped_column(Word(Effect))
     risk: Mapped[Risk] = mapped_column(Word(Risk))
     scope: Mapped[str]
     granted_by: Mapped[str]

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from retinue.domain.approvals import Approval, ApprovalStatus, Decision
-from retinue.domain.tools import Risk
+from retinue.domain.tools import Effect, Risk
 from retinue.http.schemas import Comment, RequestBody
 
 
@@ -25,6 +25,8 @@ class ShownApproval(msgspec.Struct, frozen=True, kw_only=True):
     tool: str
     args: Any
     """What the tool would be called with: this, and nothing else, is allowed."""
+    effect: Effect
+    """What it would change at worst."""
     risk_level: Risk
     scope: str
     """What the call reaches beyond the tool's usual ground; empty if nothing."""
@@ -69,6 +71,7 @@ def shown(approval: Approval) -> ShownApproval:
         tool_call_id=approval.tool_call_id,
         tool=approval.tool,
         args=approval.args,
+        effect=approval.effect,
         risk_level=approval.risk,
         scope=approval.scope,
         reason=approval.reason,

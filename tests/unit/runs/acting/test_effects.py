@@ -1,6 +1,8 @@
 """Calls of which nobody knows whether they took place: that is what people are told, and what they are asked."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +11,6 @@ from retinue.domain import events as e
 from retinue.domain.errors import Conflict, NotFound, RunTimeout, ToolError
 from retinue.domain.ids import new_id
 from retinue.domain.model_io import ToolTurn
-from retinue.domain.policy import RunLimits
 from retinue.domain.runs import RunStatus, WaitingFor
 from retinue.domain.tools import CallStatus, Resolution, ToolErrorKind
 from retinue.runs import invoking
@@ -221,18 +222,45 @@ async def test_cancelling_in_the_middle_of_a_call(world: World, kind: Any) -> No
     assert kinds(books.events)[-3:] == ["tool_call.finished", "tool_call.finished", "run.cancelled"]
 
 
-@pytest.mark.parametrize("kind", [a_read, a_write])
-async def test_the_end_of_the_runs_time_in_the_middle_of_a_call(world: World, kind: Any) -> None:
-    limits = RunLimits(max_output_tokens=1000, context_tokens=10_000, duration=0.3)
-    office = await office_with(world, wants("t"), tools=[kind("t", forever)], limits=limits)
+@pytest.fixture
+def time_is_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes the time of the run that began last be over."""
+    made: list[asyncio.Timeout] = []
+    timeout_at = asyncio.timeout_at
+
+    def remembered(when: float | None) -> asyncio.Timeout:
+        made.append(timeout_at(when))
+        return made[-1]
+
+    monkeypatch.setattr("retinue.runs.runner.asyncio.timeout_at", remembered)
+    return lambda: made[-1].reschedule(asyncio.get_running_loop().time())
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "error"),
+    [
+        (a_read, "failed", "not_made"),
+        (partial(a_read, command="find"), "failed", "cancelled"),
+        (an_idempotent, "outcome_unknown", "outcome_unknown"),
+        (a_write, "outcome_unknown", "outcome_unknown"),
+    ],
+    ids=["read", "command", "idempotent", "write"],
+)
+async def test_the_end_of_the_runs_time_in_the_middle_of_a_call(
+    world: World, time_is_over: Callable[[], None], kind: Any, status: str, error: str
+) -> None:
+    gate = Gate()
+    office = await office_with(world, wants("t", "t"), tools=[kind("t", gate, gate)])
     run = await office.start(await world.conversation())
-    if kind is a_write:
+    if error == "outcome_unknown":
         await office.idle()
         await decide_next(office)
+    await gate.wait_until_reached()
+    time_is_over()
     await goes_on(office, run)
     books = await ended(world, run)
     assert (books.run.status, books.run.error_code) == (RunStatus.FAILED, RunTimeout.code)
-    assert books.statuses == (["failed"] if kind is a_read else ["outcome_unknown"])
+    assert (books.statuses, books.errors) == ([status, "failed"], [error, "not_made"])
 
 
 async def test_a_command_that_only_reads_leaves_a_row_of_its_own(world: World) -> None:

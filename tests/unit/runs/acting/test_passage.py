@@ -63,6 +63,7 @@ def asked(status: ApprovalStatus = ApprovalStatus.GRANTED, *, call: JournalEntry
         tool_version=call.version,
         args=call.args,
         digest=digest_of(call, looked(), RUN),
+        effect=Effect.WRITE,
         risk=Risk.MEDIUM,
         scope="",
         reason="It changes something.",
@@ -85,6 +86,7 @@ def granted(**fields: Any) -> Grant:
         approval_id=new_id(),
         tool="send",
         tool_version="1",
+        effect=Effect.WRITE,
         risk=Risk.MEDIUM,
         scope="",
         granted_by="ada",
@@ -190,12 +192,25 @@ def test_the_spelling_of_the_arguments_does_not_matter() -> None:
         (looked(effect=Effect.READ), True),
         (looked(risk=Risk.HIGH), False),
         (looked(scope="/etc"), False),
+        (looked(command="rm x"), False),
     ],
 )
 def test_a_call_may_not_reach_further_than_when_it_was_allowed(look: Prepared, is_covered: bool) -> None:
     approval = asked()
     found = through(look, approval)
     assert found == Go(approval.id) if is_covered else code(found) == "approval_outdated"
+
+
+def test_what_was_allowed_as_a_read_may_not_change_anything() -> None:
+    approval = asked(effect=Effect.READ, scope="/srv")
+    assert through(looked(effect=Effect.READ, scope="/srv"), approval) == Go(approval.id)
+    assert code(through(looked(effect=Effect.IDEMPOTENT, scope="/srv"), approval)) == "approval_outdated"
+
+
+def test_one_command_that_was_allowed_for_a_conversation_says_nothing_about_another() -> None:
+    grant = granted(scope="uname -a")
+    assert through(looked(command="uname -a"), None, grant) == Go(grant.approval_id)
+    assert isinstance(through(looked(command="ps auxe"), None, grant), Request)
 
 
 def test_an_approval_covers_its_own_scope_only() -> None:
@@ -220,7 +235,9 @@ def test_a_grant_lets_through_what_it_covers_and_makes_the_question_needless() -
 
 
 @pytest.mark.parametrize(
-    "changes", [{"tool": "sent"}, {"tool_version": "2"}, {"scope": "/etc"}, {"risk": Risk.LOW}], ids=str
+    "changes",
+    [{"tool": "sent"}, {"tool_version": "2"}, {"scope": "/etc"}, {"effect": Effect.READ}, {"risk": Risk.LOW}],
+    ids=str,
 )
 def test_a_grant_for_something_else(changes: dict[str, Any]) -> None:
     assert isinstance(through(None, None, granted(**changes)), Request)
@@ -241,8 +258,10 @@ def test_a_denial_beats_a_grant() -> None:
 def test_what_a_person_wants_to_be_tried_again_passes() -> None:
     again = msgspec.structs.replace(CALL, status=CallStatus.APPROVED, resolved_by="ada", approval_id=new_id())
     approval = asked()
-    assert through(None, approval, call=again) == Go(again.approval_id)
+    assert through(None, approval, call=again) == Go(approval.id)
     assert code(through(looked(**REFUSED), approval, call=again)) == "refused"
+    assert code(through(looked(scope="/etc"), approval, call=again)) == "approval_outdated", "that allows nothing more"
+    assert isinstance(through(None, None, call=again), Request)
     altered = msgspec.structs.replace(again, args={})
     assert code(through(None, approval, call=altered)) == "approval_altered"
 

@@ -37,6 +37,7 @@ async def test_all_are_asked_for_at_once_and_handled_in_order(world: World) -> N
     assert len(office.provider.requests) == 2
     assert kinds(books.events).count("approval.requested") == 3, "each is asked once"
     assert kinds(books.events).count("run.paused") == 3
+    assert kinds(books.events).count("approval.decided") == 3, "and told once"
 
 
 async def test_decided_out_of_order_they_are_still_made_in_order(world: World) -> None:
