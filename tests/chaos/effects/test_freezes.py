@@ -6,7 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from retinue.domain.runs import WaitingFor
 from retinue.domain.tools import Resolution
 from tests.chaos.books import active_runs, recovery_of
-from tests.chaos.effects.books import check_doubt, check_errand, check_reader
+from tests.chaos.effects.books import check_doubt, check_errand, check_reader, journal_of
 from tests.chaos.effects.cast import Cast, assemble
 from tests.chaos.effects.errand import Errand
 from tests.chaos.effects.points import IN_DOUBT, Point
@@ -82,37 +82,52 @@ async def test_in_the_middle_of_a_call(
     takeovers = []
     for number in range(SIZES.effect_freezes):
         upstream.reset()
-        victim, other = rng.sample(list(replicas), 2)
         parts = [(tool, point) for point in sorted(IN_DOUBT) for tool in (WRITE, SET)]
         cast = await assemble(replicas, upstream, receiver, rng, parts, shift=number)
         try:
             way = (_wakes_when_all_is_over, _wakes_while_nobody_knows)[number % 2]
-            takeovers.append(await way(cast, victim, other, redis))
+            takeovers.append(await way(cast, redis))
         except BaseException as error:
             error.add_note(f"in round {number}:\n" + "\n".join(f"  {errand}" for errand in cast.errands))
             raise
         finally:
-            victim.process.send_group(signal.SIGCONT)
+            _thaw(replicas)
             cast.leave()
     figure(f"{SIZES.effect_freezes} processes frozen in the middle of 6 calls, longest takeover {max(takeovers):.2f} s")
 
 
-async def _freeze(cast: Cast, victim: ForkedServer, other: ForkedServer) -> tuple[list[Errand], float]:
+def _thaw(replicas: Replicas) -> None:
+    for server in replicas:
+        server.process.send_group(signal.SIGCONT)
+
+
+class Freeze(NamedTuple):
+    victim: ForkedServer
+    other: ForkedServer
+    frozen: list[Errand]
+    took: float
+    """Seconds until all of them had another owner, or waited for a person."""
+
+
+async def _freeze(cast: Cast) -> Freeze:
     """Let a process come to a stand in the middle of calls until they are somebody else's, who may finish them."""
-    await asyncio.gather(*(errand.go_to_the_point(victim.client()) for errand in cast.errands))
+    victim, other = cast.rng.sample(list(cast.world), 2)
+    for errand in cast.errands:
+        errand.clients = [victim.client()]
+    await asyncio.gather(*(errand.go_to_the_point() for errand in cast.errands))
+    if all(errand.pid == other.process.pid for errand in cast.errands):  # it looked around at the wrong moment
+        victim, other = other, victim
     frozen = cast.note_lost(victim.process.pid)
-    assert frozen, "the other process has them all"
     for errand in cast.errands:
         errand.clients = [other.client()]
     victim.process.send_group(signal.SIGSTOP)
     lost = [one for one in await active_runs(other) if one.run in {str(errand.run) for errand in frozen}]
-    return frozen, await recovery_of(other, lost, within=RECOVERY_SECONDS)
+    took = await recovery_of(other, lost, within=RECOVERY_SECONDS)
+    return Freeze(victim, other, frozen, took)
 
 
-async def _wakes_when_all_is_over(
-    cast: Cast, victim: ForkedServer, other: ForkedServer, redis: BreakableRedis
-) -> float:
-    frozen, took = await _freeze(cast, victim, other)
+async def _wakes_when_all_is_over(cast: Cast, redis: BreakableRedis) -> float:
+    victim, other, frozen, took = await _freeze(cast)
     await asyncio.gather(*(errand.decide_to_the_end() for errand in frozen))
     # Those in the other process come to their end, too; nobody stands still from now on, the frozen ones least of all.
     cast.release()
@@ -133,9 +148,9 @@ async def _wakes_when_all_is_over(
     return took
 
 
-async def _wakes_while_nobody_knows(cast: Cast, victim: ForkedServer, other: ForkedServer, _: BreakableRedis) -> float:
+async def _wakes_while_nobody_knows(cast: Cast, _: BreakableRedis) -> float:
     """It comes back with the outcome, and too late: what nobody could know is a person's to say."""
-    frozen, took = await _freeze(cast, victim, other)
+    victim, other, frozen, took = await _freeze(cast)
     doubtful = [errand for errand in frozen if errand.target.tool == WRITE]
     for errand in doubtful:
         assert await eventually(partial(_doubt_of, errand), within=RECOVERY_SECONDS) == [errand.target.id]
@@ -224,9 +239,53 @@ async def test_between_the_intent_and_the_call(
         await errand.read_to_the_end()
         await _lives(victim, cast)
     finally:
-        victim.process.send_group(signal.SIGCONT)
+        _thaw(replicas)
         cast.leave()
     assert errand.resolutions[errand.target.id] == [Resolution.DID_NOT_HAPPEN]
     assert errand.target.marker not in [marker for marker, _ in receiver.begun]
     assert receiver.of(errand.target.marker) == []
     await cast.check(other.client())
+
+
+async def test_an_outcome_that_comes_too_late(
+    replicas: Replicas, upstream: ThreadedUpstream, receiver: Receiver, rng: random.Random
+) -> None:
+    """The zombie stores what it knows before anybody has told it that it has lost the run."""
+    cast = await assemble(replicas, upstream, receiver, rng, [(WRITE, Point.ANSWERED)])
+    [errand] = cast.errands
+    try:
+        victim, other, *_ = await _freeze(cast)
+        assert await eventually(partial(_doubt_of, errand), within=RECOVERY_SECONDS) == [errand.target.id]
+        async with _nobody_changes_runs(other):
+            cast.release()
+            victim.process.send_group(signal.SIGCONT)
+
+            async def has_tried() -> bool | None:
+                left = [line for line in victim.output.splitlines() if str(errand.run) in line and "run_left" in line]
+                return True if left or await _is_known(errand, other) else None
+
+            await eventually(has_tried, within=10)
+        await check_doubt(errand, errand.target.id)
+        await errand.finish()
+        await cast.check(other.client())
+    finally:
+        _thaw(replicas)
+        cast.leave()
+
+
+@asynccontextmanager
+async def _nobody_changes_runs(server: ForkedServer) -> AsyncIterator[None]:
+    """Leases are not renewed meanwhile, so that nobody notices that one is lost. Everything else can be stored."""
+    keeper = await connect_postgres(server)
+    try:
+        async with keeper.transaction():
+            await keeper.execute("LOCK TABLE runs IN SHARE MODE")
+            yield
+    finally:
+        await keeper.close()
+
+
+async def _is_known(errand: Errand, server: ForkedServer) -> bool:
+    assert errand.run is not None
+    journal = await journal_of(server, errand.run)
+    return [row["status"] for row in journal if row["call_id"] == errand.target.id] != ["outcome_unknown"]

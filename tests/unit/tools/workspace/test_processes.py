@@ -20,7 +20,16 @@ from retinue.domain.tools import ToolErrorKind
 from retinue.tools.workspace import grounds, processes
 from retinue.tools.workspace.confinement import Confinement
 from retinue.tools.workspace.settings import WorkspaceSettings
-from tests.unit.tools.workspace.conftest import LOOSE, Site, attempt, change_launcher, marked, needs_confinement, until
+from tests.unit.tools.workspace.conftest import (
+    CANARY,
+    LOOSE,
+    Site,
+    attempt,
+    change_launcher,
+    marked,
+    needs_confinement,
+    until,
+)
 
 KERNELS = [pytest.param(None, id="confined", marks=needs_confinement), pytest.param(LOOSE, id="unconfined")]
 
@@ -225,6 +234,34 @@ asyncio.run(tool.run(arguments, Invocation(caller=caller, call_id="c", idempoten
     server.send_signal(signal.SIGKILL)
     server.wait()
     await until(lambda: not marked(mark))
+
+
+async def test_the_supervisor_needs_no_help(
+    site: Site, nothing_left: Callable[[], None], monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    """It ends everything by itself as soon as it is told, long before the server would end it."""
+    monkeypatch.setattr("retinue.tools.workspace.process._PATIENCE", 1_000.0)
+    task = asyncio.create_task(site.command(f"sleep 1000.{mark}", unconfined=True))
+    await until(lambda: marked(mark))
+    task.cancel()
+    async with asyncio.timeout(30):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    nothing_left()
+
+
+async def test_no_process_on_the_way_has_the_servers_environment(
+    site: Site, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    monkeypatch.setenv("RETINUE_SECRET", CANARY)
+    task = asyncio.create_task(site.command(f"sleep 1000.{mark}", unconfined=True))
+    await until(lambda: marked(mark))
+    found = [child.environ() for child in psutil.Process().children(recursive=True)]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(found) >= 2
+    assert CANARY not in repr(found)
 
 
 async def test_temporary_files_are_gone_afterwards(site: Site) -> None:

@@ -38,7 +38,9 @@ def swap(request: pytest.FixtureRequest, site: Site) -> Callable[[], None]:
         (place / "inner.txt").write_text(CANARY)
     (site.outside / "folder").mkdir()
     (site.outside / "folder" / "inner.txt").write_text(CANARY)
-    (site.outside / str(site.caller.tenant_id)).mkdir()
+    deep = site.outside / str(site.caller.tenant_id) / "folder"
+    deep.mkdir(parents=True)
+    (deep / "inner.txt").write_text(CANARY)
     return lambda: SWAPS[request.param](site)
 
 
