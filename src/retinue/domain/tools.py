@@ -133,6 +133,13 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in OPEN_CALLS
 
     @property
+    def was_tried(self) -> bool:
+        """Whether its effect may have taken place, whatever its state: it was begun, or a person wants it again."""
+        if self.effect is Effect.READ:
+            return False
+        return self.status is CallStatus.EXECUTING or (self.is_open and self.resolved_by is not None)
+
+    @property
     def idempotency_key(self) -> str:
         """The same for every try of this call, and of no other."""
         return f"{self.run_id}:{self.position}"

@@ -4,28 +4,27 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from retinue.domain import events as e
 from retinue.domain.approvals import Approval
-from retinue.domain.encoding import encode_text
 from retinue.domain.model_io import AssistantTurn, ToolTurn
 from retinue.domain.policy import RunLimits
 from retinue.domain.runs import WaitingFor
 from retinue.domain.secret import Secret
-from retinue.domain.tools import CallStatus, Effect, JournalEntry
+from retinue.domain.tools import CallStatus, JournalEntry
 from retinue.runs.closing import OUTCOME_UNKNOWN
 from retinue.runs.draft import Draft
-from retinue.runs.invoking import CallEnd, NotDone, Succeeded, Unknown, WrongPassword, invoke
+from retinue.runs.invoking import CallEnd, Unknown, WrongPassword, invoke
 from retinue.runs.journal import Journal, Plan
 from retinue.runs.outcome import Pause, RequestedCall
 from retinue.runs.passage import Go, Request, Stop, Wait
 from retinue.runs.permissions import NOTHING_SAID, Permissions, Said
 from retinue.runs.recorder import Recorder
 from retinue.runs.results import finished_event, log_entry, tool_turn
+from retinue.runs.settling import ended, identity, is_in_doubt, stopped
 from retinue.runs.toolbox import Fault, Prepared, Toolbox
 from retinue.tools.base import Invocation
 
@@ -101,11 +100,12 @@ class Acting:
     async def _advance(self, plan: Plan, rest: Sequence[JournalEntry]) -> Pause | None:
         """Do something about the first of these calls; with it, about those behind it that may run beside it."""
         first = rest[0]
-        if _is_in_doubt(first):
+        if is_in_doubt(first):
             return await self._doubt(plan, first)
         look = await self._look(plan, first)
         if isinstance(look, Fault):
-            return await self._refuse(plan, first, Stop(CallStatus.FAILED, look.code, look.detail))
+            stop = Stop(CallStatus.FAILED, look.code, look.detail, skips_rest=look.is_of_rest)
+            return await self._refuse(plan, first, stop)
         said = await self._said(look)
         match self._permissions.passage(first, look, said):
             case Stop() as stop:
@@ -123,8 +123,9 @@ class Acting:
 
     async def _look(self, plan: Plan, entry: JournalEntry) -> Prepared | Fault:
         if entry.position - plan.entries[0].position >= self._limits.max_calls_per_step:
-            return Fault("too_many_calls", f"Of one turn {self._limits.max_calls_per_step} calls are carried out.")
-        failures = self._failures()[_identity(entry.name, entry.args)]
+            detail = f"Of one turn {self._limits.max_calls_per_step} calls are carried out."
+            return Fault("too_many_calls", detail, is_of_rest=True)
+        failures = self._failures()[identity(entry.name, entry.args)]
         if failures >= self._limits.max_identical_failures:
             detail = f"This very call has failed {failures} times. It was not tried again: do something else."
             return Fault("repeated_failure", detail)
@@ -150,7 +151,7 @@ class Acting:
         try:
             for ready, task in zip(calls, tasks, strict=True):
                 end, milliseconds = await task
-                self._tell(plan, _ended(ready.entry, end, milliseconds))
+                self._tell(plan, ended(ready.entry, end, milliseconds))
         finally:
             for task in tasks:
                 task.cancel()
@@ -170,9 +171,9 @@ class Acting:
             case WrongPassword():
                 return await self._password_was_wrong(plan, entry, milliseconds)
             case Unknown():
-                return await self._doubt(plan, _ended(entry, end, milliseconds))
+                return await self._doubt(plan, ended(entry, end, milliseconds))
             case _:
-                await self._settle(plan, _ended(entry, end, milliseconds))
+                await self._settle(plan, ended(entry, end, milliseconds))
                 return None
 
     async def _timed(self, ready: Ready, password: Secret | None = None) -> tuple[CallEnd, int]:
@@ -191,25 +192,25 @@ class Acting:
         """Nothing has happened. Another one is asked for, but not for ever."""
         tries = 1 + await self._permissions.password_tries(entry)
         if tries >= self._limits.password_tries:
-            await self._settle(plan, _ended(entry, WrongPassword(), milliseconds))
+            await self._settle(plan, ended(entry, WrongPassword(), milliseconds))
             return None
         entry = plan.change(entry, status=CallStatus.APPROVED)
-        await self._journal.settle(plan, entry)
+        await self._journal.settle(plan, (entry,))
         return self._pause(plan, WaitingFor.PASSWORD, entry, password_tries=tries)
 
     async def _doubt(self, plan: Plan, entry: JournalEntry) -> Pause:
         entry = plan.change(entry, status=CallStatus.OUTCOME_UNKNOWN, error=OUTCOME_UNKNOWN)
-        await self._journal.settle(plan, entry)
+        await self._journal.settle(plan, (entry,))
         return self._pause(plan, WaitingFor.EFFECT_UNKNOWN, entry)
 
     async def _refuse(self, plan: Plan, entry: JournalEntry, stop: Stop) -> Pause | None:
-        if entry.status is CallStatus.EXECUTING:
-            # It has begun in a process that is gone, and cannot be repeated now.
+        if entry.was_tried:
+            # It may have taken effect before, and cannot be repeated now.
             return await self._doubt(plan, entry)
         rest = [other for other in plan.undecided if stop.skips_rest and other.position != entry.position]
         await self._permissions.take_back(entry, *rest)
-        for other, why in [(entry, stop), *((other, _SKIPPED) for other in rest)]:
-            await self._settle(plan, _stopped(other, why))
+        why = _SKIPPED if stop.status is CallStatus.DENIED else stop
+        await self._settle(plan, stopped(entry, stop), *(stopped(other, why) for other in rest))
         return None
 
     async def _ask(self, plan: Plan, rest: Sequence[JournalEntry], said: Said) -> Pause:
@@ -242,12 +243,11 @@ class Acting:
     def _pause(self, plan: Plan, why: WaitingFor, entry: JournalEntry, *, password_tries: int = 0) -> Pause:
         return Pause(step=plan.step, turn=plan.turn, waiting_for=why, calls=(entry,), password_tries=password_tries)
 
-    async def _settle(self, plan: Plan, entry: JournalEntry) -> None:
-        """Store what became of a call before it is told."""
-        plan.change(entry)
-        finished = finished_event(entry)
-        self._draft.tool_log.append(log_entry(finished))
-        await self._journal.settle(plan, entry, finished)
+    async def _settle(self, plan: Plan, *entries: JournalEntry) -> None:
+        """Store what became of these calls before it is told."""
+        finished = [finished_event(plan.change(entry)) for entry in entries]
+        self._draft.tool_log += map(log_entry, finished)
+        await self._journal.settle(plan, entries, finished)
 
     def _tell(self, plan: Plan, entry: JournalEntry) -> None:
         """Tell what a read has come to; it is stored a moment later."""
@@ -268,33 +268,4 @@ class Acting:
                 self._recorder.record(finished)
 
     def _failures(self) -> Counter[str]:
-        return Counter(_identity(entry.name, entry.args) for entry in self._draft.tool_log if entry.error)
-
-
-def _is_in_doubt(entry: JournalEntry) -> bool:
-    """Nobody knows whether it took place: it was so before, or its process is gone."""
-    if entry.status is CallStatus.EXECUTING:
-        return entry.effect is Effect.WRITE
-    return entry.status is CallStatus.OUTCOME_UNKNOWN
-
-
-def _identity(name: str, args: Any) -> str:
-    return f"{name} {encode_text(args)}"
-
-
-def _ended(entry: JournalEntry, end: CallEnd, milliseconds: int) -> JournalEntry:
-    fields: dict[str, Any]
-    match end:
-        case Succeeded(result=result):
-            fields = {"status": CallStatus.SUCCEEDED, "result": result}
-        case NotDone(code=code, detail=detail):
-            fields = {"status": CallStatus.FAILED, "error": code, "detail": detail}
-        case Unknown(detail=detail):
-            fields = {"status": CallStatus.OUTCOME_UNKNOWN, "error": OUTCOME_UNKNOWN, "detail": detail}
-        case WrongPassword():
-            fields = {"status": CallStatus.FAILED, "error": "wrong_password", "detail": "The password is wrong."}
-    return msgspec.structs.replace(entry, duration_ms=milliseconds, **fields)
-
-
-def _stopped(entry: JournalEntry, stop: Stop) -> JournalEntry:
-    return msgspec.structs.replace(entry, status=stop.status, error=stop.code, detail=stop.detail, duration_ms=0)
+        return Counter(identity(entry.name, entry.args) for entry in self._draft.tool_log if entry.error)

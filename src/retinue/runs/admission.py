@@ -24,7 +24,7 @@ from retinue.runs.lease import clock
 from retinue.runs.recorder import milliseconds
 from retinue.runs.runner import Runner
 from retinue.runs.sessions import Sessions
-from retinue.runs.unrun import end_waiting, withdraw
+from retinue.runs.unrun import end_waiting, record_cancel, withdraw
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -107,6 +107,8 @@ class Admission:
         for run in superseded:
             await withdraw(unit, run, now())
         run = await self._enqueue(unit, conversation, request, len(queued) - len(superseded), is_urgent=True)
+        for stopped in [*superseded, *([active] if active else [])]:
+            await record_cancel(unit, stopped)
         if active is not None and await end_waiting(unit, active, Cancelled(now())):
             active = None
         interrupted = await unit.runs.request_cancel(active.id) if active is not None else None

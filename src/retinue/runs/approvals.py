@@ -155,6 +155,8 @@ class _PasswordWake(Wake):
 
     async def prepare(self, unit: Unit) -> Run:
         run = await unit.runs.get(self._approval.run_id)
+        if run.status is RunStatus.EXPIRED:
+            raise expired()
         if run.status is not RunStatus.WAITING or run.waiting_for is not WaitingFor.PASSWORD:
             raise _not_awaited()
         # Compare-and-set: of several passwords at the same time one is tried.

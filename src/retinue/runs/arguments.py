@@ -28,7 +28,7 @@ def parse_arguments(text: str, *, may_repair: bool = True) -> Any:
         value = _read(text, may_repair)
     except (RecursionError, ValueError):
         return text
-    return text if _is_deeper(value, MAX_DEPTH) else value
+    return text if _is_deeper(value, MAX_DEPTH) or not _can_be_stored(value) else value
 
 
 def is_repaired(text: str, value: Any) -> bool:
@@ -47,6 +47,14 @@ def _read(text: str, may_repair: bool) -> Any:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
         return _repair(text) if may_repair else text
+
+
+def _can_be_stored(value: Any) -> bool:
+    """Whether the value stays what it is when it is written as JSON: numbers beyond the range of a double do not."""
+    try:
+        return bool(msgspec.json.decode(msgspec.json.encode(value)) == value)
+    except (OverflowError, ValueError):
+        return False
 
 
 def _repair(text: str) -> Any:

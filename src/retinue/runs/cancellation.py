@@ -14,7 +14,7 @@ from retinue.domain.signals import Signal, SignalKind
 from retinue.runs.endings import Cancelled
 from retinue.runs.supervisor import Supervisor
 from retinue.runs.turnstile import Turnstile
-from retinue.runs.unrun import end_waiting, withdraw
+from retinue.runs.unrun import end_waiting, record_cancel, withdraw
 from retinue.runs.wakes import Wakes
 
 WAIT_SECONDS = 5.0
@@ -80,12 +80,14 @@ class Cancellation:
         async with self._turnstile.through(conversation_id), self._database.unit(tenant_id) as unit:
             await unit.conversations.get_for_update(conversation_id)
             ended = [run for run in await unit.runs.queued(conversation_id) if await withdraw(unit, run, now())]
+            for run in ended:
+                await record_cancel(unit, run)
             active = await unit.runs.active(conversation_id)
             if active is not None and await self._stop_active(unit, active):
                 ended = [active, *ended]
                 active = None
             elif active is not None:
-                await _audit(unit, active)
+                await record_cancel(unit, active)
                 active = await unit.runs.request_cancel(active.id)
             ended = [await unit.runs.get(run.id) for run in ended]
         self._tell(tenant_id, conversation_id)
@@ -99,7 +101,7 @@ class Cancellation:
             return False
         has_ended = await end_waiting(unit, run, Cancelled(now()))
         if has_ended:
-            await _audit(unit, run)
+            await record_cancel(unit, run)
         return has_ended
 
     def interrupt(self, run: Run) -> None:
@@ -122,7 +124,7 @@ class Cancellation:
                 run = await unit.runs.get(run_id)
             if run.status in ACTIVE_STATUSES:
                 if run.cancel_requested_at is None:
-                    await _audit(unit, run)
+                    await record_cancel(unit, run)
                 run = await unit.runs.request_cancel(run_id) or await unit.runs.get(run_id)
         if seen.status in {RunStatus.QUEUED, RunStatus.WAITING} and run.status not in ACTIVE_STATUSES:
             self._tell(tenant_id, run.conversation_id)
@@ -132,7 +134,8 @@ class Cancellation:
 
     async def _withdraw(self, unit: Unit, run: Run) -> Run:
         await unit.conversations.get_for_update(run.conversation_id)
-        await withdraw(unit, run, now())
+        if await withdraw(unit, run, now()):
+            await record_cancel(unit, run)
         return await unit.runs.get(run.id)
 
     async def _end_of(self, run: Run) -> Run:
@@ -149,7 +152,3 @@ class Cancellation:
     async def _read(self, run: Run) -> Run:
         async with self._database.unit(run.tenant_id, read_only=True) as unit:
             return await unit.runs.get(run.id)
-
-
-async def _audit(unit: Unit, run: Run) -> None:
-    await unit.audit.record("run.cancelled", object_type="run", object_id=str(run.id))

@@ -7,7 +7,7 @@ import msgspec
 from retinue.db.session import Unit
 from retinue.domain import events as e
 from retinue.domain.runs import Run, RunStatus
-from retinue.domain.tools import CallStatus, Effect, JournalEntry
+from retinue.domain.tools import CallStatus, JournalEntry
 from retinue.runs.draft import Draft
 from retinue.runs.endings import EndState
 from retinue.runs.results import finished_event, log_entry
@@ -36,8 +36,7 @@ async def close_calls(unit: Unit, run: Run, state: EndState) -> None:
 
 
 def _closed(entry: JournalEntry, state: EndState) -> JournalEntry:
-    is_in_doubt = entry.status is CallStatus.EXECUTING and entry.effect is not Effect.READ
-    if is_in_doubt or entry.status is CallStatus.OUTCOME_UNKNOWN:
+    if entry.was_tried or entry.status is CallStatus.OUTCOME_UNKNOWN:
         return msgspec.structs.replace(
             entry, status=CallStatus.OUTCOME_UNKNOWN, error=OUTCOME_UNKNOWN, detail=_IN_DOUBT
         )

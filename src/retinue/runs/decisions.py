@@ -8,6 +8,7 @@ from retinue.domain.approvals import Approval, ApprovalStatus, Decision, Grant, 
 from retinue.domain.errors import Conflict
 from retinue.domain.ids import new_id, now
 from retinue.domain.runs import Run, RunStatus, WaitingFor
+from retinue.domain.tools import CallStatus
 from retinue.runs.gate import may_be_granted_for_conversation
 
 _STATUS = {
@@ -52,6 +53,14 @@ class Decisions:
                 raise TooLate
             if decision is Decision.ALLOW_FOR_CONVERSATION:
                 await unit.grants.add(_grant(decided, decided_by))
+            if decided.status is ApprovalStatus.GRANTED:
+                await unit.tool_calls.change(
+                    decided.run_id,
+                    decided.call_position,
+                    to=CallStatus.APPROVED,
+                    from_=(CallStatus.PROPOSED,),
+                    approval_id=decided.id,
+                )
             await _audit(unit, decided)
             return decided, await self._wake(unit, decided)
 

@@ -100,9 +100,9 @@ class Journal:
             raise ProcessLost
         return plan.change(entry, status=CallStatus.EXECUTING, effect=assessment.effect, risk=assessment.risk)
 
-    async def settle(self, plan: Plan, entry: JournalEntry, *events: e.RunEvent) -> None:
-        """Store what became of a call, and tell it after that."""
-        self.keep(entry)
+    async def settle(self, plan: Plan, entries: Sequence[JournalEntry], events: Sequence[e.RunEvent] = ()) -> None:
+        """Store what became of calls, and tell it after that."""
+        self._unsaved += entries
         await self._commit(plan, None, events)
 
     def keep(self, entry: JournalEntry) -> None:

@@ -47,6 +47,8 @@ class Fault(msgspec.Struct, frozen=True):
 
     code: str
     detail: str
+    is_of_rest: bool = False
+    """Whether the same holds for the calls after it."""
 
 
 class Toolbox:

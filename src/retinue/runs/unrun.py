@@ -97,6 +97,11 @@ async def end_waiting(unit: Unit, run: Run, ending: Ending, *, before: Sequence[
     )
 
 
+async def record_cancel(unit: Unit, run: Run) -> None:
+    """Somebody has cancelled the run, or taken it back."""
+    await unit.audit.record("run.cancelled", object_type="run", object_id=str(run.id))
+
+
 async def close_left_calls(unit: Unit, run: Run, draft: Draft, ending: Ending) -> Sequence[e.RunEvent]:
     """Put the calls that have come to nothing into the draft; `store_end` does the same in the journal."""
     told = {entry.tool_call_id for entry in draft.tool_log}

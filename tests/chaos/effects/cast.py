@@ -73,6 +73,8 @@ class Cast:
         lost = [errand for errand in self.errands if errand.pid == pid]
         for errand in lost:
             errand.has_lost_its_process = True
+            if errand.gate is not None and errand.gate.was_left:
+                errand.point = None  # it waited for slower ones until its time was over, and is just anywhere
         return lost
 
     def release(self) -> None:

@@ -64,6 +64,8 @@ class Errand:
         rng.shuffle(self.answers)
         self.pid: int | None = None
         """The process that stands at the point."""
+        self.gate: Gate | None = None
+        """Where it stands."""
         self.has_lost_its_process = False
         """Whether that process is gone, and the run was in it."""
         self.on_doubt: Callable[[str], Awaitable[None]] = nothing
@@ -222,6 +224,7 @@ class Errand:
             while gate is not None and gate.pid is None:  # noqa: ASYNC110
                 await asyncio.sleep(GRACE)
         self.pid = gate.pid if gate else self.pid
+        self.gate = gate
 
     async def _pass_the_decision(self) -> Gate | None:
         [approval, *_] = await self.pending()

@@ -26,7 +26,7 @@ class Point(StrEnum):
 
 IN_DOUBT = frozenset({Point.EXECUTING, Point.RECEIVED, Point.ANSWERED})
 """Where nobody can know about a write whose process has died."""
-GATES = {
+GATES: dict[Point | None, str] = {
     Point.PLANNING: "assess",
     Point.PROPOSED: "assess",
     Point.DECIDED: "assess",

@@ -37,6 +37,8 @@ class Gate:
     """So many pass before one is held. After that one, all pass."""
     pid: int | None = None
     """The process that stands here, or stood here."""
+    was_left: bool = False
+    """Whether whoever stood here has gone away by himself, because it took too long."""
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -140,6 +142,7 @@ class Receiver:
         finally:
             for wait in waits:
                 wait.cancel()
+        gate.was_left = not gate.is_open.is_set()
 
 
 @contextmanager

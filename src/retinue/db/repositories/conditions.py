@@ -25,6 +25,11 @@ def is_queued(run: type[t.Run] = t.Run) -> sa.ColumnElement[bool]:
     return run.ordinal.is_(None) & _is(run.status, RunStatus.QUEUED)
 
 
+def is_at_work(run: type[t.Run] = t.Run) -> sa.ColumnElement[bool]:
+    """Started, and does not wait for a person. The index of all that have started serves it."""
+    return has_started(run) & _is(run.status, RunStatus.RUNNING)
+
+
 def is_pending(approval: type[t.Approval] = t.Approval) -> sa.ColumnElement[bool]:
     """Nobody has decided about it yet."""
     return _is(approval.status, ApprovalStatus.PENDING)

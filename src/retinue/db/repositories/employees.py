@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.repositories.base import TenantRepository, found
-from retinue.db.repositories.conditions import has_started
+from retinue.db.repositories.conditions import is_at_work
 from retinue.domain.employees import Employee
 from retinue.domain.ids import now
 from retinue.domain.policy import Permission
@@ -97,8 +97,8 @@ class EmployeeRepository(TenantRepository):
         await self._executor.row(statement.with_for_update(key_share=True))
 
     async def count_active_runs(self, employee_id: UUID) -> int:
-        """Those that have started; a queued one occupies nobody."""
-        statement = self._select(t.Run, sa.func.count()).where(t.Run.employee_id == employee_id, has_started())
+        """Those that have started; a queued one, and one that waits for a person, occupies nobody."""
+        statement = self._select(t.Run, sa.func.count()).where(t.Run.employee_id == employee_id, is_at_work())
         return int(await self._executor.scalar(statement))
 
     def _present(self) -> sa.Select[Any]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import aliased
 
 from retinue.db import tables as t
 from retinue.db.executor import Executor
-from retinue.db.repositories.conditions import has_started, is_pending
+from retinue.db.repositories.conditions import has_started, is_at_work, is_pending
 from retinue.domain.runs import ACTIVE_STATUSES, CallOutcome, RunStatus, WaitingFor
 
 
@@ -74,7 +74,7 @@ class Housekeeping:
             .where(
                 colleague.tenant_id == t.Employee.tenant_id,
                 colleague.employee_id == t.Employee.id,
-                has_started(colleague),
+                is_at_work(colleague),
             )
             .scalar_subquery()
         )

@@ -78,7 +78,8 @@ class ToolCallRepository(TenantRepository):
         `cancelled` if they only read; of all others nobody knows the outcome.
         """
         call = t.ToolCall
-        is_untouched = call.status.in_(_UNTOUCHED)
+        # What a person wanted to be tried again was tried before.
+        is_untouched = call.status.in_(_UNTOUCHED) & call.resolved_by.is_(None)
         is_read = call.effect == Effect.READ
         word = call.status.type
         statement = self._update(call).where(call.run_id == run_id, call.status.in_(OPEN_CALLS))

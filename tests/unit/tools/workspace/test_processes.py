@@ -214,8 +214,7 @@ async def test_a_supervisor_that_is_killed_leaves_nothing(
     nothing_left()
 
 
-async def test_a_server_that_is_killed_leaves_nothing(site: Site, mark: str) -> None:
-    code = """
+SERVER = """
 import asyncio, sys
 from pathlib import Path
 from uuid import UUID
@@ -228,12 +227,31 @@ caller = Caller(tenant_id=tenant, employee_id=tenant, conversation_id=tenant, ru
 arguments = tool.read({"command": sys.argv[3]})
 asyncio.run(tool.run(arguments, Invocation(caller=caller, call_id="c", idempotency_key="k")))
 """
-    command = STUBBORN.format(mark=mark) + "sleep 1006"
-    server = subprocess.Popen([sys.executable, "-c", code, str(site.root), str(site.caller.tenant_id), command])
+
+
+def serving(site: Site, command: str) -> subprocess.Popen[bytes]:
+    """A server of its own that runs a command."""
+    return subprocess.Popen([sys.executable, "-c", SERVER, str(site.root), str(site.caller.tenant_id), command])
+
+
+async def test_a_server_that_is_killed_leaves_nothing(site: Site, mark: str) -> None:
+    server = serving(site, STUBBORN.format(mark=mark) + "sleep 1006")
     await until(lambda: have_begun(site) and len(marked(mark)) > BEGUN)
     server.send_signal(signal.SIGKILL)
     server.wait()
     await until(lambda: not marked(mark))
+
+
+async def test_the_kernel_ends_a_command_with_its_supervisor(site: Site, mark: str) -> None:
+    """Though the server cannot see to it at the moment."""
+    server = serving(site, f"sleep 1000.{mark}")
+    (sleeper,) = await until(lambda: [one for one in marked(mark) if one.name() == "sleep"])
+    server.send_signal(signal.SIGSTOP)
+    (supervisor,) = psutil.Process(server.pid).children()
+    supervisor.kill()
+    await until(lambda: not sleeper.is_running() or sleeper.status() == psutil.STATUS_ZOMBIE)
+    server.kill()
+    server.wait()
 
 
 async def test_the_supervisor_needs_no_help(

@@ -1,0 +1,40 @@
+"""What a call has come to, as its entry in the journal."""
+
+from typing import Any
+
+import msgspec
+
+from retinue.domain.encoding import encode_text
+from retinue.domain.tools import CallStatus, Effect, JournalEntry
+from retinue.runs.closing import OUTCOME_UNKNOWN
+from retinue.runs.invoking import CallEnd, NotDone, Succeeded, Unknown, WrongPassword
+from retinue.runs.passage import Stop
+
+
+def is_in_doubt(entry: JournalEntry) -> bool:
+    """Nobody knows whether it took place: it was so before, or its process is gone."""
+    if entry.status is CallStatus.EXECUTING:
+        return entry.effect is Effect.WRITE
+    return entry.status is CallStatus.OUTCOME_UNKNOWN
+
+
+def identity(name: str, args: Any) -> str:
+    return f"{name} {encode_text(args)}"
+
+
+def ended(entry: JournalEntry, end: CallEnd, milliseconds: int) -> JournalEntry:
+    fields: dict[str, Any]
+    match end:
+        case Succeeded(result=result):
+            fields = {"status": CallStatus.SUCCEEDED, "result": result}
+        case NotDone(code=code, detail=detail):
+            fields = {"status": CallStatus.FAILED, "error": code, "detail": detail}
+        case Unknown(detail=detail):
+            fields = {"status": CallStatus.OUTCOME_UNKNOWN, "error": OUTCOME_UNKNOWN, "detail": detail}
+        case WrongPassword():
+            fields = {"status": CallStatus.FAILED, "error": "wrong_password", "detail": "The password is wrong."}
+    return msgspec.structs.replace(entry, duration_ms=milliseconds, **fields)
+
+
+def stopped(entry: JournalEntry, stop: Stop) -> JournalEntry:
+    return msgspec.structs.replace(entry, status=stop.status, error=stop.code, detail=stop.detail, duration_ms=0)
