@@ -16,12 +16,10 @@ from retinue.jobs.waits import keep_expiring
 from retinue.providers.registry import ProviderRegistry
 from retinue.providers.retry import settle
 from retinue.runs.admission import Admission
-from retinue.runs.approvals import Approvals
 from retinue.runs.cancellation import Cancellation
 from retinue.runs.dispatcher import Dispatcher
 from retinue.runs.errands import Errands
 from retinue.runs.event_writer import EventWriter
-from retinue.runs.expiry import Expiry
 from retinue.runs.factory import RunnerFactory
 from retinue.runs.follow import Follower
 from retinue.runs.lease import Lease
@@ -31,6 +29,8 @@ from retinue.runs.sessions import Sessions
 from retinue.runs.supervisor import Supervisor
 from retinue.runs.switchboard import Switchboard
 from retinue.runs.turnstile import Turnstile
+from retinue.runs.waiting.approvals import Approvals
+from retinue.runs.waiting.expiry import Expiry
 from retinue.runs.wakes import Wakes
 from retinue.settings import Settings
 from retinue.tools.registry import ToolRegistry

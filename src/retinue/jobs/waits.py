@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from retinue.domain.errors import RetinueError
-from retinue.runs.expiry import Expiry
+from retinue.runs.waiting.expiry import Expiry
 
 _log = structlog.get_logger(__name__)
 

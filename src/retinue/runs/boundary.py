@@ -10,7 +10,7 @@ from retinue.domain.events import RecordedEvent
 from retinue.domain.messages import Message
 from retinue.domain.model_io import AssistantTurn, Turn, UserTurn
 from retinue.domain.runs import Checkpoint, Run
-from retinue.runs.journal import Journal
+from retinue.runs.calls.journal import Journal
 from retinue.runs.recorder import Recorder
 from retinue.runs.storing import persistently
 

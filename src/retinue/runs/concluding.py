@@ -6,10 +6,10 @@ from typing import Any
 from retinue.db.session import Database, Unit
 from retinue.domain import events as e
 from retinue.domain.runs import STARTED_STATUSES, CancelReceipt, Run
+from retinue.runs.calls.journal import Journal
 from retinue.runs.draft import Draft
 from retinue.runs.ending import receipt_of, store_end, terminal_event
 from retinue.runs.endings import Cancelled, Completed, Ending, end_state
-from retinue.runs.journal import Journal
 from retinue.runs.ledger import CallLedger
 from retinue.runs.recorder import Recorder
 from retinue.runs.storing import persistently

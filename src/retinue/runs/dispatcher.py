@@ -20,7 +20,7 @@ from retinue.runs.recovery import CANNOT_START, Recovery
 from retinue.runs.runner import Runner
 from retinue.runs.supervisor import Supervisor
 from retinue.runs.unrun import end_unrun
-from retinue.runs.waking import Wake
+from retinue.runs.waiting.waking import Wake
 
 _log = structlog.get_logger(__name__)
 

@@ -11,10 +11,10 @@ from retinue.domain.ids import now
 from retinue.domain.messages import MessageStatus
 from retinue.domain.runs import ACTIVE_STATUSES, CancelReceipt, Run, RunStatus
 from retinue.domain.usage import GenerationStats
-from retinue.runs.closing import close_calls
+from retinue.runs.calls.closing import close_calls
+from retinue.runs.calls.journal import Journal
 from retinue.runs.draft import Draft, text_digest
 from retinue.runs.endings import Cancelled, Completed, Ending, EndState, Expired, Failed, Withdrawn, end_state
-from retinue.runs.journal import Journal
 
 
 def terminal_event(

@@ -10,6 +10,7 @@ from retinue.domain.policy import RetryPolicy, RunLimits
 from retinue.domain.runs import Run, RunOptions
 from retinue.providers.base import Provider, ProviderConfig
 from retinue.providers.registry import ProviderRegistry
+from retinue.runs.calls.toolbox import Toolbox
 from retinue.runs.context import RunContext, load_context
 from retinue.runs.draft import Draft
 from retinue.runs.event_writer import EventWriter
@@ -17,7 +18,6 @@ from retinue.runs.lease import Lease
 from retinue.runs.parts import Beginning, Parts
 from retinue.runs.recorder import Recorder
 from retinue.runs.runner import Runner
-from retinue.runs.toolbox import Toolbox
 from retinue.tools.base import Caller
 from retinue.tools.registry import ToolRegistry
 

@@ -6,11 +6,11 @@ from retinue.domain import events as e
 from retinue.domain.model_io import AssistantTurn, Turn, UserTurn
 from retinue.domain.policy import RetryPolicy
 from retinue.providers.base import Provider
-from retinue.runs.acting import Acting
 from retinue.runs.boundary import Boundary
+from retinue.runs.calls.acting import Acting
+from retinue.runs.calls.journal import Plan
 from retinue.runs.context import RunContext
 from retinue.runs.draft import Draft
-from retinue.runs.journal import Plan
 from retinue.runs.ledger import CallLedger
 from retinue.runs.outcome import Answered, LoopEnd, Outcome, Pause, StepsUsedUp, ToolsRequested
 from retinue.runs.recorder import Recorder

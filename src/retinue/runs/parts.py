@@ -11,19 +11,19 @@ from retinue.domain.policy import RetryPolicy
 from retinue.domain.runs import Run
 from retinue.domain.secret import Secret
 from retinue.providers.base import Provider
-from retinue.runs.acting import Acting
 from retinue.runs.boundary import Boundary
+from retinue.runs.calls.acting import Acting
+from retinue.runs.calls.journal import Journal, Plan
+from retinue.runs.calls.permissions import Permissions
+from retinue.runs.calls.toolbox import Toolbox
 from retinue.runs.concluding import Conclusion
 from retinue.runs.context import RunContext
 from retinue.runs.draft import Draft
 from retinue.runs.event_writer import EventWriter
-from retinue.runs.journal import Journal, Plan
 from retinue.runs.ledger import CallLedger
 from retinue.runs.loop import Loop
-from retinue.runs.pausing import Pausing
-from retinue.runs.permissions import Permissions
 from retinue.runs.recorder import Recorder
-from retinue.runs.toolbox import Toolbox
+from retinue.runs.waiting.pausing import Pausing
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):

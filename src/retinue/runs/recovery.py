@@ -24,17 +24,17 @@ from retinue.domain.messages import MessageStatus
 from retinue.domain.model_io import AssistantTurn
 from retinue.domain.runs import Checkpoint, Run
 from retinue.runs.boundary import count_taken, is_planned, last_taking, turns_of
+from retinue.runs.calls.journal import Plan
 from retinue.runs.draft import Draft
 from retinue.runs.endings import Cancelled, Ending, Failed
 from retinue.runs.factory import RunnerFactory, run_started
-from retinue.runs.journal import Plan
 from retinue.runs.lease import clock
 from retinue.runs.lost_calls import settle_calls
 from retinue.runs.parts import Beginning
 from retinue.runs.replay import Replay, fill, read_log
 from retinue.runs.runner import Runner
 from retinue.runs.unrun import close_left_calls, end_unrun
-from retinue.runs.waking import Wake, WakeRefused
+from retinue.runs.waiting.waking import Wake, WakeRefused
 
 _log = structlog.get_logger(__name__)
 

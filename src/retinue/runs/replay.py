@@ -11,8 +11,8 @@ from retinue.domain.errors import StorageFailed
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import START, Position, parse_event_id
 from retinue.domain.runs import Run
+from retinue.runs.calls.results import log_entry
 from retinue.runs.draft import Draft
-from retinue.runs.results import log_entry
 
 _log = structlog.get_logger(__name__)
 

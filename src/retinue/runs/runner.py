@@ -8,13 +8,13 @@ import structlog
 from retinue.domain.errors import InternalError, ProcessLost, RetinueError, RunTimeout, StepLimitReached
 from retinue.domain.ids import now
 from retinue.domain.runs import LedgerEntry
-from retinue.runs.closing import close_in_draft
+from retinue.runs.calls.closing import close_in_draft
 from retinue.runs.concluding import Result
 from retinue.runs.departing import hand_over, let_go
 from retinue.runs.endings import Cancelled, Completed, Departure, Ending, EndState, Failed, HandedOver, Lost, end_state
 from retinue.runs.outcome import Answered, CancelAsked, LoopEnd, Pause, StepsUsedUp
 from retinue.runs.parts import Parts
-from retinue.runs.pausing import PauseResult
+from retinue.runs.waiting.pausing import PauseResult
 
 _log = structlog.get_logger(__name__)
 

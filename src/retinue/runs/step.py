@@ -20,8 +20,8 @@ from retinue.domain.model_io import (
 from retinue.domain.policy import RetryPolicy
 from retinue.providers.base import Provider
 from retinue.providers.retry import stream_with_retry
-from retinue.runs.arguments import MAX_REPAIRED_CALLS, is_repaired, parse_arguments
 from retinue.runs.assembler import StepAssembler
+from retinue.runs.calls.arguments import MAX_REPAIRED_CALLS, is_repaired, parse_arguments
 from retinue.runs.draft import Draft
 from retinue.runs.ledger import CallLedger
 from retinue.runs.outcome import Answered, Outcome, RequestedCall, ToolsRequested

@@ -11,7 +11,7 @@ from retinue.domain.ids import Position, now
 from retinue.domain.messages import MessageStatus
 from retinue.domain.runs import ACTIVE_STATUSES, Run, RunStatus
 from retinue.domain.usage import GenerationStats
-from retinue.runs.closing import close_in_draft
+from retinue.runs.calls.closing import close_in_draft
 from retinue.runs.draft import Draft
 from retinue.runs.ending import receipt_of, store_end, terminal_event
 from retinue.runs.endings import Ending, Withdrawn, end_state

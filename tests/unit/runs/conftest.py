@@ -25,6 +25,7 @@ from retinue.domain.runs import Checkpoint, LedgerEntry, Run, RunStatus
 from retinue.domain.tenants import Tenant
 from retinue.providers.base import Provider, ProviderConfig
 from retinue.runs import cancellation, follow
+from retinue.runs.calls.toolbox import Toolbox
 from retinue.runs.context import RunContext
 from retinue.runs.draft import Draft
 from retinue.runs.event_writer import EventWriter
@@ -34,7 +35,6 @@ from retinue.runs.lease import Hold, Lease, clock
 from retinue.runs.parts import Beginning, Parts
 from retinue.runs.recorder import Recorder
 from retinue.runs.runner import Runner
-from retinue.runs.toolbox import Toolbox
 from retinue.runs.wakes import Wakes
 from retinue.tools.base import Caller
 from retinue.tools.registry import ToolRegistry

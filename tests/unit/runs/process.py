@@ -23,13 +23,11 @@ from retinue.jobs.lookout import Lookout
 from retinue.providers.base import Provider, ProviderConfig
 from retinue.providers.registry import ProviderRegistry
 from retinue.runs.admission import Admission
-from retinue.runs.approvals import Approvals
 from retinue.runs.cancellation import Cancellation
 from retinue.runs.context import RunCreate, api_key_place
 from retinue.runs.dispatcher import Dispatcher
 from retinue.runs.errands import Errands
 from retinue.runs.event_writer import EventWriter
-from retinue.runs.expiry import Expiry
 from retinue.runs.factory import RunnerFactory
 from retinue.runs.follow import Follower
 from retinue.runs.lease import Lease
@@ -40,6 +38,8 @@ from retinue.runs.sessions import Sessions
 from retinue.runs.supervisor import Supervisor
 from retinue.runs.switchboard import Switchboard
 from retinue.runs.turnstile import Turnstile
+from retinue.runs.waiting.approvals import Approvals
+from retinue.runs.waiting.expiry import Expiry
 from retinue.runs.wakes import Wakes
 from retinue.tools.base import Tool
 from retinue.tools.registry import ToolRegistry

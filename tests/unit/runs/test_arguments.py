@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retinue.runs.arguments import MAX_DEPTH, MAX_REPAIRED_BRACKETS, MAX_REPAIRED_CHARS, parse_arguments
+from retinue.runs.calls.arguments import MAX_DEPTH, MAX_REPAIRED_BRACKETS, MAX_REPAIRED_CHARS, parse_arguments
 from tests.support.runs import json_values
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from retinue.domain.policy import Permission
 from retinue.domain.tools import Assessment, Effect, Risk
-from retinue.runs.gate import Allow, Ask, Deny, Ruling, judge, may_be_granted_for_conversation
+from retinue.runs.calls.gate import Allow, Ask, Deny, Ruling, judge, may_be_granted_for_conversation
 
 ALL = [
     (

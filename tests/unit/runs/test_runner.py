@@ -25,7 +25,7 @@ from retinue.domain.model_io import (
 from retinue.domain.policy import RetryPolicy
 from retinue.domain.runs import CallOutcome, RunStatus
 from retinue.domain.usage import Usage
-from retinue.runs.arguments import MAX_REPAIRED_CALLS
+from retinue.runs.calls.arguments import MAX_REPAIRED_CALLS
 from retinue.runs.draft import text_digest
 from retinue.runs.runner import Runner
 from tests.unit.runs.conftest import World

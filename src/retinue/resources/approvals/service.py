@@ -8,7 +8,7 @@ from retinue.domain.idempotency import IdempotencyKey
 from retinue.http.idempotency import Once, Replay
 from retinue.http.pagination import Page, decode_cursor, page_of
 from retinue.resources.approvals.schemas import ShownApproval, shown
-from retinue.runs.approvals import Approvals
+from retinue.runs.waiting.approvals import Approvals
 from retinue.security.principal import Principal
 from retinue.security.tenancy import Tenancy
 

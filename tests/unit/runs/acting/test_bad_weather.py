@@ -178,7 +178,7 @@ async def test_a_decision_on_a_pause_whose_commit_was_not_heard_of(world: World)
         return await store(once_more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("retinue.runs.pausing.persistently", slowly)
+        patch.setattr("retinue.runs.waiting.pausing.persistently", slowly)
         await office.idle()
     assert retried.is_set()
     books = await read_books(world, run)

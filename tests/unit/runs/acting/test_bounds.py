@@ -10,7 +10,7 @@ from retinue.domain.model_io import ToolTurn
 from retinue.domain.policy import Permission, RunLimits
 from retinue.domain.runs import RunStatus
 from retinue.domain.tools import ToolErrorKind
-from retinue.runs import invoking
+from retinue.runs.calls import invoking
 from tests.unit.runs.acting.books import ended
 from tests.unit.runs.acting.story import allow_all, office_with, started
 from tests.unit.runs.acting.tools import a_read, a_write, an_idempotent, wants

@@ -24,7 +24,7 @@ from retinue.domain.model_io import (
 from retinue.domain.policy import Permission
 from retinue.domain.runs import RunStatus
 from retinue.domain.tools import Effect
-from retinue.runs.arguments import MAX_DEPTH
+from retinue.runs.calls.arguments import MAX_DEPTH
 from tests.unit.runs.acting.books import ended
 from tests.unit.runs.acting.story import allow_all, office_with, started
 from tests.unit.runs.acting.tools import a_read, a_tool, a_write, an_idempotent, wants

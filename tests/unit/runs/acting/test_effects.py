@@ -13,7 +13,7 @@ from retinue.domain.ids import new_id
 from retinue.domain.model_io import ToolTurn
 from retinue.domain.runs import RunStatus, WaitingFor
 from retinue.domain.tools import CallStatus, Resolution, ToolErrorKind
-from retinue.runs import invoking
+from retinue.runs.calls import invoking
 from tests.unit.runs.acting.books import ended, paused
 from tests.unit.runs.acting.story import ADA, allow_all, decide_next, goes_on, office_with, pause_of, resolve, started
 from tests.unit.runs.acting.tools import StubTool, a_read, a_write, an_idempotent, wants

@@ -108,7 +108,7 @@ async def test_a_decision_in_time_beats_the_sweeper(world: World) -> None:
 async def test_the_time_is_the_databases(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """This process's clock is wrong by years."""
     behind = now().replace(year=2001)
-    monkeypatch.setattr("retinue.runs.permissions.now", lambda: behind)
+    monkeypatch.setattr("retinue.runs.calls.permissions.now", lambda: behind)
     monkeypatch.setattr(time, "time", lambda: 0.0)
     office = await office_with(world, wants("send"), says("Sent."), tools=[a_write("send")])
     run, _ = await started(office)
@@ -189,7 +189,7 @@ async def test_one_that_cannot_be_ended_holds_up_no_other(world: World, monkeypa
             raise ZeroDivisionError
         return await end(unit, run, *args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("retinue.runs.expiry.end_waiting", fails)
+    monkeypatch.setattr("retinue.runs.waiting.expiry.end_waiting", fails)
     assert await office.expiry.sweep() == 1
     monkeypatch.undo()
     assert await office.expiry.sweep() == 1

@@ -12,9 +12,9 @@ from retinue.domain.ids import new_id
 from retinue.domain.policy import RunLimits
 from retinue.domain.secret import Secret
 from retinue.domain.tools import ToolErrorKind
-from retinue.runs.gate import Allow
-from retinue.runs.invoking import CallEnd, NotDone, Succeeded, Unknown, WrongPassword, invoke
-from retinue.runs.toolbox import Prepared
+from retinue.runs.calls.gate import Allow
+from retinue.runs.calls.invoking import CallEnd, NotDone, Succeeded, Unknown, WrongPassword, invoke
+from retinue.runs.calls.toolbox import Prepared
 from retinue.tools.base import Caller, Invocation
 from tests.unit.runs.acting.tools import StubTool, Words, a_read, a_write, an_idempotent
 from tests.unit.runs.doubles import DEADLINE, Gate

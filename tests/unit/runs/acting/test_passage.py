@@ -10,9 +10,9 @@ from retinue.domain.ids import new_id
 from retinue.domain.policy import Permission
 from retinue.domain.runs import Run, RunStatus
 from retinue.domain.tools import Assessment, CallStatus, Effect, JournalEntry, Risk
-from retinue.runs.gate import judge
-from retinue.runs.passage import Go, Passage, Request, Stop, Wait, digest_of, passage
-from retinue.runs.toolbox import Prepared
+from retinue.runs.calls.gate import judge
+from retinue.runs.calls.passage import Go, Passage, Request, Stop, Wait, digest_of, passage
+from retinue.runs.calls.toolbox import Prepared
 from tests.contract.repositories.builders import NEVER, NOON
 from tests.unit.runs.acting.tools import StubTool, Words, a_tool
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from retinue.domain.ids import new_id
 from retinue.domain.model_io import ToolResult
 from retinue.domain.tools import CallStatus, Effect, JournalEntry, Risk
-from retinue.runs.results import finished_event, fit_result, log_entry, tool_turn
+from retinue.runs.calls.results import finished_event, fit_result, log_entry, tool_turn
 from tests.support.runs import json_values
 
 

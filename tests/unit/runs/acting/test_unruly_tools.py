@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from retinue.runs import invoking
-from retinue.runs.invoking import NotDone, Unknown
+from retinue.runs.calls import invoking
+from retinue.runs.calls.invoking import NotDone, Unknown
 from tests.unit.runs.acting.test_invoking import made
 from tests.unit.runs.acting.tools import a_read, a_write, an_idempotent
 from tests.unit.runs.doubles import DEADLINE

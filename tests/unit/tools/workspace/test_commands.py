@@ -7,7 +7,7 @@ import pytest
 from retinue.domain.errors import ToolError
 from retinue.domain.policy import Permission
 from retinue.domain.tools import Assessment, Effect, Risk
-from retinue.runs.gate import Allow, Ask, Deny, judge
+from retinue.runs.calls.gate import Allow, Ask, Deny, judge
 from retinue.tools.workspace.commands.classify import classify
 from tests.unit.tools.workspace.conftest import CANARY, LOOSE, TIGHT, Site, attempt, needs_confinement
 from tests.unit.tools.workspace.corpus_allowed import ASKED, FREE

@@ -8,7 +8,7 @@ import pytest
 from retinue.domain.errors import ToolError
 from retinue.domain.policy import Permission
 from retinue.domain.tools import Effect, Risk
-from retinue.runs.gate import Allow, Ask, Deny, judge
+from retinue.runs.calls.gate import Allow, Ask, Deny, judge
 from tests.unit.tools.workspace.conftest import CANARY, LOOSE, Site, attempt
 from tests.unit.tools.workspace.corpus_paths import LINKS, PATHS, Fate
 

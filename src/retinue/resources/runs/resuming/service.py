@@ -19,8 +19,8 @@ from retinue.http.idempotency import Once, Replay
 from retinue.http.sse import Feed
 from retinue.resources.approvals.decisions import decision
 from retinue.resources.runs.resuming.schemas import ContinueBody, EffectResolution
-from retinue.runs.approvals import Approvals
 from retinue.runs.service import RunService
+from retinue.runs.waiting.approvals import Approvals
 from retinue.security.principal import Principal
 from retinue.security.tenancy import Tenancy
 

@@ -8,8 +8,8 @@ import msgspec
 from retinue.domain.approvals import Approval, ApprovalStatus, Grant, call_digest
 from retinue.domain.runs import Run
 from retinue.domain.tools import Assessment, CallStatus, JournalEntry
-from retinue.runs.gate import Allow, Ask, Deny, may_be_granted_for_conversation
-from retinue.runs.toolbox import Prepared
+from retinue.runs.calls.gate import Allow, Ask, Deny, may_be_granted_for_conversation
+from retinue.runs.calls.toolbox import Prepared
 
 
 class Go(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from retinue.domain.model_io import ToolSpec
 from retinue.domain.policy import RunLimits
 from retinue.domain.text import clean_value
 from retinue.domain.tools import Assessment, Effect, JournalEntry, Risk
-from retinue.runs.gate import Allow, Ruling, judge
+from retinue.runs.calls.gate import Allow, Ruling, judge
 from retinue.runs.outcome import RequestedCall
 from retinue.tools.base import Caller, Tool
 from retinue.tools.registry import ToolRegistry

@@ -8,9 +8,9 @@ from retinue.db.session import Unit
 from retinue.domain import events as e
 from retinue.domain.runs import Run, RunStatus
 from retinue.domain.tools import CallStatus, JournalEntry
+from retinue.runs.calls.results import finished_event, log_entry
 from retinue.runs.draft import Draft
 from retinue.runs.endings import EndState
-from retinue.runs.results import finished_event, log_entry
 
 OUTCOME_UNKNOWN = "outcome_unknown"
 _IN_DOUBT = "Nobody can know whether its effect took place."

@@ -14,9 +14,9 @@ from retinue.domain.errors import ProcessLost
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import now
 from retinue.domain.runs import Checkpoint, Run, RunStatus, WaitingFor
+from retinue.runs.calls.journal import Journal
 from retinue.runs.draft import Draft
 from retinue.runs.ending import run_end
-from retinue.runs.journal import Journal
 from retinue.runs.ledger import CallLedger
 from retinue.runs.outcome import CancelAsked, Pause
 from retinue.runs.recorder import Recorder, milliseconds

@@ -9,7 +9,7 @@ from retinue.domain.errors import Conflict
 from retinue.domain.ids import new_id, now
 from retinue.domain.runs import Run, RunStatus, WaitingFor
 from retinue.domain.tools import CallStatus
-from retinue.runs.gate import may_be_granted_for_conversation
+from retinue.runs.calls.gate import may_be_granted_for_conversation
 
 _STATUS = {
     Decision.ALLOW_ONCE: ApprovalStatus.GRANTED,

@@ -11,11 +11,11 @@ from retinue.domain.errors import ProcessLost
 from retinue.domain.model_io import AssistantTurn
 from retinue.domain.runs import Checkpoint, Run
 from retinue.domain.tools import OPEN_CALLS, CallStatus, JournalEntry
+from retinue.runs.calls.toolbox import Prepared
 from retinue.runs.ledger import CallLedger
 from retinue.runs.outcome import CancelAsked
 from retinue.runs.recorder import Recorder
 from retinue.runs.storing import persistently
-from retinue.runs.toolbox import Prepared
 
 _UNDECIDED = (*OPEN_CALLS, CallStatus.OUTCOME_UNKNOWN)
 

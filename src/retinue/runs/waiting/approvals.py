@@ -11,12 +11,12 @@ from retinue.domain.ids import Position
 from retinue.domain.runs import Run, RunStatus, WaitingFor
 from retinue.domain.secret import Secret
 from retinue.domain.tools import CallStatus, JournalEntry, Resolution
-from retinue.runs.decisions import Decisions, TooLate, expired, refuse_unless_pending
+from retinue.runs.calls.results import fit_result
 from retinue.runs.dispatcher import Dispatcher
 from retinue.runs.errands import Errands
-from retinue.runs.expiry import Expiry
-from retinue.runs.results import fit_result
-from retinue.runs.waking import Wake
+from retinue.runs.waiting.decisions import Decisions, TooLate, expired, refuse_unless_pending
+from retinue.runs.waiting.expiry import Expiry
+from retinue.runs.waiting.waking import Wake
 
 
 class Approvals:

@@ -15,17 +15,17 @@ from retinue.domain.policy import RunLimits
 from retinue.domain.runs import WaitingFor
 from retinue.domain.secret import Secret
 from retinue.domain.tools import CallStatus, JournalEntry
-from retinue.runs.closing import OUTCOME_UNKNOWN
+from retinue.runs.calls.closing import OUTCOME_UNKNOWN
+from retinue.runs.calls.invoking import CallEnd, Unknown, WrongPassword, invoke
+from retinue.runs.calls.journal import Journal, Plan
+from retinue.runs.calls.passage import Go, Request, Stop, Wait
+from retinue.runs.calls.permissions import NOTHING_SAID, Permissions, Said
+from retinue.runs.calls.results import finished_event, log_entry, tool_turn
+from retinue.runs.calls.settling import ended, identity, is_in_doubt, stopped
+from retinue.runs.calls.toolbox import Fault, Prepared, Toolbox
 from retinue.runs.draft import Draft
-from retinue.runs.invoking import CallEnd, Unknown, WrongPassword, invoke
-from retinue.runs.journal import Journal, Plan
 from retinue.runs.outcome import Pause, RequestedCall
-from retinue.runs.passage import Go, Request, Stop, Wait
-from retinue.runs.permissions import NOTHING_SAID, Permissions, Said
 from retinue.runs.recorder import Recorder
-from retinue.runs.results import finished_event, log_entry, tool_turn
-from retinue.runs.settling import ended, identity, is_in_doubt, stopped
-from retinue.runs.toolbox import Fault, Prepared, Toolbox
 from retinue.tools.base import Invocation
 
 _SKIPPED = Stop(CallStatus.FAILED, "skipped", "It was not carried out, because a call before it was denied.")

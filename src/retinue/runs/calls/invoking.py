@@ -11,8 +11,8 @@ import tenacity
 from retinue.domain.errors import PasswordRefused, ToolError
 from retinue.domain.policy import RunLimits
 from retinue.domain.tools import Effect, ToolErrorKind
-from retinue.runs.results import fit_result
-from retinue.runs.toolbox import Prepared
+from retinue.runs.calls.results import fit_result
+from retinue.runs.calls.toolbox import Prepared
 from retinue.tools.base import Invocation
 
 _log = structlog.get_logger(__name__)

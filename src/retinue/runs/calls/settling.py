@@ -6,9 +6,9 @@ import msgspec
 
 from retinue.domain.encoding import encode_text
 from retinue.domain.tools import CallStatus, Effect, JournalEntry
-from retinue.runs.closing import OUTCOME_UNKNOWN
-from retinue.runs.invoking import CallEnd, NotDone, Succeeded, Unknown, WrongPassword
-from retinue.runs.passage import Stop
+from retinue.runs.calls.closing import OUTCOME_UNKNOWN
+from retinue.runs.calls.invoking import CallEnd, NotDone, Succeeded, Unknown, WrongPassword
+from retinue.runs.calls.passage import Stop
 
 
 def is_in_doubt(entry: JournalEntry) -> bool:

@@ -10,9 +10,9 @@ from retinue.domain.approvals import Approval, Grant
 from retinue.domain.ids import new_id, now
 from retinue.domain.runs import Run
 from retinue.domain.tools import JournalEntry
-from retinue.runs.passage import Passage, digest_of, passage, reach_of
+from retinue.runs.calls.passage import Passage, digest_of, passage, reach_of
+from retinue.runs.calls.toolbox import Prepared
 from retinue.runs.storing import persistently
-from retinue.runs.toolbox import Prepared
 
 
 class Said(msgspec.Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""The tool calls of a run: what is asked for, what may be done, what is done, and what became of it."""
