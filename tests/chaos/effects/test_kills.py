@@ -59,14 +59,18 @@ class Killing:
 
     async def at_the_points(self) -> None:
         """All errands stand still, each at its point, when their process dies."""
-        client = self.rng.choice(self.world).client()
+        host = self.rng.choice(self.world)
+        for errand in self.cast.errands:
+            errand.clients = [host.client()]
         # An assessment has less time than a call, so that those who stand in one come last.
         for is_last in (False, True):
             going = [errand for errand in self.cast.errands if (GATES.get(errand.point) == "assess") is is_last]
-            await asyncio.gather(*(errand.go_to_the_point(client) for errand in going))
+            await asyncio.gather(*(errand.go_to_the_point() for errand in going))
+        for errand in self.cast.errands:
+            errand.clients = [server.client() for server in self.world]
         pids = {errand.pid for errand in self.cast.errands}
         standing = [server for server in dict.fromkeys(self.world) if server.process.pid in pids]
-        await self.kill(standing or [self.rng.choice(self.world)])
+        await self.kill(standing or [host])
         await asyncio.gather(*(errand.finish() for errand in self.cast.errands))
 
     async def anywhere(self) -> None:

@@ -13,6 +13,7 @@ SHELL = "shell_exec_safe"
 class Attack(NamedTuple):
     build: Callable[[Ground], Turns]
     tools: tuple[str, ...] = TOOLS
+    """Of the employee who is attacked."""
     permission: str = "write"
 
 
@@ -123,7 +124,7 @@ def _processes(ground: Ground) -> Turns:
         [
             refused("file_read", path="/proc/self/environ"),
             refused("file_read", path=f"/proc/{pid}/environ"),
-            refused("file_read", path=f"/proc/{pid}/root/etc/passwd"),
+            refused("file_read", path=f"/proc/{pid}/" + "root/etc/passwd"),
             refused("list_dir", path=f"/proc/{pid}/fd"),
             refused("file_read", path="/dev/mem"),
             refused(SHELL, command="cat /proc/self/environ"),
@@ -194,12 +195,16 @@ ATTACKS: dict[str, Attack] = {
         asked("apply_discount", order_id=MINE, discount_percent=100),
     ),
     "pay": _one(*(_pay(amount) for amount in range(1, 6))),
-    "pay-as-a-reader": Attack(
-        lambda _: [[refused(PAY, to="attacker", amount=9), refused("cancel_order", order_id=MINE)]], permission="read"
-    ),
-    "pay-without-the-tool": Attack(
-        lambda _: [[refused(PAY, to="attacker", amount=9)]],
-        tools=tuple(name for name in TOOLS if name != PAY),
+    "pay-without-rights": Attack(
+        lambda _: [
+            [
+                refused(PAY, to="attacker", amount=9),
+                refused("cancel_order", order_id=MINE),
+                refused("generate_coupon", discount_percent=100),
+            ]
+        ],
+        tools=tuple(name for name in TOOLS if name != "generate_coupon"),
+        permission="read",
     ),
     "forged-approval": Attack(_forged_approval),
     "forged-names": Attack(_forged_names),

@@ -23,10 +23,13 @@ def replace(path: Path, target: Path | str) -> None:
 
 
 SWAPS: dict[str, Callable[[Site], None]] = {
-    "the file": lambda site: replace(site.home / "folder" / "inner.txt", site.outside / "secret.txt"),
-    "the file, to a neighbour": lambda site: replace(site.home / "folder" / "inner.txt", site.neighbour / "secret.txt"),
-    "the file, to the kernel": lambda site: replace(site.home / "folder" / "inner.txt", "/proc/self/environ"),
-    "its directory": lambda site: replace(site.home / "folder", site.outside),
+    "the file": lambda site: replace(site.home / "folder" / "deep" / "inner.txt", site.outside / "secret.txt"),
+    "the file, to a neighbour": lambda site: replace(
+        site.home / "folder" / "deep" / "inner.txt", site.neighbour / "secret.txt"
+    ),
+    "the file, to the kernel": lambda site: replace(site.home / "folder" / "deep" / "inner.txt", "/proc/self/environ"),
+    "its directory": lambda site: replace(site.home / "folder" / "deep", site.outside / "deep"),
+    "a directory further up": lambda site: replace(site.home / "folder", site.outside),
     "the workspace": lambda site: replace(site.home, site.outside),
     "the root of all": lambda site: replace(site.root, site.outside),
 }
@@ -34,13 +37,10 @@ SWAPS: dict[str, Callable[[Site], None]] = {
 
 @pytest.fixture(params=SWAPS)
 def swap(request: pytest.FixtureRequest, site: Site) -> Callable[[], None]:
-    for place in (site.outside, site.neighbour):
-        (place / "inner.txt").write_text(CANARY)
-    (site.outside / "folder").mkdir()
-    (site.outside / "folder" / "inner.txt").write_text(CANARY)
-    deep = site.outside / str(site.caller.tenant_id) / "folder"
-    deep.mkdir(parents=True)
-    (deep / "inner.txt").write_text(CANARY)
+    copies = (site.neighbour, site.outside / "deep", site.outside / str(site.caller.tenant_id) / "folder" / "deep")
+    for place in (site.home / "folder" / "deep", *copies):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "inner.txt").write_text("inner\n" if place.is_relative_to(site.home) else CANARY)
     return lambda: SWAPS[request.param](site)
 
 
@@ -56,8 +56,8 @@ def at_the_last_moment(monkeypatch: pytest.MonkeyPatch, swap: Callable[[], None]
 
 
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "file_read": ("file_read", {"path": "folder/inner.txt"}),
-    "list_dir": ("list_dir", {"path": "folder"}),
+    "file_read": ("file_read", {"path": "folder/deep/inner.txt"}),
+    "list_dir": ("list_dir", {"path": "folder/deep"}),
 }
 
 
@@ -83,7 +83,9 @@ async def test_a_swap_while_a_person_decides(site: Site, swap: Callable[[], None
 
 
 @needs_confinement
-@pytest.mark.parametrize("command", ["cat folder/inner.txt", "grep -r canary folder", "cat folder/inner.txt | cat"])
+@pytest.mark.parametrize(
+    "command", ["cat folder/deep/inner.txt", "grep -r canary folder", "cat folder/deep/inner.txt | cat"]
+)
 async def test_a_command_cannot_follow_a_swap(
     site: Site, monkeypatch: pytest.MonkeyPatch, swap: Callable[[], None], command: str
 ) -> None:
