@@ -172,6 +172,8 @@ class _Process:
                     os.killpg(group, signal.SIGKILL)
         self._supervisor.kill()
         self._supervisor.wait()
+        if isinstance(child, int):
+            _wait_for_group(child)
 
     def _drain(self) -> None:
         """What was said before the end. What cannot be ended may hold the pipe open, so nothing is waited for."""
@@ -214,3 +216,12 @@ class _Process:
             is_cut=self._stdout.is_cut or self._stderr.is_cut,
             duration_ms=round((time.monotonic() - self._began) * 1_000),
         )
+
+
+def _wait_for_group(group: int) -> None:
+    """Until nothing is left of a group that was killed; whatever adopted it buries it."""
+    until = time.monotonic() + _PATIENCE
+    with contextlib.suppress(OSError):
+        while time.monotonic() < until:
+            os.killpg(group, 0)
+            time.sleep(0.002)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -182,6 +183,12 @@ async def until(ready: Callable[[], Any], within: float = 15.0) -> Any:
         assert time.monotonic() < deadline, "it never came to that"
         await asyncio.sleep(0.01)
     return found
+
+
+@pytest.fixture
+def mark() -> str:
+    """In the arguments of every process of a test, however it hides."""
+    return str(secrets.randbelow(10**12) + 10**12)
 
 
 def marked(mark: str) -> list[psutil.Process]:

@@ -35,7 +35,7 @@ while True:
 }
 
 
-@pytest.mark.parametrize("kernel", ["", "first.count_processes_anew = lambda: None"], ids=["all", "no namespaces"])
+@pytest.mark.parametrize("kernel", ["", "first.count_processes_anew = lambda: False"], ids=["all", "no namespaces"])
 @pytest.mark.parametrize("bomb", BOMBS)
 async def test_processes_without_end(
     site: Site, nothing_left: Callable[[], None], monkeypatch: pytest.MonkeyPatch, bomb: str, kernel: str
@@ -45,6 +45,31 @@ async def test_processes_without_end(
     result = await site.command("python3 bomb.py 2> errors", unconfined=True)
     assert result["stopped"] == "processes"
     nothing_left()
+
+
+NAMESPACES = ["", "first.count_processes_anew = lambda: False"]
+
+
+@pytest.mark.parametrize("kernel", NAMESPACES, ids=["all", "no namespaces"])
+async def test_many_processes_one_after_another_are_no_bomb(
+    site: Site, monkeypatch: pytest.MonkeyPatch, kernel: str
+) -> None:
+    """Also where each loses its parent."""
+    change_launcher(monkeypatch, kernel)
+    code = """
+import os
+for number in range(600):
+    middle = os.fork()
+    if middle == 0:
+        if os.fork() == 0: os.execvp("true", ["true"])
+        os._exit(0)
+    os.waitpid(middle, 0)
+print("done")
+"""
+    (site.home / "many.py").write_text(code)
+    result = await site.command("python3 many.py", unconfined=True)
+    assert result["stdout"] == "done\n"
+    assert result["exit_code"] == 0
 
 
 async def test_a_bomb_in_disguise(site: Site, nothing_left: Callable[[], None]) -> None:

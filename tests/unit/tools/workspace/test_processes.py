@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import secrets
-import signal
 import subprocess
 import sys
 import threading
@@ -21,7 +19,6 @@ from retinue.tools.workspace import grounds, processes
 from retinue.tools.workspace.confinement import Confinement
 from retinue.tools.workspace.settings import WorkspaceSettings
 from tests.unit.tools.workspace.conftest import (
-    CANARY,
     LOOSE,
     Site,
     attempt,
@@ -30,39 +27,12 @@ from tests.unit.tools.workspace.conftest import (
     needs_confinement,
     until,
 )
+from tests.unit.tools.workspace.stubborn import BEGUN, STUBBORN, have_begun
 
 KERNELS = [pytest.param(None, id="confined", marks=needs_confinement), pytest.param(LOOSE, id="unconfined")]
 
-STUBBORN = """
-trap '' TERM INT HUP
-sleep 1000.{mark} & echo >> begun
-setsid sleep 1001.{mark} & echo >> begun
-(setsid sh -c 'echo >> begun; sleep 1002.{mark}' &)
-nohup sleep 1003.{mark} > nohup.out & echo >> begun
-(sleep 1004.{mark} & echo >> begun)
-python3 -c 'import os, time
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        open("begun", "a").write("\\n")
-        time.sleep(1005 or {mark})
-    os._exit(0)'
-"""
-BEGUN = 6
 
-
-@pytest.fixture
-def mark() -> str:
-    """In the arguments of every process of a test, however it hides."""
-    return str(secrets.randbelow(10**12) + 10**12)
-
-
-def have_begun(site: Site) -> bool:
-    file = site.home / "begun"
-    return file.exists() and file.read_text().count("\n") == BEGUN
-
-
-@pytest.mark.parametrize("namespaces", ["", "first.count_processes_anew = lambda: None"], ids=["all", "no namespaces"])
+@pytest.mark.parametrize("namespaces", ["", "first.count_processes_anew = lambda: False"], ids=["all", "no namespaces"])
 @pytest.mark.parametrize("kernel", KERNELS)
 async def test_nothing_survives_the_end(
     *,
@@ -198,88 +168,6 @@ async def test_no_process_can_be_started(site: Site, monkeypatch: pytest.MonkeyP
     assert isinstance(error, ToolError)
     assert (error.problem_code, error.took_effect) == ("workspace_unavailable", False)
     assert str(site.path) not in error.detail
-
-
-async def test_a_supervisor_that_is_killed_leaves_nothing(
-    site: Site, nothing_left: Callable[[], None], mark: str
-) -> None:
-    task = asyncio.create_task(site.command(f"sleep 1000.{mark} & sleep 1001.{mark}", unconfined=True))
-    await until(lambda: len(marked(mark)) == 3)
-    (supervisor,) = psutil.Process().children()
-    supervisor.kill()
-    error = await attempt(task)
-    assert isinstance(error, ToolError)
-    assert error.took_effect is None
-    assert not marked(mark)
-    nothing_left()
-
-
-SERVER = """
-import asyncio, sys
-from pathlib import Path
-from uuid import UUID
-from retinue.tools.base import Caller, Invocation
-from retinue.tools.workspace.registry import workspace_tools
-from retinue.tools.workspace.settings import WorkspaceSettings
-tool = workspace_tools(WorkspaceSettings(root=Path(sys.argv[1]), unconfined=True))[2]
-tenant = UUID(sys.argv[2])
-caller = Caller(tenant_id=tenant, employee_id=tenant, conversation_id=tenant, run_id=tenant)
-arguments = tool.read({"command": sys.argv[3]})
-asyncio.run(tool.run(arguments, Invocation(caller=caller, call_id="c", idempotency_key="k")))
-"""
-
-
-def serving(site: Site, command: str) -> subprocess.Popen[bytes]:
-    """A server of its own that runs a command."""
-    return subprocess.Popen([sys.executable, "-c", SERVER, str(site.root), str(site.caller.tenant_id), command])
-
-
-async def test_a_server_that_is_killed_leaves_nothing(site: Site, mark: str) -> None:
-    server = serving(site, STUBBORN.format(mark=mark) + "sleep 1006")
-    await until(lambda: have_begun(site) and len(marked(mark)) > BEGUN)
-    server.send_signal(signal.SIGKILL)
-    server.wait()
-    await until(lambda: not marked(mark))
-
-
-async def test_the_kernel_ends_a_command_with_its_supervisor(site: Site, mark: str) -> None:
-    """Though the server cannot see to it at the moment."""
-    server = serving(site, f"sleep 1000.{mark}")
-    (sleeper,) = await until(lambda: [one for one in marked(mark) if one.name() == "sleep"])
-    server.send_signal(signal.SIGSTOP)
-    (supervisor,) = psutil.Process(server.pid).children()
-    supervisor.kill()
-    await until(lambda: not sleeper.is_running() or sleeper.status() == psutil.STATUS_ZOMBIE)
-    server.kill()
-    server.wait()
-
-
-async def test_the_supervisor_needs_no_help(
-    site: Site, nothing_left: Callable[[], None], monkeypatch: pytest.MonkeyPatch, mark: str
-) -> None:
-    """It ends everything by itself as soon as it is told, long before the server would end it."""
-    monkeypatch.setattr("retinue.tools.workspace.process._PATIENCE", 1_000.0)
-    task = asyncio.create_task(site.command(f"sleep 1000.{mark}", unconfined=True))
-    await until(lambda: marked(mark))
-    task.cancel()
-    async with asyncio.timeout(30):
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    nothing_left()
-
-
-async def test_no_process_on_the_way_has_the_servers_environment(
-    site: Site, monkeypatch: pytest.MonkeyPatch, mark: str
-) -> None:
-    monkeypatch.setenv("RETINUE_SECRET", CANARY)
-    task = asyncio.create_task(site.command(f"sleep 1000.{mark}", unconfined=True))
-    await until(lambda: marked(mark))
-    found = [child.environ() for child in psutil.Process().children(recursive=True)]
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert len(found) >= 2
-    assert CANARY not in repr(found)
 
 
 async def test_temporary_files_are_gone_afterwards(site: Site) -> None:

@@ -11,6 +11,7 @@ from retinue.tools.workspace.commands.programs import (
     COPIERS,
     FIND_TESTS,
     KINDS,
+    LOOSE_READERS,
     PACKAGE_CHECKS,
     READERS,
     SHELLS,
@@ -99,7 +100,13 @@ def _nested(words: tuple[str, ...], depth: int = 0) -> str | None:
 
 def _read(action: str, risk: Risk, reason: str, words: tuple[str, ...], paths: tuple[str, ...]) -> Verdict:
     return Verdict(
-        action=action, effect=Effect.READ, risk=risk, reason=reason, argv=words, paths=paths, is_open_ended=False
+        action=action,
+        effect=Effect.READ,
+        risk=risk,
+        reason=reason,
+        argv=words,
+        paths=paths,
+        is_open_ended=name_of(words[0]) in LOOSE_READERS,
     )
 
 

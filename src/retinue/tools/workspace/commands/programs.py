@@ -21,6 +21,9 @@ _GREP = Form(
 _SUMS = Form(flags="btz", long="tag zero binary text")
 _PARTS = Form(flags="qvz", values="nc", long="lines= bytes= quiet silent verbose zero-terminated", numbers=True)
 
+LOOSE_READERS = frozenset(("diff", "jq"))
+"""Readers that can be led beyond the paths that they are given: by links in a directory, by an `import` in a filter."""
+
 READERS: dict[str, tuple[str, Form]] = {
     "cat": ("file_read", Form(flags="AbeEnstTuv", long="show-all number number-nonblank squeeze-blank show-ends")),
     "tac": ("file_read", Form()),

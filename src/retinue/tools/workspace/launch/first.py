@@ -10,13 +10,12 @@ _NEW_PROCESSES = 0x20000000
 _SET_PARENT_DEATH_SIGNAL = 1
 
 
-def count_processes_anew() -> None:
-    """Let the next child of this process be the first of a namespace, if the kernel allows that.
+def count_processes_anew() -> bool:
+    """Let the next child of this process be the first of a namespace. Whether the kernel allows that.
 
     With it all that came from it end at once, however fast they multiply.
     """
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).unshare(_NEW_PROCESSES)
+    return sys.platform.startswith("linux") and ctypes.CDLL(None).unshare(_NEW_PROCESSES) == 0
 
 
 def end_with_parent() -> None:

@@ -24,6 +24,8 @@ class Supervisor:
         self._server = server
         self._job = job
         self._child = 0
+        self._own = 0
+        """A child that is none of the command's processes: the first of its namespace."""
         self._stopped: str | None = None
 
     def run(self) -> None:
@@ -33,12 +35,13 @@ class Supervisor:
         bell = _ring_when_a_child_ends()
         temporary = self._make_scratch()
         news, told = os.pipe()
-        first.count_processes_anew()
+        has_first = first.count_processes_anew()
         self._child = os.fork()
         if self._child == 0:
             child.work(self._job, told)
         os.close(told)
         _let_go_of_outputs()
+        self._own = self._child if has_first else 0
         self._tell({"started": self._child})
         word = self._watch(news, bell)
         code = self._end()
@@ -79,7 +82,10 @@ class Supervisor:
 
     def _is_too_large(self) -> bool:
         limits = self._job["limits"]
-        processes = [self._child, *tree.descendants(self._child, limits["processes"])]
+        tree.bury_orphans(but=self._child)
+        # From here on, and not from the child on: what loses its parent comes to this process.
+        found = tree.descendants(os.getpid(), limits["processes"] + 2)
+        processes = [process for process in found if process != self._own]
         if len(processes) > limits["processes"]:
             self._stopped = "processes"
         elif tree.memory(processes) > limits["memory_bytes"]:

@@ -43,6 +43,16 @@ def end_all(group: int) -> None:
         _kill_group(group)
 
 
+def bury_orphans(*, but: int) -> None:
+    """Take leave of those that have ended, but for one, which is to keep its number."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None or ended.si_pid == but:
+                return
+            os.waitpid(ended.si_pid, 0)
+
+
 def _kill_group(group: int) -> None:
     with contextlib.suppress(OSError):
         os.killpg(group, signal.SIGKILL)
