@@ -43,6 +43,7 @@ async def test_what_is_pending_is_listed_with_everything_a_person_has_to_know(sc
         "tool_call_id": "call_1",
         "tool": "list_dir",
         "args": {"path": "/srv"},
+        "effect": "read",
         "risk_level": "low",
         "scope": "/srv",
         "reason": "It leaves the workspace.",

@@ -15,7 +15,7 @@ def count_processes_anew() -> bool:
 
     With it all that came from it end at once, however fast they multiply.
     """
-    return sys.platform.startswith("linux") and ctypes.CDLL(None).unshare(_NEW_PROCESSES) == 0
+    return sys.platform.startswith("linux") and int(ctypes.CDLL(None).unshare(_NEW_PROCESSES)) == 0
 
 
 def end_with_parent() -> None:
