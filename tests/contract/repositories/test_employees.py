@@ -80,14 +80,14 @@ async def test_the_list_is_filtered_and_goes_on_after_a_cursor(database: Databas
     assert (one, none) == ([people[2]], [])
 
 
-async def test_only_started_runs_count(database: Database, employee: Employee) -> None:
+async def test_only_runs_that_are_worked_on_count(database: Database, employee: Employee) -> None:
     async with database.unit(employee.tenant_id) as unit:
         for status in (RunStatus.QUEUED, RunStatus.WAITING, RunStatus.RUNNING, RunStatus.COMPLETED):
             conversation = a_conversation(employee)
             await unit.conversations.add(conversation)
             await unit.runs.add(a_run(conversation, status=status), owner="me", lease_seconds=30)
         await unit.employees.lock_for_start(employee.id)
-        assert await unit.employees.count_active_runs(employee.id) == 2
+        assert await unit.employees.count_active_runs(employee.id) == 1, "who waits for a person occupies nobody"
         assert await unit.employees.count_active_runs(new_id()) == 0
 
 

@@ -50,7 +50,7 @@ ASKED: dict[str, tuple[Callable[[Unit], Awaitable[Any]], set[str]]] = {
 MANY_APPROVALS = """
 INSERT INTO approvals SELECT
     CAST(:tenant AS uuid), gen_random_uuid(), md5((n / 4)::text)::uuid, gen_random_uuid(), gen_random_uuid(), n % 4,
-    'c', 'tool', '1', '{}', '', 'low', '', '', '', CASE WHEN n % 9 = 0 THEN 'pending' ELSE 'granted' END,
+    'c', 'tool', '1', '{}', '', 'write', 'low', '', '', '', CASE WHEN n % 9 = 0 THEN 'pending' ELSE 'granted' END,
     NULL, NULL, NULL, now(), now() + n * interval '1 minute', NULL, 1, 1,
     CASE WHEN n % 9 = 1 THEN now() + n * interval '1 minute' END, 0
 FROM generate_series(1, 9000) AS n
