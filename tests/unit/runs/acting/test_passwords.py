@@ -58,7 +58,7 @@ async def test_it_is_asked_for_after_the_approval_and_used_once(world: World) ->
         expires_at=expires_at,
         tries_left=3,
     )
-    assert (tool.times, books.statuses) == (0, ["proposed"])
+    assert (tool.times, books.statuses) == (0, ["approved"])
     place = await give_password(office, run, approval_id, CANARY)
     assert place == books.events[-1].position
     await goes_on(office, run)
