@@ -45,7 +45,9 @@ class Toll:
 
     def __str__(self) -> str:
         took = time.monotonic() - self.began
-        recovery = f"recovery median {median(self.recoveries):.2f} s, longest {max(self.recoveries):.2f} s"
+        recovery = "nothing to recover"
+        if self.recoveries:
+            recovery = f"recovery median {median(self.recoveries):.2f} s, longest {max(self.recoveries):.2f} s"
         return (
             f"{self.kills} kills, {self.errands} errands, {self.doubts} calls in doubt, {took:.0f} s in all; {recovery}"
         )
