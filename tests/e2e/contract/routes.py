@@ -2,6 +2,7 @@
 
 import json
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from tests.e2e.contract.checked import CheckedClient
 from tests.e2e.contract.wire import RawAnswer, fetch
@@ -18,20 +19,43 @@ class Place(NamedTuple):
     conversation: str
     run: str
     """It has ended."""
+    waiting: str
+    """A run of another conversation that waits."""
+    approval: str
+    """What it waits for."""
 
     def fill(self, template: str) -> str:
         return (
             template.replace("{tenant_id}", self.tenant)
             .replace("{employee_id}", self.employee)
             .replace("{conversation_id}", self.conversation)
-            .replace("{run_id}", self.run)
+            .replace("{run_id}", self.waiting if template.endswith(GOING_ON) else self.run)
+            .replace("{approval_id}", self.approval)
         )
 
 
 async def settle(client: CheckedClient) -> Place:
     conversation = await client.hire()
     answer = (await client.post_message(conversation.id, "Hello", respond=True)).expect(200).json
-    return Place(str(conversation.tenant_id), str(conversation.employee_id), str(conversation.id), answer["run_id"])
+    [approval] = await _wait_for_approval(client, conversation.tenant_id)
+    return Place(
+        tenant=str(conversation.tenant_id),
+        employee=str(conversation.employee_id),
+        conversation=str(conversation.id),
+        run=answer["run_id"],
+        waiting=approval["run_id"],
+        approval=approval["approval_id"],
+    )
+
+
+async def _wait_for_approval(client: CheckedClient, tenant: UUID) -> list[dict[str, Any]]:
+    clerk = await client.create_employee(
+        tenant, permission="write", tools=["generate_coupon"], model_settings={"model": "scripted-shop"}
+    )
+    counter = await client.create_conversation(tenant, clerk.id, user_id="customer")
+    (await client.post_message(counter.id, "A coupon of 10%", respond=True)).expect(202)
+    pending: list[dict[str, Any]] = (await client.get(f"/approvals/pending?tenant_id={tenant}")).expect(200).json
+    return pending
 
 
 class Route(NamedTuple):
@@ -40,10 +64,16 @@ class Route(NamedTuple):
     fields: dict[str, Any]
     """What can be told without ids."""
     ids: tuple[str, ...] = ()
+    status: int = 200
+    """What the body is answered with."""
+    is_optional: bool = False
+    """Without a body, or with null, nothing is asked for beyond the path."""
+    refusal: str = "validation_failed"
+    """The code of a body of the wrong shape."""
 
     def body(self, place: Place, number: int = 0) -> dict[str, Any]:
         """A body that is accepted; the number makes slugs differ."""
-        ids = {"tenant_id": place.tenant, "employee_id": place.employee}
+        ids = {"tenant_id": place.tenant, "employee_id": place.employee, "approval_id": place.approval}
         fields = {
             name: f"{value}-{number}-{place.tenant[-6:]}" if name == "slug" else value
             for name, value in self.fields.items()
@@ -87,17 +117,21 @@ _CONFIG: dict[str, Any] = {
     "reasoning": "low",
     "options": {},
 }
-_CONVERSATION = {"title": "T", "external_id": None}
+_CONVERSATION = {"title": "T", "external_id": None, "session_ttl_seconds": 60}
 _CHOICES = {"reasoning": "low", "on_busy": "enqueue", "on_disconnect": "continue"}
 
+_DECISION = {"comment": "Fine.", "approved": True}
+
 API = "/api/v1"
+GOING_ON = ("/continue/stream", "/password/stream", "/resolve-effect")
+"""What is asked of a run that waits."""
 ROUTES = (
-    Route("POST", f"{API}/tenants", {"name": "Acme", "slug": "acme"}),
+    Route("POST", f"{API}/tenants", {"name": "Acme", "slug": "acme"}, status=201),
     Route("PATCH", f"{API}/tenants/{{tenant_id}}", {"name": "Acme", "slug": "acme"}),
     Route("PUT", f"{API}/tenants/{{tenant_id}}/config", _CONFIG),
-    Route("POST", f"{API}/employees", _EMPLOYEE, ("tenant_id",)),
+    Route("POST", f"{API}/employees", _EMPLOYEE, ("tenant_id",), status=201),
     Route("PATCH", f"{API}/employees/{{employee_id}}", _EMPLOYEE),
-    Route("POST", f"{API}/conversations", {"user_id": "u", **_CONVERSATION}, ("tenant_id", "employee_id")),
+    Route("POST", f"{API}/conversations", {"user_id": "u", **_CONVERSATION}, ("tenant_id", "employee_id"), status=201),
     Route("PATCH", f"{API}/conversations/{{conversation_id}}", {"status": "active", **_CONVERSATION}),
     Route(
         "POST",
@@ -105,6 +139,19 @@ ROUTES = (
         {"content": "Hi", "respond": True, **_CHOICES},
     ),
     Route("POST", f"{API}/conversations/{{conversation_id}}/messages/stream", {"content": "Hi", **_CHOICES}),
+    Route("POST", f"{API}/approvals/{{approval_id}}/allow_once", {"comment": "Fine."}, is_optional=True),
+    Route("POST", f"{API}/approvals/{{approval_id}}/allow_for_conversation", {"comment": "Fine."}, is_optional=True),
+    Route("POST", f"{API}/approvals/{{approval_id}}/deny", {"comment": "No."}, is_optional=True),
+    Route("POST", f"{API}/approvals/{{approval_id}}/decision", _DECISION, refusal="decision_not_boolean"),
+    Route("POST", f"{API}/runs/{{run_id}}/continue/stream", _DECISION, ("approval_id",)),
+    # Nothing here asks for a password, and no outcome is unknown: what is right with the body shows in the refusal.
+    Route("POST", f"{API}/runs/{{run_id}}/password/stream", {"password": "secret"}, ("approval_id",), status=409),
+    Route(
+        "POST",
+        f"{API}/runs/{{run_id}}/resolve-effect",
+        {"tool_call_id": "call_0", "outcome": "happened", "result": {"ok": True}},
+        status=404,
+    ),
 )
 ENDLESS = f"{API}/conversations/{{conversation_id}}/events"
 """Where a GET is answered for as long as the conversation is open."""

@@ -97,6 +97,15 @@ def described(description: Description, route: Route, place: Place, answer: RawA
         description.check(route.method, place.fill(route.template), answer.status, kind, value)
 
 
+def object_of(description: Description, route: Route) -> dict[str, Any]:
+    """The schema of the body, in the form that is an object."""
+    operation = description.document["paths"][route.template][route.method.lower()]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    [reference] = [each["$ref"] for each in schema.get("anyOf", [schema]) if "$ref" in each]
+    found: dict[str, Any] = description.document["components"]["schemas"][reference.rpartition("/")[2]]
+    return found
+
+
 def test_the_table_has_every_route_that_takes_a_body(description: Description) -> None:
     taking = {(method, path) for path, method, operation in description.operations() if "requestBody" in operation}
     assert taking == {(route.method, route.template) for route in ROUTES}
@@ -104,17 +113,14 @@ def test_the_table_has_every_route_that_takes_a_body(description: Description) -
 
 def test_the_accepted_bodies_have_every_field(description: Description) -> None:
     for route in ROUTES:
-        operation = description.document["paths"][route.template][route.method.lower()]
-        reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-        schema = description.document["components"]["schemas"][reference.rpartition("/")[2]]
-        assert {*route.fields, *route.ids} == set(schema["properties"]), route
+        assert {*route.fields, *route.ids} == set(object_of(description, route)["properties"]), route
 
 
 def test_the_accepted_bodies_are_accepted(
     retinue: RetinueServer, description: Description, route: Route, place: Place
 ) -> None:
     answer = route.send_json(retinue, place, route.body(place))
-    assert answer.status in {200, 201}, answer
+    assert answer.status == route.status, answer
     described(description, route, place, answer)
 
 
@@ -122,6 +128,8 @@ def test_bodies_that_cannot_be_read(
     retinue: RetinueServer, description: Description, route: Route, place: Place
 ) -> None:
     for name, body in UNREADABLE.items():
+        if not body and route.is_optional:
+            continue
         answer = route.send(retinue, place, body)
         assert answer.status == 400, (name, answer)
         answer.problem(400, "malformed_body")
@@ -133,15 +141,18 @@ def test_bodies_that_are_no_objects(
 ) -> None:
     for name, body in NO_OBJECTS.items():
         answer = route.send(retinue, place, body)
+        if (name == "null" and route.is_optional) or (name == "a boolean" and route.refusal == "decision_not_boolean"):
+            assert answer.status == 200, (name, answer)
+            continue
         assert answer.status in {400, 422}, (name, answer)
-        answer.problem(answer.status, "malformed_body" if answer.status == 400 else "validation_failed")
+        answer.problem(answer.status, "malformed_body" if answer.status == 400 else route.refusal)
         described(description, route, place, answer)
 
 
 def test_unknown_fields_are_refused(retinue: RetinueServer, route: Route, place: Place) -> None:
     for name in ("nonsense", "id", "__class__", "a/b~c", "\ufffd", "", "naïve", "x" * 5000):
         answer = route.send_json(retinue, place, {**route.body(place), name: 1})
-        answer.problem(422, "validation_failed")
+        answer.problem(422, route.refusal)
         pointer = "/" + name.replace("~", "~0").replace("/", "~1")
         assert pointers(answer) == [pointer], answer
 
@@ -153,10 +164,7 @@ def pointers(answer: RawAnswer) -> list[str]:
 def test_missing_fields_are_named_all_at_once(
     retinue: RetinueServer, description: Description, route: Route, place: Place
 ) -> None:
-    operation = description.document["paths"][route.template][route.method.lower()]
-    reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-    schema = description.document["components"]["schemas"][reference.rpartition("/")[2]]
-    required = schema.get("required", [])
+    required = object_of(description, route).get("required", [])
     answer = route.send_json(retinue, place, {})
     if required:
         answer.problem(422, "validation_failed")
