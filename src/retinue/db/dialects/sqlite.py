@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.util import await_only
 
 from retinue.db.dialects.base import Dialect, Insert
 from retinue.db.tables import Base
@@ -132,6 +133,12 @@ class SQLite(Dialect):
 
 
 def _prepare_connections(engine: AsyncEngine, *, patience: float, foreign_keys: bool) -> None:
+    @sa.event.listens_for(engine.sync_engine, "do_connect")
+    def try_to_open(_dialect: object, _record: object, args: Any, options: dict[str, Any]) -> None:
+        # aiosqlite leaves the thread of a connection that cannot be opened to itself; at the end of the process it then
+        # speaks to a loop that is closed, and shows a traceback.
+        await_only(asyncio.to_thread(lambda: sqlite3.connect(*args, **options).close()))
+
     @sa.event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions begin below, not wherever the driver thinks fit

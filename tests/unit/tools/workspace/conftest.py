@@ -138,15 +138,33 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
+class Newcomers:
+    """The processes below this one that a test has started; others have servers and databases running here."""
+
+    def __init__(self) -> None:
+        self._me = psutil.Process()
+        self._before = {child.pid for child in self._me.children(recursive=True)}
+
+    def direct(self) -> list[psutil.Process]:
+        return [child for child in self._me.children() if child.pid not in self._before]
+
+    def all(self) -> list[psutil.Process]:
+        return [child for child in self._me.children(recursive=True) if child.pid not in self._before]
+
+
 @pytest.fixture
-async def nothing_left() -> Callable[[], None]:
+def newcomers() -> Newcomers:
+    return Newcomers()
+
+
+@pytest.fixture
+async def nothing_left(newcomers: Newcomers) -> Callable[[], None]:
     """Fails if processes or descriptors of this process are more than they were."""
     me = psutil.Process()
-    before = {child.pid for child in me.children(recursive=True)}
     descriptors = me.num_fds()
 
     def check() -> None:
-        assert {child.pid for child in me.children(recursive=True)} <= before
+        assert not newcomers.all()
         assert me.num_fds() <= descriptors
 
     return check

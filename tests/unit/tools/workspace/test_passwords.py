@@ -7,14 +7,13 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-import psutil
 import pytest
 
 from retinue.domain.errors import PasswordRefused, ToolError
 from retinue.domain.secret import Secret
 from retinue.tools.workspace.jobs import Prompt
 from retinue.tools.workspace.output import was_refused, without_secrets
-from tests.unit.tools.workspace.conftest import PASSWORD, Site, attempt, until
+from tests.unit.tools.workspace.conftest import PASSWORD, Newcomers, Site, attempt, until
 
 REPEAT = f"sh -c 'echo got {PASSWORD}; echo {PASSWORD}{PASSWORD} >&2'"
 
@@ -82,16 +81,12 @@ async def test_output_that_breaks_off_in_it_holds_no_part_of_it(site: Site) -> N
     assert without_secrets(b"got " + PASSWORD.encode(), prompt, is_cut=True) == b"got [redacted]"
 
 
-async def test_no_argument_and_no_environment_holds_it(site: Site) -> None:
+async def test_no_argument_and_no_environment_holds_it(site: Site, newcomers: Newcomers) -> None:
     """While the command runs: every process that came from this one is looked at."""
     script = "sh -c 'touch started; while [ ! -e enough ]; do sleep 0.05; done'"
     task = asyncio.create_task(site.allowed("shell_exec_safe", {"command": "sudo " + script}, password=PASSWORD))
     await until((site.home / "started").exists)
-    found = [
-        text
-        for child in psutil.Process().children(recursive=True)
-        for text in (repr(child.cmdline()), repr(child.environ()))
-    ]
+    found = [text for child in newcomers.all() for text in (repr(child.cmdline()), repr(child.environ()))]
     (site.home / "enough").touch()
     await task
     assert any("started" in text for text in found)
@@ -128,7 +123,9 @@ async def test_no_error_holds_it(site: Site, password: str, changes: dict[str, A
     assert PASSWORD not in repr(result)
 
 
-async def test_a_crash_in_the_middle_holds_it_not(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_crash_in_the_middle_holds_it_not(
+    site: Site, monkeypatch: pytest.MonkeyPatch, newcomers: Newcomers
+) -> None:
     def crash(*_: Any, **__: Any) -> Any:
         raise RuntimeError("broken")
 
@@ -140,7 +137,7 @@ async def test_a_crash_in_the_middle_holds_it_not(site: Site, monkeypatch: pytes
     own = [frame for frame in shown.stack if "test_passwords" not in frame.filename]
     assert PASSWORD not in repr([(frame.locals, frame.line) for frame in own])
     gc.collect()
-    assert not psutil.Process().children(recursive=True)
+    assert not newcomers.all()
 
 
 async def test_sudo_that_asks_nothing_gets_nothing(site: Site) -> None:

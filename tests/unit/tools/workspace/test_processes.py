@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from retinue.domain.errors import ToolError
@@ -20,6 +19,7 @@ from retinue.tools.workspace.confinement import Confinement
 from retinue.tools.workspace.settings import WorkspaceSettings
 from tests.unit.tools.workspace.conftest import (
     LOOSE,
+    Newcomers,
     Site,
     attempt,
     change_launcher,
@@ -145,12 +145,14 @@ async def test_the_loop_does_not_wait(site: Site, monkeypatch: pytest.MonkeyPatc
     assert seen == {"Popen", "follow", "make_home", "read", "isdir"}
 
 
-async def test_too_many_at_once_are_told_to_wait(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_at_once_are_told_to_wait(
+    site: Site, monkeypatch: pytest.MonkeyPatch, newcomers: Newcomers
+) -> None:
     monkeypatch.setattr(processes, "AT_ONCE_PER_TENANT", 1)
     tool = site.tools()["shell_exec_safe"]
     arguments = tool.read({"command": "sleep 1000"})
     first = asyncio.create_task(tool.run(arguments, site.invocation()))
-    await until(lambda: psutil.Process().children(recursive=True))
+    await until(newcomers.all)
     error = await attempt(tool.run(arguments, site.invocation()))
     assert isinstance(error, ToolError)
     assert (error.problem_code, error.kind) == ("workspace_busy", ToolErrorKind.TRANSIENT)

@@ -10,16 +10,16 @@ import psutil
 import pytest
 
 from retinue.domain.errors import ToolError
-from tests.unit.tools.workspace.conftest import CANARY, Site, attempt, marked, until
+from tests.unit.tools.workspace.conftest import CANARY, Newcomers, Site, attempt, marked, until
 from tests.unit.tools.workspace.stubborn import BEGUN, STUBBORN, have_begun
 
 
 async def test_a_supervisor_that_is_killed_leaves_nothing(
-    site: Site, nothing_left: Callable[[], None], mark: str
+    site: Site, nothing_left: Callable[[], None], newcomers: Newcomers, mark: str
 ) -> None:
     task = asyncio.create_task(site.command(f"sleep 1000.{mark} & sleep 1001.{mark}", unconfined=True))
     await until(lambda: len(marked(mark)) == 3)
-    (supervisor,) = psutil.Process().children()
+    (supervisor,) = newcomers.direct()
     supervisor.kill()
     error = await attempt(task)
     assert isinstance(error, ToolError)
@@ -85,12 +85,12 @@ async def test_the_supervisor_needs_no_help(
 
 
 async def test_no_process_on_the_way_has_the_servers_environment(
-    site: Site, monkeypatch: pytest.MonkeyPatch, mark: str
+    site: Site, monkeypatch: pytest.MonkeyPatch, newcomers: Newcomers, mark: str
 ) -> None:
     monkeypatch.setenv("RETINUE_SECRET", CANARY)
     task = asyncio.create_task(site.command(f"sleep 1000.{mark}", unconfined=True))
     await until(lambda: marked(mark))
-    found = [child.environ() for child in psutil.Process().children(recursive=True)]
+    found = [child.environ() for child in newcomers.all()]
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
