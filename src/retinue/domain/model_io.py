@@ -1,5 +1,6 @@
 """What goes to a model and what comes back, in no vendor's form."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
@@ -38,10 +39,52 @@ class UserTurn(msgspec.Struct, frozen=True, tag="user"):
     content: str
 
 
+class PartKind(StrEnum):
+    """What an assistant's turn is made of, in the usual order."""
+
+    REASONING = "reasoning"
+    TEXT = "text"
+    TOOL_CALL = "tool_call"
+
+
+class Stretch(msgspec.Struct, frozen=True, array_like=True):
+    """A piece of an assistant's turn that is of one kind."""
+
+    kind: PartKind
+    length: int
+    """In characters of the text, or in reasoning blocks or tool calls."""
+
+
+TurnPart = str | ReasoningBlock | ToolCall
+
+
 class AssistantTurn(msgspec.Struct, frozen=True, kw_only=True, tag="assistant"):
     text: str = ""
     reasoning: tuple[ReasoningBlock, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
+    order: tuple[Stretch, ...] = ()
+    """How text, reasoning and calls follow each other. What it does not mention comes after it, in the usual order."""
+    producer: str | None = None
+    """Whose turn it is, see `providers.earlier_turns`: nobody else understands its signatures and the calls' extra
+    fields. Null where nobody said so."""
+
+    def parts(self) -> Iterator[TurnPart]:
+        """Everything in its order; the text in as many parts as something else stands between."""
+        wholes: dict[PartKind, str | tuple[ReasoningBlock, ...] | tuple[ToolCall, ...]] = {
+            PartKind.REASONING: self.reasoning,
+            PartKind.TEXT: self.text,
+            PartKind.TOOL_CALL: self.tool_calls,
+        }
+        places = dict.fromkeys(wholes, 0)
+        rest = [Stretch(kind, len(whole)) for kind, whole in wholes.items()]
+        for stretch in (*self.order, *rest):
+            start = places[stretch.kind]
+            end = places[stretch.kind] = start + stretch.length
+            part = wholes[stretch.kind][start:end]
+            if not isinstance(part, str):
+                yield from part
+            elif part:
+                yield part
 
 
 class ToolTurn(msgspec.Struct, frozen=True, tag="tool"):
@@ -98,6 +141,8 @@ class ReasoningEnded(msgspec.Struct, frozen=True, kw_only=True):
 
     signature: str | None = None
     redacted: str | None = None
+    producer: str | None = None
+    """Who understands them, see `AssistantTurn.producer`."""
 
 
 class ToolCallStarted(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +162,8 @@ class ToolCallPiece(msgspec.Struct, frozen=True, kw_only=True):
 class ToolCallEnded(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     extra: dict[str, Any] = msgspec.field(default_factory=dict)
+    producer: str | None = None
+    """Who understands them, see `AssistantTurn.producer`."""
 
 
 class UsageReported(msgspec.Struct, frozen=True):

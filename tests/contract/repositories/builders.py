@@ -12,7 +12,16 @@ from retinue.domain.employees import Employee, ModelSettings, Persona
 from retinue.domain.events import RecordedEvent, RunCompleted, TextDelta
 from retinue.domain.ids import Position, new_id
 from retinue.domain.messages import Message, MessageStatus, Role, ToolLogEntry
-from retinue.domain.model_io import AssistantTurn, ReasoningBlock, ToolCall, ToolResult, ToolTurn, UserTurn
+from retinue.domain.model_io import (
+    AssistantTurn,
+    PartKind,
+    ReasoningBlock,
+    Stretch,
+    ToolCall,
+    ToolResult,
+    ToolTurn,
+    UserTurn,
+)
 from retinue.domain.policy import ChatListen, Permission, TaskListen
 from retinue.domain.runs import CallOutcome, Checkpoint, LedgerEntry, Run, RunStatus
 from retinue.domain.shop import Coupon, Order, OrderStatus
@@ -167,6 +176,8 @@ def a_checkpoint(run: Run, step: int, **changes: Any) -> Checkpoint:
                 text="ü",
                 reasoning=(ReasoningBlock(text="hm", signature="s"), ReasoningBlock(redacted="r")),
                 tool_calls=(ToolCall(id="c1", name="search", arguments="{broken", extra={"sig": [1]}),),
+                order=(Stretch(PartKind.TEXT, 1), Stretch(PartKind.REASONING, 2)),
+                producer="p",
             ),
             ToolTurn((ToolResult(call_id="c1", name="search", content="\x00", is_error=True),)),
             UserTurn("and this?"),

@@ -199,3 +199,17 @@ def test_what_could_not_be_sent_back_is_dropped() -> None:
 def test_what_cannot_be_a_count_is_unknown() -> None:
     events = read({"type": "message_start", "message": {"usage": {"input_tokens": 2**63, "output_tokens": 1}}})
     assert events == [UsageReported(Usage(output_tokens=1))]
+
+
+def test_signatures_and_calls_say_who_made_them() -> None:
+    events = read(
+        start(0, type="thinking", thinking="", signature="sig"),
+        start(1, type="redacted_thinking", data="opaque"),
+        start(2, type="tool_use", id="a", name="f"),
+        decoder=MessagesDecoder((), "me"),
+    )
+    assert [event for event in events if isinstance(event, ReasoningEnded | ToolCallEnded)] == [
+        ReasoningEnded(redacted="opaque", producer="me"),
+        ReasoningEnded(signature="sig", producer="me"),
+        ToolCallEnded(id="a", producer="me"),
+    ]

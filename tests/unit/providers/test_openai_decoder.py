@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from retinue.domain.errors import (
@@ -13,53 +12,10 @@ from retinue.domain.errors import (
     ProviderRateLimited,
     ProviderRefused,
 )
-from retinue.domain.model_io import (
-    FinishReason,
-    ProviderEvent,
-    ReasoningEnded,
-    ReasoningPiece,
-    TextPiece,
-    ToolCallEnded,
-    ToolCallPiece,
-    ToolCallStarted,
-    UsageReported,
-)
+from retinue.domain.model_io import FinishReason, ReasoningEnded, ReasoningPiece, TextPiece, UsageReported
 from retinue.domain.usage import Usage
 from retinue.providers.openai.decoder import ChatDecoder
-
-SIGNATURE = {"google": {"thought_signature": "c2ln"}}
-
-
-def read(*chunks: Any, decoder: ChatDecoder | None = None) -> list[ProviderEvent]:
-    """The events of chunks, given as JSON values or as bytes."""
-    decoder = decoder or ChatDecoder()
-    events: list[ProviderEvent] = []
-    for chunk in chunks:
-        events += decoder.take((b"", chunk if isinstance(chunk, bytes) else msgspec.json.encode(chunk)))
-    return events + list(decoder.end())
-
-
-def delta(finish: Any = None, **fields: Any) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]}
-
-
-def call(**fields: Any) -> dict[str, Any]:
-    """A chunk with one fragment; `name` and `arguments` go into its function."""
-    function = {key: fields.pop(key) for key in ("name", "arguments") if key in fields}
-    return delta(tool_calls=[fields | {"function": function}])
-
-
-def calls_of(events: list[ProviderEvent]) -> list[tuple[str, str]]:
-    """Name and arguments of the calls."""
-    started = [event for event in events if isinstance(event, ToolCallStarted)]
-    assert len({event.id for event in started}) == len(started)
-    return [
-        (
-            one.name,
-            "".join(event.fragment for event in events if isinstance(event, ToolCallPiece) and event.id == one.id),
-        )
-        for one in started
-    ]
+from tests.unit.providers.chat import call, calls_of, delta, message, read
 
 
 @pytest.mark.parametrize(
@@ -182,102 +138,26 @@ def test_the_last_usage_wins() -> None:
     ]
 
 
-# Tool calls
+def test_a_message_instead_of_deltas() -> None:
+    whole = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    events = read(message(content="Hel"), message(content="lo", tool_calls=[whole], finish="stop"))
+    assert [event for event in events if isinstance(event, TextPiece)] == [TextPiece("Hel"), TextPiece("lo")]
+    assert calls_of(events) == [("f", "{}")]
 
 
-def test_fragments_of_several_calls_interleave() -> None:
-    events = read(
-        call(index=0, id="a", name="f", arguments=""),
-        call(index=1, id="b", name="g", arguments='{"y"'),
-        call(index=0, arguments='{"x"'),
-        call(index=1, arguments=":2}"),
-        call(index=0, id="a", name="f", arguments=":1}"),
-        call(index=0, id="", name=None, arguments=None),
-    )
-    assert calls_of(events) == [("f", '{"x":1}'), ("g", '{"y":2}')]
-    assert [event.id for event in events if isinstance(event, ToolCallEnded)] == ["a", "b"]
-
-
-def test_ollama_gives_every_call_the_index_0() -> None:
-    events = read(
-        call(index=0, id="a", name="f", arguments='{"x":1}'),
-        call(index=0, id="b", name="f", arguments='{"x":2}'),
-        call(index=0, name="g", arguments="{}"),
-        call(index=0, name="g", arguments='{"z":1}'),
-    )
-    assert calls_of(events) == [("f", '{"x":1}'), ("f", '{"x":2}'), ("g", "{}"), ("g", '{"z":1}')]
-
-
-def test_gemini_leaves_out_the_index_and_the_id() -> None:
+def test_a_message_that_repeats_what_the_deltas_said() -> None:
+    """MiniMax ends a stream with the whole answer."""
     decoder = ChatDecoder()
     events = read(
-        call(id="", name="f", arguments='{"x":1}', extra_content=SIGNATURE),
-        call(id="", name="f", arguments='{"x":2}'),
-        delta(finish="stop"),
-        decoder=decoder,
+        delta(role="assistant", content=""), delta(content="Hello"), message("stop", content="Hello"), decoder=decoder
     )
-    assert calls_of(events) == [("f", '{"x":1}'), ("f", '{"x":2}')]
-    assert decoder.finish is FinishReason.TOOL_CALLS
-    ended = [event for event in events if isinstance(event, ToolCallEnded)]
-    assert ended[0].extra == {"extra_content": SIGNATURE}
-    assert ended[1].extra == {}
-    assert all(event.id.startswith("call_") for event in ended)
+    assert events == [TextPiece("Hello")]
+    assert decoder.finish is FinishReason.STOP
 
 
-def test_without_an_index_the_id_or_the_last_call_decides() -> None:
-    events = read(
-        call(id="a", name="f", arguments='{"x"'),
-        call(id="b", name="g", arguments='{"y"'),
-        call(arguments=":2}"),
-        call(id="a", arguments=":1}"),
-    )
-    assert calls_of(events) == [("f", '{"x":1}'), ("g", '{"y":2}')]
-
-
-def test_arguments_as_an_object() -> None:
-    assert calls_of(read(call(index=0, id="a", name="f", arguments={"x": "☃"}))) == [("f", '{"x":"☃"}')]
-
-
-def test_a_name_that_comes_late_or_never() -> None:
-    events = read(call(index=0, id="a", arguments='{"x"'), call(index=0, name="f", arguments=":1}"))
-    assert calls_of(events) == [("f", '{"x":1}')]
-    assert calls_of(read(call(index=0, arguments="{}"))) == [("", "{}")]
-
-
-def test_fragments_without_a_function() -> None:
-    events = read(delta(tool_calls=[{"index": 0, "id": "a", "function": None}]), call(index=0, name="f"))
-    assert calls_of(events) == [("f", "")]
-
-
-def test_ids_that_an_earlier_turn_used_are_replaced() -> None:
-    events = read(
-        call(index=0, id="call_0", name="f"),
-        call(index=0, id="call_0", arguments="{}"),
-        decoder=ChatDecoder(["call_0"]),
-    )
-    assert calls_of(events) == [("f", "{}")]
-    started = [event.id for event in events if isinstance(event, ToolCallStarted)]
-    assert started != ["call_0"]
-
-
-def test_a_character_cut_between_two_fragments_of_arguments() -> None:
-    first = (
-        rb'{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"\"\ud83d"}}]}}]}'
-    )
-    second = rb'{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\ude80\""}}]}}]}'
-    assert calls_of(read(first, second)) == [("f", '"🚀"')]
-
-
-def test_names_ids_and_objects_are_cleaned() -> None:
-    fragment = rb'"index":0,"id":"\ud800i\u0000","function":{"name":"f\udfff","arguments":{"\ud800":["\ud800"]}}'
-    events = read(rb'{"choices":[{"delta":{"tool_calls":[{%s}]}}]}' % fragment)
-    assert events[0] == ToolCallStarted(id="\ufffdi\ufffd", name="f\ufffd")
-    assert calls_of(events) == [("f\ufffd", '{"\ufffd":["\ufffd"]}')]
-
-
-def test_a_signature_that_could_not_be_sent_back_is_dropped() -> None:
-    fragment = rb'"index":0,"id":"a","function":{"name":"f"},"extra_content":{"google":["\ud800"]}'
-    assert read(rb'{"choices":[{"delta":{"tool_calls":[{%s}]}}]}' % fragment)[-1] == ToolCallEnded(id="a")
+def test_a_message_after_deltas_that_said_nothing() -> None:
+    silent = delta(role="assistant", content="", function_call={})
+    assert read(silent, message(content="Hello")) == [TextPiece("Hello")]
 
 
 @pytest.mark.parametrize("number", [-1, 2**40 + 1, 2**63, 10**30, True, 1.5, "7"])

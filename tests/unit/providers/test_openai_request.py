@@ -113,6 +113,33 @@ def test_reasoning_goes_back_where_it_is_wanted(dialect: Dialect, with_call: boo
     assert said.get("reasoning_content") == ("hm!" if without else None)
 
 
+def test_an_answer_of_reasoning_alone_is_left_out() -> None:
+    turns = (UserTurn("hi"), AssistantTurn(reasoning=THOUGHT), UserTurn("you?"))
+    assert messages(*turns, dialect=Dialect(echo_reasoning=True)) == messages(turns[0], turns[2])
+
+
+def test_names_and_ids_are_spelled_as_the_vendor_takes_them() -> None:
+    calls = (
+        ToolCall(id="x" * 41, name="functions.look", arguments=""),
+        ToolCall(id="x" * 40, name="ü" * 150, arguments=""),
+        ToolCall(id="call:1", name="", arguments=""),
+    )
+    results = tuple(ToolResult(call_id=call.id, name=call.name, content="1") for call in calls)
+    answer, *told = messages(AssistantTurn(tool_calls=calls), ToolTurn(results))
+    ids = [call["id"] for call in answer["tool_calls"]]
+    assert [result["tool_call_id"] for result in told] == ids
+    assert len(ids[0]) == 40
+    assert ids[1:] == ["x" * 40, "call:1"]
+    assert ids[0] != ids[1]
+    assert [call["function"]["name"] for call in answer["tool_calls"]] == ["functions_look", "_" * 64, "unnamed"]
+
+
+def test_extra_fields_go_back_to_whoever_gave_them() -> None:
+    turn = AssistantTurn(tool_calls=(CALL,), producer="me")
+    assert messages(turn, dialect=Dialect(producer="me"))[0]["tool_calls"][0]["extra_content"] == {"g": 1}
+    assert "extra_content" not in messages(turn, dialect=Dialect(producer="other"))[0]["tool_calls"][0]
+
+
 def test_nothing_to_ask() -> None:
     with pytest.raises(ProviderRefused):
         build_body(request(system=""), Dialect())

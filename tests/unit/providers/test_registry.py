@@ -10,10 +10,10 @@ import pytest
 from retinue.domain.errors import EgressRefused, InvalidRequest
 from retinue.domain.model_io import Finished, FinishReason, ModelRequest, TextPiece, UserTurn
 from retinue.egress import EgressPolicy, make_client
-from retinue.providers.anthropic import AnthropicFactory
-from retinue.providers.base import ProviderConfig, ProviderOptions
+from retinue.providers.anthropic import AnthropicFactory, AnthropicProvider
+from retinue.providers.base import Provider, ProviderConfig, ProviderOptions
 from retinue.providers.clients import ClientCache
-from retinue.providers.openai import OpenAIFactory
+from retinue.providers.openai import OpenAIFactory, OpenAIProvider
 from retinue.providers.registry import ProviderFactory, ProviderRegistry
 
 POLICY = EgressPolicy(frozenset({"ollama:11434"}))
@@ -191,3 +191,25 @@ def test_clients_are_shared_by_address_key_and_options_and_the_oldest_is_dropped
     assert cache.get(config()) is first
     cache.get(config(api_key="sk-2"))
     assert made == ["sk-1", "sk-2", "sk-1", "sk-2"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        (config(), config(base_url="https://api.openai.com/v1/", model="other", api_key="sk-2"), True),
+        (config(), config(base_url="https://openrouter.ai/api/v1"), False),
+        (config(provider="anthropic"), config(provider="anthropic", base_url="https://API.anthropic.com/v1"), True),
+        (config(provider="anthropic", base_url=OLLAMA), config(base_url=OLLAMA), False),
+    ],
+)
+def test_who_produces_a_turn_is_the_vendor_at_its_address(
+    registry: ProviderRegistry, one: ProviderConfig, other: ProviderConfig, is_same: bool
+) -> None:
+    producers = [_producer(registry.open(given)) for given in (one, other)]
+    assert all(producers)
+    assert (producers[0] == producers[1]) is is_same
+
+
+def _producer(provider: Provider) -> str | None:
+    assert isinstance(provider, OpenAIProvider | AnthropicProvider)
+    return provider._dialect.producer

@@ -2,8 +2,10 @@ import pytest
 
 from retinue.domain.model_io import (
     AssistantTurn,
+    PartKind,
     ReasoningBlock,
     ReasoningEnded,
+    Stretch,
     ToolCall,
     ToolCallEnded,
     ToolCallPiece,
@@ -66,3 +68,49 @@ def test_a_call_that_never_ended_shows_how_far_it_came(step: StepAssembler) -> N
 def test_asking_for_the_turn_twice_changes_nothing(step: StepAssembler) -> None:
     step.add_reasoning("hm")
     assert step.turn() == step.turn()
+
+
+def test_an_unusual_order_is_kept(step: StepAssembler) -> None:
+    step.add_reasoning("hm")
+    step.end_reasoning(ReasoningEnded(signature="s1"))
+    step.add_text("I ")
+    step.add_text("look")
+    step.end_reasoning(ReasoningEnded(redacted="sealed"))
+    step.end_reasoning(ReasoningEnded(signature="s3"))
+    step.start_call(ToolCallStarted(id="a", name="search"))
+    step.add_arguments(ToolCallPiece(id="a", fragment="{}"))
+    step.add_text("!")
+    turn = step.turn()
+    assert turn.order == (
+        Stretch(PartKind.REASONING, 1),
+        Stretch(PartKind.TEXT, 6),
+        Stretch(PartKind.REASONING, 2),
+        Stretch(PartKind.TOOL_CALL, 1),
+        Stretch(PartKind.TEXT, 1),
+    )
+    assert list(turn.parts()) == [
+        ReasoningBlock(text="hm", signature="s1"),
+        "I look",
+        ReasoningBlock(redacted="sealed"),
+        ReasoningBlock(signature="s3"),
+        ToolCall(id="a", name="search", arguments="{}"),
+        "!",
+    ]
+
+
+def test_the_usual_order_is_not_worth_storing(step: StepAssembler) -> None:
+    step.end_reasoning(ReasoningEnded(signature="s1"))
+    step.add_text("I look")
+    step.start_call(ToolCallStarted(id="a", name="search"))
+    step.start_call(ToolCallStarted(id="b", name="search"))
+    assert step.turn().order == ()
+
+
+@pytest.mark.parametrize("is_thought", [True, False])
+def test_whose_turn_it_is(step: StepAssembler, is_thought: bool) -> None:
+    if is_thought:
+        step.end_reasoning(ReasoningEnded(signature="s1", producer="p"))
+    else:
+        step.start_call(ToolCallStarted(id="a", name="search"))
+        step.end_call(ToolCallEnded(id="a", producer="p"))
+    assert step.turn().producer == "p"

@@ -42,7 +42,12 @@ class _OpenBlock:
 class MessagesDecoder:
     """Reads one answer, block by block."""
 
-    def __init__(self, taken_ids: Iterable[str] = ()) -> None:
+    def __init__(self, taken_ids: Iterable[str] = (), producer: str | None = None) -> None:
+        """
+        Args:
+            producer: who answers; stands on what nobody else understands.
+        """
+        self._producer = producer
         self.finish: FinishReason | None = None
         self.is_over = False
         self._taken = set(taken_ids)
@@ -98,7 +103,7 @@ class MessagesDecoder:
         if block.type == "redacted_thinking":
             redacted = opaque(block.data)
             if redacted is not None:
-                yield ReasoningEnded(redacted=redacted)
+                yield ReasoningEnded(redacted=redacted, producer=self._producer)
             return
         opened = self._blocks[index] = _OpenBlock(block, self._call_id(block))
         if block.type == "tool_use":
@@ -135,12 +140,12 @@ class MessagesDecoder:
         elif block.kind == "thinking":
             if rest:
                 yield ReasoningPiece(rest)
-            yield ReasoningEnded(signature=opaque(block.signature))
+            yield ReasoningEnded(signature=opaque(block.signature), producer=self._producer)
         elif block.kind == "tool_use":
             yield from self._arguments(block, rest)
             if block.input and not block.has_arguments:  # some servers send the whole input at the block's start
                 yield ToolCallPiece(id=block.call_id, fragment=text_of(block.input))
-            yield ToolCallEnded(id=block.call_id)
+            yield ToolCallEnded(id=block.call_id, producer=self._producer)
 
     def _text(self, block: _OpenBlock, text: str) -> Iterator[ProviderEvent]:
         if text := block.joiner.push(text):

@@ -9,6 +9,7 @@ from retinue.providers.anthropic.request import MessagesDialect
 from retinue.providers.base import ProviderConfig
 from retinue.providers.checking import check_base_url, check_key, check_model, check_options, has_origin
 from retinue.providers.clients import NO_KEY, ClientCache
+from retinue.providers.earlier_turns import producer_of
 from retinue.providers.upstream import HEADERS, CallLimits, call_timeout
 
 OWN_ORIGIN = "https://api.anthropic.com"
@@ -35,18 +36,24 @@ class AnthropicFactory:
     def open(self, config: ProviderConfig) -> AnthropicProvider:
         """Raises: InvalidRequest: as `validate`."""
         self.validate(config)
-        dialect = MessagesDialect(takes_temperature=not has_origin(config.base_url, OWN_ORIGIN))
+        dialect = MessagesDialect(
+            takes_temperature=not has_origin(config.base_url, OWN_ORIGIN),
+            producer=producer_of(config.provider, self._address(config)),
+        )
         return AnthropicProvider(self._clients.get(config), dialect, self._limits)
+
+    def _address(self, config: ProviderConfig) -> str:
+        """Without the version: the SDK adds /v1/messages itself; people write base URLs with it and without."""
+        return (check_base_url(config, self._policy) or OWN_ORIGIN).removesuffix("/v1")
 
     def _make(self, config: ProviderConfig) -> AsyncAnthropic:
         key = config.api_key or NO_KEY
-        url = check_base_url(config, self._policy)
+        url = self._address(config)
         headers = dict(HEADERS)
         if not has_origin(url, OWN_ORIGIN):
             headers["X-Api-Key"] = key  # the SDK has moved to Authorization; servers built for older ones look here
         client = AsyncAnthropic(
-            # The SDK adds /v1/messages itself; people write base URLs with and without the version.
-            base_url=(url or OWN_ORIGIN).removesuffix("/v1"),
+            base_url=url,
             api_key=key,
             http_client=self._http,
             max_retries=0,

@@ -46,7 +46,7 @@ class OpenAIProvider(Provider):
             )
             return cast(httpx2.Response, response)
 
-        return stream_answer(send, ChatDecoder(request.call_ids), self._limits)
+        return stream_answer(send, ChatDecoder(request.call_ids, self._dialect.producer), self._limits)
 
     async def check(self, request: ModelRequest) -> None:
         await probe(self, request)

@@ -33,10 +33,28 @@ class Delta(msgspec.Struct):
     reasoning: Any = None
     refusal: Any = None
     tool_calls: list[ToolCallDelta] | None = None
+    function_call: Any = None
+    """From old servers: the one call of an answer, or an empty object where there is none."""
+
+    @property
+    def calls(self) -> list[ToolCallDelta]:
+        """The fragments of calls, in whichever form."""
+        function = self.function_call
+        if self.tool_calls or not isinstance(function, dict) or not any(function.values()):
+            return self.tool_calls or []
+        return [ToolCallDelta(index=0, function=FunctionDelta(function.get("name"), function.get("arguments")))]
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether it adds anything to the answer."""
+        said = self.content or self.reasoning_content or self.reasoning or self.refusal
+        return bool(said or self.calls)
 
 
 class Choice(msgspec.Struct):
     delta: Delta | None = None
+    message: Delta | None = None
+    """What some servers send instead of `delta`, and others after all deltas: the whole answer again."""
     finish_reason: Any = None
 
 

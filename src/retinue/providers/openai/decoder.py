@@ -31,10 +31,15 @@ _REASONS = {
 class ChatDecoder:
     """Reads one answer. Keeps to the vendor's order: reasoning, text, calls, and usage whenever it comes."""
 
-    def __init__(self, taken_ids: Iterable[str] = ()) -> None:
+    def __init__(self, taken_ids: Iterable[str] = (), producer: str | None = None) -> None:
+        """
+        Args:
+            producer: who answers; stands on what nobody else understands.
+        """
         self.finish: FinishReason | None = None
         self.is_over = False
-        self._calls = ToolCallAssembler(taken_ids)
+        self._calls = ToolCallAssembler(taken_ids, producer)
+        self._came_in_deltas = False
         self._text = TextJoiner()
         self._reasoning = TextJoiner()
         self._is_reasoning = False
@@ -72,7 +77,10 @@ class ChatDecoder:
 
     def _choice(self, choice: Choice) -> Iterator[ProviderEvent]:
         if choice.delta is not None:
+            self._came_in_deltas = self._came_in_deltas or choice.delta.is_telling
             yield from self._delta(choice.delta)
+        elif choice.message is not None and not self._came_in_deltas:
+            yield from self._delta(choice.message)
         reason = choice.finish_reason
         if reason == "error":
             raise from_error_object(None)
@@ -95,9 +103,9 @@ class ChatDecoder:
             self._has_refused = True
             yield from self._end_reasoning()
             yield TextPiece(refusal)
-        if delta.tool_calls:
+        if calls := delta.calls:
             yield from self._end_reasoning()
-            for fragment in delta.tool_calls:
+            for fragment in calls:
                 yield from self._calls.take(fragment)
 
     def _end_reasoning(self) -> Iterator[ProviderEvent]:

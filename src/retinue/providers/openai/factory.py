@@ -16,6 +16,7 @@ from retinue.providers.checking import (
     refuse,
 )
 from retinue.providers.clients import NO_KEY, ClientCache
+from retinue.providers.earlier_turns import producer_of
 from retinue.providers.openai.adapter import OpenAIProvider
 from retinue.providers.openai.request import Dialect
 from retinue.providers.upstream import HEADERS, CallLimits, call_timeout
@@ -53,18 +54,23 @@ class OpenAIFactory:
             calls_tools=True,
             reports_usage=config.options.include_usage is not False,
         )
-        return OpenAIProvider(self._clients.get(config), _dialect(config), capabilities, self._limits)
+        dialect = _dialect(config, producer=producer_of(config.provider, self._address(config)))
+        return OpenAIProvider(self._clients.get(config), dialect, capabilities, self._limits)
+
+    def _address(self, config: ProviderConfig) -> str:
+        url = check_base_url(config, self._policy) or OWN_URL
+        is_short = config.options.azure_api_version is not None and not url.endswith("/openai")
+        return f"{url}/openai" if is_short else url
 
     def _make(self, config: ProviderConfig) -> AsyncOpenAI:
         key = config.api_key or NO_KEY
-        url = check_base_url(config, self._policy)
+        url = self._address(config)
         timeout = call_timeout(self._limits.deadlines)
         version = config.options.azure_api_version
         client: AsyncOpenAI
-        if version is not None and url is not None:
-            base = url if url.endswith("/openai") else f"{url}/openai"
+        if version is not None:
             client = AsyncAzureOpenAI(
-                base_url=base,
+                base_url=url,
                 api_version=version,
                 api_key=key,
                 http_client=self._http,
@@ -74,7 +80,7 @@ class OpenAIFactory:
             )
         else:
             client = AsyncOpenAI(
-                base_url=url or OWN_URL,
+                base_url=url,
                 api_key=key,
                 http_client=self._http,
                 max_retries=0,
@@ -99,7 +105,7 @@ def _is_vendor(config: ProviderConfig, url: str | None) -> bool:
     return config.options.azure_api_version is not None or has_origin(url, OWN_ORIGIN)
 
 
-def _dialect(config: ProviderConfig) -> Dialect:
+def _dialect(config: ProviderConfig, *, producer: str) -> Dialect:
     options = config.options
     default_field = "max_completion_tokens" if _is_vendor(config, config.base_url) else "max_tokens"
     is_deepseek = config.base_url is not None and has_origin(config.base_url, DEEPSEEK_ORIGIN)
@@ -109,6 +115,7 @@ def _dialect(config: ProviderConfig) -> Dialect:
         echo_reasoning=options.echo_reasoning is True,
         echo_reasoning_of_calls=options.echo_reasoning is None and is_deepseek,
         system_role=options.system_role or "system",
+        producer=producer,
     )
 
 

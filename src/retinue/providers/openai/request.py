@@ -1,5 +1,6 @@
 """The body of a Chat Completions request. Carries only what the request sets."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from retinue.domain.errors import ProviderRefused
 from retinue.domain.model_io import AssistantTurn, ModelRequest, ToolCall, ToolSpec, ToolTurn, Turn, UserTurn
 from retinue.domain.policy import ReasoningEffort
+from retinue.providers.earlier_turns import ID_LENGTH, turns_for
 from retinue.providers.json_text import arguments_to_send
 
 _EFFORT: dict[ReasoningEffort, str] = {
@@ -17,6 +19,7 @@ _EFFORT: dict[ReasoningEffort, str] = {
     "high": "high",
 }
 _RESERVED = frozenset({"id", "type", "function"})
+_IDS = re.compile(rf".{{1,{ID_LENGTH}}}", re.DOTALL)
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +32,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """Only turns that called tools get their reasoning back: without it DeepSeek refuses the request, and it refuses
     the reasoning of other turns."""
     system_role: str = "system"
+    producer: str | None = None
+    """Who the server is, so that it gets the calls' extra fields back that it gave."""
 
 
 def build_body(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
@@ -54,7 +59,7 @@ def _messages(request: ModelRequest, dialect: Dialect) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
     if request.system:
         messages.append({"role": dialect.system_role, "content": request.system})
-    for turn in request.turns:
+    for turn in turns_for(dialect.producer, request.turns, fit_ids=_IDS):
         messages += _turn(turn, dialect)
     if not messages:
         raise ProviderRefused("There is nothing to ask the model.")
@@ -66,7 +71,8 @@ def _turn(turn: Turn, dialect: Dialect) -> list[dict[str, Any]]:
         case UserTurn():
             return [{"role": "user", "content": turn.content}]
         case AssistantTurn():
-            return [_assistant(turn, dialect)]
+            # Many servers refuse an answer without content, and reasoning alone tells the model nothing.
+            return [_assistant(turn, dialect)] if turn.text or turn.tool_calls else []
         case ToolTurn():
             return [
                 {"role": "tool", "tool_call_id": result.call_id, "content": result.content} for result in turn.results

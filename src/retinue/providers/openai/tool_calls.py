@@ -29,7 +29,8 @@ class ToolCallAssembler:
     A call gets a new id where the vendor sent none or one that is taken, in this stream or in the conversation.
     """
 
-    def __init__(self, taken_ids: Iterable[str] = ()) -> None:
+    def __init__(self, taken_ids: Iterable[str] = (), producer: str | None = None) -> None:
+        self._producer = producer
         self._taken = set(taken_ids)
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
@@ -67,7 +68,7 @@ class ToolCallAssembler:
             rest = call.joiner.flush()
             if rest:
                 yield ToolCallPiece(id=call.id, fragment=rest)
-            yield ToolCallEnded(id=call.id, extra=call.extra)
+            yield ToolCallEnded(id=call.id, extra=call.extra, producer=self._producer)
 
     def _find(self, fragment: ToolCallDelta, name: str, text: str) -> _Call:
         vendor_id = _word(fragment.id)
@@ -78,9 +79,9 @@ class ToolCallAssembler:
                 call = self._by_index[index] = self._open(vendor_id)
             return call
         if vendor_id:
-            for call in self._calls:
+            for call in reversed(self._calls):
                 if call.vendor_id == vendor_id:
-                    return call
+                    return self._open(vendor_id) if _begins_another(call, name, text) else call
         if name or not self._calls:
             return self._open(vendor_id)
         return self._calls[-1]
@@ -97,10 +98,17 @@ def _is_another(call: _Call, vendor_id: str, name: str, text: str) -> bool:
     """Whether a fragment at a call's index begins another call: some servers give every call the index 0."""
     if vendor_id and call.vendor_id:
         return vendor_id != call.vendor_id
+    return _begins_another(call, name, text)
+
+
+def _begins_another(call: _Call, name: str, text: str) -> bool:
+    """Whether a fragment names a function although the call has one, and cannot go on with its arguments."""
     if not name or not call.name:
         return False
-    is_complete = bool(call.arguments) and whole_object("".join(call.arguments)) is not None
-    return name != call.name or (bool(text) and is_complete)
+    if name != call.name:
+        return True
+    # Parsing comes last: servers that repeat the name with every fragment would have the arguments parsed as often.
+    return text.lstrip().startswith("{") and bool(call.arguments) and whole_object("".join(call.arguments)) is not None
 
 
 def _word(value: object) -> str:
