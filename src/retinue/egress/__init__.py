@@ -8,16 +8,17 @@ address. `fetch` gets a text through such a client, over redirects that are judg
 
 from retinue.egress.client import make_client
 from retinue.egress.fetch import Fetched, fetch
-from retinue.egress.network import Resolver, resolve_by_system
+from retinue.egress.lookups import TooManyLookups
+from retinue.egress.network import Resolver
 from retinue.egress.policy import EgressPolicy, check_url, origin_of
 
 __all__ = [
     "EgressPolicy",
     "Fetched",
     "Resolver",
+    "TooManyLookups",
     "check_url",
     "fetch",
     "make_client",
     "origin_of",
-    "resolve_by_system",
 ]

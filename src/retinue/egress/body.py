@@ -1,5 +1,6 @@
 """The body of an answer as text: bounded, unpacked, decoded."""
 
+import asyncio
 import codecs
 import contextlib
 import re
@@ -30,6 +31,10 @@ _CHARSET = re.compile(r"""charset\s{0,8}=\s{0,8}["']?([A-Za-z0-9_.:-]{1,40})""",
 _DECLARED = 1024
 """Bytes in which a page may name its charset."""
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+PIECE_BYTES = 64
+"""What a piece of a body counts at least: taking it apart costs the same however little it holds."""
+_PIECES_AT_ONCE = 64
+"""Pieces that are read before others have their turn: a thousand of them may come in one packet."""
 _CHARSETS = re.compile(
     r"ascii|utf-8|utf-16(?:-[lb]e)?|iso8859-\d+|cp125\d|koi8-[ru]|tis-620|gb2312|gbk|gb18030|big5|big5hkscs"
     r"|euc_jp|euc_kr|shift_jis|iso2022_jp|mac-roman"
@@ -53,19 +58,23 @@ def is_text(kind: str) -> bool:
 
 
 async def read_text(response: httpx2.Response, content_type: str, max_bytes: int) -> tuple[str, bool]:
-    """The text and whether there is more. Reads at most a little over `max_bytes`, and unpacks no more than that.
+    """The text and whether there is more. Reads at most a little over `max_bytes`, and unpacks no more than that. Of a
+    body in tiny pieces it reads less.
 
     Raises:
         httpx2.HTTPError: the connection broke, or the body is packed in a way that was not asked for, or wrongly.
     """
     unpack = _unpacker(response)
-    body, received, is_whole = bytearray(), 0, False
+    body, received, pieces, is_whole = bytearray(), 0, 0, False
     async with contextlib.aclosing(response.aiter_raw()) as chunks:
         async for chunk in chunks:
-            received += len(chunk)
+            received += max(len(chunk), PIECE_BYTES)
+            pieces += 1
             body += _unpacked(unpack, chunk, max_bytes + 1 - len(body)) if unpack else chunk
             if max(received, len(body)) > max_bytes:
                 break
+            if pieces % _PIECES_AT_ONCE == 0:
+                await asyncio.sleep(0)
         else:
             is_whole = unpack is None or not received or (unpack.eof and not unpack.unused_data)
     return _decoded(bytes(body[:max_bytes]), content_type), not is_whole

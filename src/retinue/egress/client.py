@@ -7,7 +7,10 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpcore2
 import httpx2
 
-from retinue.egress.network import GuardedBackend, Resolver, resolve_by_system
+from retinue.egress.body import PIECE_BYTES
+from retinue.egress.heads import HeadBoundStream
+from retinue.egress.lookups import SystemResolver
+from retinue.egress.network import GuardedBackend, Resolver
 from retinue.egress.policy import EgressPolicy
 
 MAX_ERROR_BODY = 65_536
@@ -37,6 +40,9 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await super().handle_async_request(request)
+        connection = response.extensions.get("network_stream")
+        if isinstance(connection, HeadBoundStream):
+            connection.answered()
         if response.is_success or not isinstance(response.stream, httpx2.AsyncByteStream):
             return response
         headers = httpx2.Headers(response.headers)
@@ -52,18 +58,19 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
 
 
 class _Head(httpx2.AsyncByteStream):
-    """The first bytes of a stream."""
+    """The first bytes of a stream, and no more pieces than they would be worth."""
 
     def __init__(self, stream: AsyncIterable[bytes], limit: int) -> None:
         self._stream = stream
         self._limit = limit
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = self._limit
+        left, pieces = self._limit, self._limit // PIECE_BYTES
         async for chunk in self._stream:
             yield chunk[:left]
             left -= len(chunk)
-            if left <= 0:
+            pieces -= 1
+            if min(left, pieces) <= 0:
                 return
 
     async def aclose(self) -> None:
@@ -79,7 +86,7 @@ def make_client(
     max_connections: int | None = None,
     max_idle_connections: int = 100,
     idle_seconds: float = 30.0,
-    resolve: Resolver = resolve_by_system,
+    resolve: Resolver | None = None,
     ssl_context: ssl.SSLContext | None = None,
 ) -> httpx2.AsyncClient:
     """The client for URLs that somebody else chose. Make one per process and close it at the end.
@@ -90,6 +97,7 @@ def make_client(
     Args:
         connect_timeout: seconds for resolving and connecting, and again for the TLS handshake.
         max_connections: null for no bound: runs are bounded before they reach the network.
+        resolve: null for the operating system's resolver.
         ssl_context: null for the system's trust store, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     """
     limits = httpx2.Limits(
@@ -100,7 +108,7 @@ def make_client(
     transport = GuardedTransport(
         policy,
         limits=limits,
-        resolve=resolve,
+        resolve=resolve or SystemResolver(),
         ssl_context=ssl_context or httpx2.create_ssl_context(),
         network=httpcore2.AnyIOBackend(),
     )

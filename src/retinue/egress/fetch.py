@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from urllib.parse import urljoin
 
 import httpx2
@@ -12,7 +12,9 @@ import msgspec
 from retinue import __version__
 from retinue.domain.errors import EgressRefused
 from retinue.egress.body import is_text, read_text
+from retinue.egress.lookups import asking_for
 from retinue.egress.policy import EgressPolicy, check_url
+from retinue.egress.retry_after import retry_after_of
 
 MAX_REDIRECTS = 5
 MAX_TYPE_CHARS = 127
@@ -38,6 +40,8 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     """Null where it was not read: the answer is no success, or no text."""
     is_cut: bool = False
     """There is more than `text` holds."""
+    retry_after: float | None = None
+    """Seconds for which the server asks to be left alone."""
 
 
 async def fetch(
@@ -45,6 +49,7 @@ async def fetch(
     policy: EgressPolicy,
     url: str,
     *,
+    asker: Hashable,
     max_bytes: int,
     max_redirects: int = MAX_REDIRECTS,
     timeout: float,  # noqa: ASYNC109 - over all hops together
@@ -53,22 +58,31 @@ async def fetch(
 
     Args:
         client: one of `make_client`, whose connections are judged again.
+        asker: whose account the lookups of names are on.
         max_bytes: of the body, both as it travels and unpacked; the rest is left unread.
         timeout: seconds for everything.
 
     Raises:
+        TooManyLookups: of this asker, at once.
         EgressRefused: the URL or a redirect leads where nobody may go, from https back to http, or on and on.
         TimeoutError: not within `timeout`.
         httpx2.HTTPError: no connection, or an answer that is no HTTP or cannot be unpacked.
     """
     here = _checked(url.strip(), policy)
-    async with asyncio.timeout(timeout):
-        for _ in range(max_redirects + 1):
-            async with _answer(client, here) as response:
-                location = response.headers.get("location") if response.status_code in _REDIRECTS else None
-                if location is None:
-                    return await _read(response, here, max_bytes)
-            here = _next(here, location, policy)
+    with asking_for(asker):
+        async with asyncio.timeout(timeout):
+            return await _followed(client, policy, here, max_bytes, max_redirects)
+
+
+async def _followed(
+    client: httpx2.AsyncClient, policy: EgressPolicy, here: str, max_bytes: int, max_redirects: int
+) -> Fetched:
+    for _ in range(max_redirects + 1):
+        async with _answer(client, here) as response:
+            location = response.headers.get("location") if response.status_code in _REDIRECTS else None
+            if location is None:
+                return await _read(response, here, max_bytes)
+        here = _next(here, location, policy)
     raise EgressRefused("The address redirects too often.", code="too_many_redirects")
 
 
@@ -114,4 +128,11 @@ async def _read(response: httpx2.Response, url: str, max_bytes: int) -> Fetched:
     text, is_cut = None, False
     if response.is_success and is_text(kind):
         text, is_cut = await read_text(response, content_type, max_bytes)
-    return Fetched(url=url, status=response.status_code, content_type=kind, text=text, is_cut=is_cut)
+    return Fetched(
+        url=url,
+        status=response.status_code,
+        content_type=kind,
+        text=text,
+        is_cut=is_cut,
+        retry_after=retry_after_of(response.headers),
+    )

@@ -8,6 +8,7 @@ import httpcore2
 
 from retinue.domain.errors import EgressRefused
 from retinue.egress.addresses import is_public, parse_address
+from retinue.egress.heads import HeadBoundStream
 from retinue.egress.policy import EgressPolicy, check_target
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
@@ -21,12 +22,6 @@ _UNKNOWN_NAME = frozenset(
 )
 _NOT_PUBLIC = "The host does not resolve to public addresses only."
 """Says the same for a name that does not exist, so that nobody can probe for names of the internal network."""
-
-
-async def resolve_by_system(host: str, port: int) -> list[str]:
-    """Ask the operating system's resolver, off the event loop."""
-    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(answer[4][0]) for answer in answers]
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
@@ -49,6 +44,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 
         Raises:
             EgressRefused: the target, or one of the addresses behind it, is neither public nor allowed.
+            TooManyLookups: see `SystemResolver`.
             httpcore2.ConnectError: no resolver or no address answered.
             httpcore2.ConnectTimeout: not within `timeout`.
         """
@@ -56,9 +52,10 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         try:
             async with asyncio.timeout(timeout) as whole:
                 addresses = await self._addresses(host, port)
-                return await self._connect(addresses, port, whole.when(), local_address, socket_options)
+                stream = await self._connect(addresses, port, whole.when(), local_address, socket_options)
         except TimeoutError:
             raise httpcore2.ConnectTimeout("connecting took too long") from None
+        return HeadBoundStream(stream)
 
     async def connect_unix_socket(
         self,

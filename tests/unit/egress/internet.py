@@ -37,10 +37,19 @@ class Internet(httpcore2.AsyncNetworkBackend):
     """
 
     def __init__(
-        self, pages: dict[str, bytes | None] | None = None, names: dict[str, list[list[str]]] | None = None
+        self,
+        pages: dict[str, bytes | None] | None = None,
+        names: dict[str, list[list[str]]] | None = None,
+        *,
+        packet: int = 4096,
     ) -> None:
+        """
+        Args:
+            packet: bytes that come at once, as over a network.
+        """
         self.pages = pages or {}
         self.names = names or {}
+        self.packet = packet
         self.resolved: Counter[str] = Counter()
         self.dialled: list[str] = []
         self.heads: list[str] = []
@@ -102,7 +111,7 @@ class _Connection(httpcore2.AsyncNetworkStream):
         if self._answer is None:
             await asyncio.get_running_loop().create_future()
         assert self._answer is not None
-        size = min(max_bytes, 4096)  # as it comes over a network, in pieces
+        size = min(max_bytes, self._internet.packet)
         chunk, self._answer = self._answer[:size], self._answer[size:]
         self._internet.unread -= len(chunk)
         return chunk

@@ -15,7 +15,7 @@ ABSOLUTE = tuple(url for url in HOSTILE if "://" in url)
 
 async def fetched(internet: Internet, url: str) -> Fetched:
     async with internet.client() as client:
-        return await fetch(client, CLOSED, url, max_bytes=10_000, timeout=10.0)
+        return await fetch(client, CLOSED, url, asker="a", max_bytes=10_000, timeout=10.0)
 
 
 async def is_refused(internet: Internet, url: str) -> bool:

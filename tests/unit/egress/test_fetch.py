@@ -18,7 +18,9 @@ async def fetched(
     internet: Internet, url: str = URL, *, max_bytes: int = 1000, max_redirects: int = 5, seconds: float = 10.0
 ) -> Fetched:
     async with internet.client() as client:
-        return await fetch(client, CLOSED, url, max_bytes=max_bytes, max_redirects=max_redirects, timeout=seconds)
+        return await fetch(
+            client, CLOSED, url, asker="a", max_bytes=max_bytes, max_redirects=max_redirects, timeout=seconds
+        )
 
 
 async def served(page: bytes, *, max_bytes: int = 1000) -> Fetched:
@@ -92,7 +94,7 @@ async def test_nothing_is_sent_but_what_everybody_sends() -> None:
     async with internet.client() as client:
         client.headers["Authorization"] = "Bearer secret"
         client.cookies.set("session", "secret", domain=HOST)
-        await fetch(client, CLOSED, URL, max_bytes=10, timeout=5.0)
+        await fetch(client, CLOSED, URL, asker="a", max_bytes=10, timeout=5.0)
     for head in internet.heads:
         names = {line.partition(":")[0].lower() for line in head.split("\r\n")[1:]}
         assert names == {"host", "user-agent", "accept", "accept-encoding"}
@@ -103,9 +105,9 @@ async def test_the_operators_exceptions_hold() -> None:
     internet = Internet(names={"wiki": [["10.0.0.7"]]})
     policy = EgressPolicy(frozenset({"wiki:8080"}))
     async with internet.client(policy) as client:
-        came = await fetch(client, policy, "http://wiki:8080/start", max_bytes=10, timeout=5.0)
+        came = await fetch(client, policy, "http://wiki:8080/start", asker="a", max_bytes=10, timeout=5.0)
         with pytest.raises(EgressRefused):
-            await fetch(client, policy, "http://wiki/start", max_bytes=10, timeout=5.0)
+            await fetch(client, policy, "http://wiki/start", asker="a", max_bytes=10, timeout=5.0)
     assert (came.text, internet.dialled) == ("hello", ["10.0.0.7"])
 
 
@@ -221,6 +223,11 @@ async def test_what_is_no_success_is_not_read(status: str) -> None:
 
 async def test_word_that_it_will_take_a_moment_is_no_answer() -> None:
     assert (await served(b"HTTP/1.1 102 Processing\r\n\r\n" + answer())).text == "hello"
+
+
+async def test_the_pause_that_is_asked_for() -> None:
+    assert (await served(answer("503 Busy", "Retry-After: 7"))).retry_after == 7.0
+    assert (await served(answer("503 Busy"))).retry_after is None
 
 
 @pytest.mark.parametrize("where", ["first", "second"])

@@ -1,7 +1,9 @@
 """One tool call really made: in its time, with retries where they cannot do harm."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,7 +21,10 @@ _log = structlog.get_logger(__name__)
 
 MAX_TRIES = 3
 FIRST_WAIT = 1.0
-"""Seconds before the second try; doubled before the third."""
+"""Seconds before the second try; doubled before the third. Up to half of it comes on top, so that calls which failed
+together are not made together again."""
+MAX_RETRY_AFTER = 20.0
+"""A tool that asks for a longer pause than this is not called again."""
 TIDYING_SECONDS = 3.0
 """How long a cancelled tool may take before its run goes on without it."""
 
@@ -57,13 +62,18 @@ async def invoke(
     limits: RunLimits,
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    draw: Callable[[], float] = random.random,
 ) -> CallEnd:
     """Make a call that was allowed. Raises nothing but the cancellation of its caller, which leaves the outcome open.
 
-    Transient failures are tried again, at most three times in all, unless the call is a write.
+    Transient failures are tried again, at most three times in all, unless the call is a write. All tries together have
+    `limits.tool_seconds`, and none is begun that could not last as long as the one before it.
+
+    Args:
+        draw: a random number from 0 to 1.
     """
     try:
-        return Succeeded(await _with_retries(prepared, invocation, limits, sleep))
+        return Succeeded(await _with_retries(prepared, invocation, limits, sleep, draw))
     except PasswordRefused:
         return WrongPassword()
     except ToolError as error:
@@ -73,31 +83,64 @@ async def invoke(
 
 
 async def _with_retries(
-    prepared: Prepared, invocation: Invocation, limits: RunLimits, sleep: Callable[[float], Awaitable[None]]
+    prepared: Prepared,
+    invocation: Invocation,
+    limits: RunLimits,
+    sleep: Callable[[float], Awaitable[None]],
+    draw: Callable[[], float],
 ) -> Any:
+    tries = MAX_TRIES if prepared.assessment.effect is not Effect.WRITE else 1
+    budget = _Budget(limits.tool_seconds)
     async for attempt in tenacity.AsyncRetrying(
-        stop=tenacity.stop_after_attempt(MAX_TRIES if prepared.assessment.effect is not Effect.WRITE else 1),
-        wait=tenacity.wait_exponential(multiplier=FIRST_WAIT),
+        stop=tenacity.stop_after_attempt(tries) | budget,
+        wait=partial(_pause, draw),
         retry=tenacity.retry_if_exception(_may_pass),
         sleep=sleep,
         reraise=True,
     ):
         with attempt:
-            return await _once(prepared, invocation, limits)
+            return await _once(prepared, invocation, limits, budget.begin())
     raise AssertionError("tenacity returns or raises")
 
 
+class _Budget(tenacity.stop.stop_base):
+    """The time of one call, for all its tries. It stops where less is left, after the pause, than the last try took."""
+
+    def __init__(self, seconds: float) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._until = self._clock() + seconds
+        self._begun = 0.0
+
+    def begin(self) -> float:
+        """The seconds that are left for a try that begins now."""
+        self._begun = self._clock()
+        return self._until - self._begun
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        now = self._clock()
+        return self._until - now - retry_state.upcoming_sleep < now - self._begun
+
+
+def _pause(draw: Callable[[], float], state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome is not None else None
+    asked = error.retry_after if isinstance(error, ToolError) else None
+    doubled: float = FIRST_WAIT * 2.0 ** (state.attempt_number - 1)
+    return max(doubled, asked or 0.0) + draw() * doubled / 2
+
+
 def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, ToolError) and error.kind is ToolErrorKind.TRANSIENT
+    if not isinstance(error, ToolError) or error.kind is not ToolErrorKind.TRANSIENT:
+        return False
+    return error.retry_after is None or error.retry_after <= MAX_RETRY_AFTER
 
 
-async def _once(prepared: Prepared, invocation: Invocation, limits: RunLimits) -> Any:
+async def _once(prepared: Prepared, invocation: Invocation, limits: RunLimits, left: float) -> Any:
     tool = prepared.tool
     seconds = min(tool.timeout, limits.tool_seconds)
     # In a task of its own, which can be left behind: a tool that does not listen must not hold up its run.
     task = asyncio.create_task(_guarded(prepared, invocation), name=f"tool-{tool.name}")
     try:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
+        done, _ = await asyncio.wait({task}, timeout=min(seconds, left))
     except asyncio.CancelledError:
         await _stop(task, invocation)
         raise
@@ -115,6 +158,8 @@ async def _once(prepared: Prepared, invocation: Invocation, limits: RunLimits) -
             raise error
         case TimeoutError():
             raise ToolError("The tool gave up waiting.", kind=ToolErrorKind.TRANSIENT, code="tool_timeout")
+        case ConnectionError():
+            raise ToolError("The connection failed.", kind=ToolErrorKind.TRANSIENT, code="tool_unreachable")
         case _:
             raise _broken(prepared, invocation, error)
 

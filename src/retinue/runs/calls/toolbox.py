@@ -5,13 +5,14 @@ from typing import Any
 
 import msgspec
 import structlog
+import tenacity
 
 from retinue.domain.employees import Employee
-from retinue.domain.errors import ToolError
+from retinue.domain.errors import ToolError, Unavailable
 from retinue.domain.model_io import ToolSpec
 from retinue.domain.policy import RunLimits
 from retinue.domain.text import clean_value
-from retinue.domain.tools import Assessment, Effect, JournalEntry, Risk
+from retinue.domain.tools import Assessment, Effect, JournalEntry, Risk, ToolErrorKind
 from retinue.runs.calls.gate import Allow, Ruling, judge
 from retinue.runs.outcome import RequestedCall
 from retinue.tools.base import Caller, Tool
@@ -20,6 +21,8 @@ from retinue.tools.registry import ToolRegistry
 _log = structlog.get_logger(__name__)
 
 ASSESS_SECONDS = 10.0
+"""For one look."""
+ASSESS_TRIES = 4
 _HARMLESS = Assessment(effect=Effect.READ, risk=Risk.NONE)
 
 
@@ -75,8 +78,7 @@ class Toolbox:
             return Fault("tool_unavailable", f"This employee has no tool of that name. Its tools: {known}.")
         try:
             arguments = tool.read(args)
-            async with asyncio.timeout(ASSESS_SECONDS):
-                assessment = await tool.assess(arguments, self.caller)
+            assessment = await self._assessed(tool, arguments)
         except ToolError as error:
             return Fault(error.problem_code, error.detail)
         except Exception:
@@ -88,6 +90,19 @@ class Toolbox:
             assessment=assessment,
             ruling=judge(assessment, self._employee.permission),
         )
+
+    async def _assessed(self, tool: Tool[Any], arguments: Any) -> Assessment:
+        """A moment's outage must not cost a call that a person has allowed: what may pass is tried again."""
+        async for attempt in tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(ASSESS_TRIES),
+            wait=tenacity.wait_exponential_jitter(initial=0.5, max=4.0),
+            retry=tenacity.retry_if_exception(_may_pass),
+            reraise=True,
+        ):
+            with attempt:
+                async with asyncio.timeout(ASSESS_SECONDS):
+                    return await tool.assess(arguments, self.caller)
+        raise AssertionError("tenacity returns or raises")
 
     async def entry(self, call: RequestedCall, *, step: int, position: int) -> JournalEntry:
         """A model's wish as it is written into the journal."""
@@ -105,3 +120,7 @@ class Toolbox:
             effect=assessment.effect,
             risk=assessment.risk,
         )
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, Unavailable) or (isinstance(error, ToolError) and error.kind is ToolErrorKind.TRANSIENT)

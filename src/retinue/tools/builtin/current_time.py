@@ -1,9 +1,12 @@
 """The tool `current_time`."""
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 from typing import Annotated
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
@@ -12,6 +15,8 @@ from retinue.domain.tools import Effect, Risk
 from retinue.tools.base import Invocation, Tool
 from retinue.tools.builtin.failures import invalid
 
+_NO_ZONES = frozenset({"Factory", "localtime", "posixrules"})
+"""They lie among the zones and are settings of the machine, which would tell where it stands."""
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -46,7 +51,9 @@ class CurrentTime(Tool[TimeArguments]):
         self._clock = clock
 
     async def run(self, arguments: TimeArguments, invocation: Invocation) -> TimeAnswer:  # noqa: ARG002
-        local = self._clock().astimezone(_zone(arguments.timezone))
+        # The first look reads the whole folder of zones.
+        zone = await asyncio.to_thread(_zone, arguments.timezone)
+        local = self._clock().astimezone(zone)
         return TimeAnswer(
             time=local.isoformat(timespec="seconds"),
             weekday=_WEEKDAYS[local.weekday()],
@@ -57,11 +64,16 @@ class CurrentTime(Tool[TimeArguments]):
 def _zone(name: str) -> tzinfo:
     if name == "UTC":  # also where the machine has no database of zones
         return UTC
-    try:
-        return ZoneInfo(name)
-    # The name becomes a path below the folder of zones: what is no zone there fails in many ways.
-    except (KeyError, ValueError, OSError):
-        raise invalid(
-            "There is no time zone of that name. Use one of the IANA database, such as Europe/Berlin.",
-            code="unknown_timezone",
-        ) from None
+    # The name becomes a path below the folder of zones: what cannot be read there fails in many ways.
+    with suppress(KeyError, ValueError, OSError):
+        if name in _names():
+            return ZoneInfo(name)
+    raise invalid(
+        "There is no time zone of that name. Use one of the IANA database, such as Europe/Berlin.",
+        code="unknown_timezone",
+    )
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(available_timezones() - _NO_ZONES)

@@ -1,10 +1,17 @@
 """What goes wrong outside, in the one taxonomy."""
 
+import ssl
+
+import httpx2
+
 from retinue.domain.errors import ToolError
 from retinue.domain.tools import ToolErrorKind
 
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _AUTH = frozenset({401, 403})
+_WENT_AWAY = ("peer closed connection", "Server disconnected")
+"""How h11 and httpcore2 begin to say that the other side was gone too early. Their class for it is the one for what is
+no HTTP, too."""
 
 
 def kind_of_status(status: int) -> ToolErrorKind:
@@ -16,6 +23,31 @@ def kind_of_status(status: int) -> ToolErrorKind:
     return ToolErrorKind.VALIDATION if 400 <= status < 500 else ToolErrorKind.UNKNOWN
 
 
+def of_transport(error: httpx2.HTTPError | TimeoutError) -> ToolError:
+    """Why there is no answer that could be read, for a request that changes nothing."""
+    match error:
+        case TimeoutError() | httpx2.TimeoutException():
+            return _failed("The server did not answer in time.", ToolErrorKind.TRANSIENT, "http_timeout")
+        case httpx2.NetworkError() if _is_distrust(error):
+            return _failed("The server's certificate is not trusted.", ToolErrorKind.UNKNOWN, "http_untrusted")
+        case httpx2.NetworkError():
+            return _failed("The server cannot be reached.", ToolErrorKind.TRANSIENT, "http_unreachable")
+        case httpx2.RemoteProtocolError() if str(error).startswith(_WENT_AWAY):
+            return _failed("The server broke off before it had answered.", ToolErrorKind.TRANSIENT, "http_broken_off")
+        case _:
+            return _failed("The server's answer cannot be read.", ToolErrorKind.UNKNOWN, "http_unreadable")
+
+
 def invalid(detail: str, *, code: str) -> ToolError:
     """Something that the model can mend; nothing has happened."""
     return ToolError(detail, kind=ToolErrorKind.VALIDATION, code=code, took_effect=False)
+
+
+def _failed(detail: str, kind: ToolErrorKind, code: str) -> ToolError:
+    return ToolError(detail, kind=kind, code=code, took_effect=False)
+
+
+def _is_distrust(error: httpx2.NetworkError) -> bool:
+    """Below it is httpcore2's error, whose argument is the one that it stands for: its cause is lost in the pool."""
+    below = error.__cause__.args if error.__cause__ else ()
+    return any(isinstance(part, ssl.SSLCertVerificationError) for part in below)

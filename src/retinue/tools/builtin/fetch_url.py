@@ -2,15 +2,16 @@
 
 import asyncio
 from typing import Annotated
+from uuid import UUID
 
 import httpx2
 import msgspec
 
 from retinue.domain.errors import EgressRefused, ToolError
 from retinue.domain.tools import Effect, Risk, ToolErrorKind
-from retinue.egress import EgressPolicy, Fetched, fetch
+from retinue.egress import EgressPolicy, Fetched, TooManyLookups, fetch
 from retinue.tools.base import Invocation, Tool
-from retinue.tools.builtin.failures import invalid, kind_of_status
+from retinue.tools.builtin.failures import invalid, kind_of_status, of_transport
 from retinue.tools.builtin.markup import read_page, without_invisible
 
 FETCH_MAX_BYTES = 1_048_576
@@ -75,14 +76,15 @@ class FetchUrl(Tool[FetchArguments]):
         self._max_bytes = max_bytes
         self._seconds = seconds
 
-    async def run(self, arguments: FetchArguments, invocation: Invocation) -> Page:  # noqa: ARG002
-        fetched = await self._fetch(arguments.url)
+    async def run(self, arguments: FetchArguments, invocation: Invocation) -> Page:
+        fetched = await self._fetch(arguments.url, invocation.caller.tenant_id)
         if not 200 <= fetched.status < 300:
             raise ToolError(
                 f"The server answered with status {fetched.status}.",
                 kind=kind_of_status(fetched.status),
                 code="http_status",
                 took_effect=False,
+                retry_after=fetched.retry_after,
             )
         if fetched.text is None:
             what = fetched.content_type or "of no stated type"
@@ -90,21 +92,22 @@ class FetchUrl(Tool[FetchArguments]):
         # A long page would hold up everybody else on the event loop.
         return await asyncio.to_thread(_page, fetched, fetched.text, arguments.start)
 
-    async def _fetch(self, url: str) -> Fetched:
+    async def _fetch(self, url: str, tenant_id: UUID) -> Fetched:
         try:
-            return await fetch(self._http, self._policy, url, max_bytes=self._max_bytes, timeout=self._seconds)
+            return await fetch(
+                self._http, self._policy, url, asker=tenant_id, max_bytes=self._max_bytes, timeout=self._seconds
+            )
         except EgressRefused as error:
             raise invalid(error.detail, code=error.problem_code) from None
-        except (TimeoutError, httpx2.TimeoutException):
-            raise _failed(ToolErrorKind.TRANSIENT, "http_timeout", "The server did not answer in time.") from None
-        except httpx2.NetworkError:
-            raise _failed(ToolErrorKind.TRANSIENT, "http_unreachable", "The server cannot be reached.") from None
-        except httpx2.HTTPError:
-            raise _failed(ToolErrorKind.UNKNOWN, "http_unreadable", "The server's answer cannot be read.") from None
-
-
-def _failed(kind: ToolErrorKind, code: str, detail: str) -> ToolError:
-    return ToolError(detail, kind=kind, code=code, took_effect=False)
+        except TooManyLookups:
+            raise ToolError(
+                "Too many host names that do not resolve are being looked up already. Try again in a minute.",
+                kind=ToolErrorKind.TRANSIENT,
+                code="too_many_lookups",
+                took_effect=False,
+            ) from None
+        except (TimeoutError, httpx2.HTTPError) as error:
+            raise of_transport(error) from None
 
 
 def _page(fetched: Fetched, body: str, start: int) -> Page:

@@ -36,11 +36,11 @@ class Naps:
 
 
 async def made(
-    tool: StubTool, *, invocation: Invocation = INVOCATION, naps: Naps | None = None, **limits: Any
+    tool: StubTool, *, invocation: Invocation = INVOCATION, naps: Naps | None = None, drawn: float = 0.0, **limits: Any
 ) -> CallEnd:
     prepared = Prepared(tool=tool, arguments=Words(), assessment=tool.assessment, ruling=Allow())
     async with asyncio.timeout(DEADLINE):
-        return await invoke(prepared, invocation, RunLimits(**limits), sleep=naps or Naps())
+        return await invoke(prepared, invocation, RunLimits(**limits), sleep=naps or Naps(), draw=lambda: drawn)
 
 
 async def forever() -> None:
@@ -74,6 +74,50 @@ async def test_a_transient_fault_is_tried_again_except_for_writes(kind: Any, tri
     assert (tool.times, naps.seconds) == (tries, [1.0, 2.0][: tries - 1])
     assert end == (NotDone("busy", "Busy.") if kind is a_read else Unknown("Busy."))
     assert {invocation.idempotency_key for invocation in tool.invocations} == {"run:1"}
+
+
+async def test_calls_that_failed_together_are_not_made_together_again() -> None:
+    naps = Naps()
+    await made(a_read("look", *[BUSY] * 3), naps=naps, drawn=1.0)
+    assert naps.seconds == [1.5, 3.0]
+
+
+def busy_for(seconds: float) -> ToolError:
+    return ToolError("Busy.", kind=ToolErrorKind.TRANSIENT, code="busy", retry_after=seconds)
+
+
+@pytest.mark.parametrize(("asked", "naps"), [(0.0, [1.5, 3.0]), (7.0, [7.5, 8.0]), (20.0, [20.5, 21.0]), (20.1, [])])
+async def test_the_pause_that_is_asked_for_is_kept(asked: float, naps: list[float]) -> None:
+    tool, slept = a_read("look", *[busy_for(asked)] * 3), Naps()
+    assert await made(tool, naps=slept, drawn=1.0) == NotDone("busy", "Busy.")
+    assert (slept.seconds, tool.times) == (naps, 1 + len(naps))
+
+
+async def test_a_pause_that_the_calls_time_has_no_room_for_ends_it() -> None:
+    tool, naps = a_read("look", busy_for(7.0), "found"), Naps()
+    assert await made(tool, naps=naps, tool_seconds=5.0) == NotDone("busy", "Busy.")
+    assert (tool.times, naps.seconds) == (1, [])
+
+
+@pytest.mark.parametrize(("seconds", "tries"), [(1.0, 1), (60.0, 3)])
+async def test_no_try_is_begun_that_could_not_last_as_long_as_the_one_before(seconds: float, tries: int) -> None:
+    """Otherwise a call that is slow to fail would take three times the time that it may take."""
+    tool = a_read("look", *[forever] * 3, timeout=0.02)
+    end = await made(tool, tool_seconds=seconds)
+    assert (tool.times, end) == (tries, NotDone("tool_timeout", "The tool took longer than 0.02 seconds."))
+
+
+async def test_a_try_has_only_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    wait = asyncio.wait
+
+    async def noted(tasks: set[asyncio.Task[Any]], *, timeout: float) -> Any:  # noqa: ASYNC109 - asyncio's
+        waits.append(timeout)
+        return await wait(tasks, timeout=timeout)
+
+    monkeypatch.setattr(asyncio, "wait", noted)
+    await made(a_read("look", BUSY, BUSY, "found", timeout=3600), tool_seconds=60.0)
+    assert 60.0 >= waits[0] > waits[1] > waits[2] > 0.0
 
 
 @pytest.mark.parametrize("kind", [a_read, an_idempotent])

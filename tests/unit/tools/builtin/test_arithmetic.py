@@ -41,6 +41,15 @@ from tests.unit.tools.builtin.calls import called
         ("sqrt(16)", "4"),
         ("abs(-3)", "3"),
         ("max(1, 3, 2) - min(1, 3, 2)", "2"),
+        ("max(1)", "1"),
+        ("min(-1)", "-1"),
+        ("sum(7)", "7"),
+        ("avg(7)", "7"),
+        ("7.5 // 2.5", "3"),
+        ("7.5 % 2", "1.5"),
+        ("10**35 // 3", "3" * 35),
+        (f"floor({'9' * 60}.5)", "9" * 60),
+        (f"{'9' * 60}.5 % 1", "0.5"),
         ("sum(1,2,3) / avg(1,2,3)", "3"),
         ("floor(-1.5)", "-2"),
         ("ceil(-1.5)", "-1"),
@@ -72,10 +81,39 @@ def test_exact_results(expression: str, result: str) -> None:
         ("2**0.5", "1.41421356237309504880168872421"),
         ("9**500 / 9**499", "9"),
         ("round(pi, 4)", "3.1416"),
+        ("floor(100/3*3)", "100"),
+        ("floor(-100/3*3)", "-100"),
+        ("floor(100/3*3 - 100)", "0"),
+        ("floor(sum(100/3*3, -100))", "0"),
+        ("ceil(2**0.5*2**0.5)", "2"),
+        ("ceil(sqrt(3)**2)", "3"),
+        ("round(1/6*3)", "1"),
+        ("round(2.675/3*3, 2)", "2.68"),
+        ("(1/3*3) // 1", "1"),
+        ("(1/3*3) % 1", "0"),
+        ("-(1/3*3) // 1", "-1"),
+        ("-(1/3*3) % 1", "0"),
+        ("(11/3) // (1/3)", "11"),
+        ("(11/3) % (1/3)", "0"),
+        ("1e20*pi % 1", "0.264338327950288419716939937511"),
+        ("floor(1e29*pi)", "314159265358979323846264338327"),
+        ("floor(22/7)", "3"),
+        ("ceil(22/7)", "4"),
+        ("22/7 // 1", "3"),
+        ("-22/7 // 1", "-4"),
+        ("sqrt(2)**2 - 2", "0"),
+        ("1e-95/3 + 0", "3.33333333333333333333333333333E-96"),
+        ("10**60 / 7 // 1", "1.42857142857142857142857142857E+59"),
     ],
 )
 def test_rounded_results_say_so(expression: str, result: str) -> None:
     assert evaluate(expression) == (result, False)
+
+
+def test_an_exact_number_stays_so_beside_one_that_is_not() -> None:
+    long = "12345678901234567890123456789012345678901234567890123456789012"
+    assert evaluate(f"floor({long}.5) - {long} + 0*pi") == ("0", False)
+    assert evaluate(f"{long} % 1000 + 0*pi") == ("12", False)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +140,7 @@ def test_rounded_results_say_so(expression: str, result: str) -> None:
         *("foo", "foo(1)", "pi()", "sqrt", "sqrt()", "sqrt(1,2)", "round(1,2,3)", "max()", "max(1,)", "max(,1)"),
         *("1/0", "1//0", "1%0", "0**0", "0**-1", "1/0**-0.5", "(-8)**(1/3)", "sqrt(-1)", "ln(0)", "ln(-1)", "log10(0)"),
         *("9**9**9", "9**999999999", "10**1000", "1e1000", "1e999999999999999999999", "exp(10000)", "1e999*10"),
+        *("1/3*3*9.9999999999999999999999999999999999999999e999", "pi // 0", "pi % 0", "1e300/3 % 7", "1e300/3 // 7"),
         *("1e300 % 7", "1e300 // 7", "round(1, 0.5)", "round(1, 99)", "nan", "inf", "infinity", "1e", "e1"),
         *("__import__('os')", "().__class__", "lambda: 1", "x=1", "1;2", "a.b", "[1]", "{1}", "'1'", '"1"', "f'{1}'"),
         *(
@@ -188,6 +227,14 @@ def test_whole_numbers_agree_with_python(tree: Tree) -> None:
 def test_division_agrees_with_python(left: int, right: int) -> None:
     assert evaluate(f"({left}) // ({right})") == (str(left // right), True)
     assert evaluate(f"({left}) % ({right})") == (str(left % right), True)
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(1, 10**6))
+def test_what_is_whole_is_not_off_by_one(whole: int, by: int) -> None:
+    rounded = f"({whole} / {by} * {by})"
+    for expression in (f"floor{rounded}", f"ceil{rounded}", f"round{rounded}", f"{rounded} // 1"):
+        assert evaluate(expression)[0] == str(whole)
+    assert evaluate(f"{rounded} % 1")[0] == "0"
 
 
 @given(st.text(max_size=60) | st.text("0123456789.eE+-*/%^(), \tsqrtmaxround", max_size=MAX_CHARS + 5))

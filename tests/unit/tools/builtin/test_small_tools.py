@@ -43,6 +43,7 @@ async def test_utc_unless_told_otherwise() -> None:
             "UTC\x00",
             "posixrules/x",
         ),
+        *("localtime", "LOCALTIME", "Factory", "posixrules", "posix/Europe/Berlin", "right/UTC"),
         *("tzdata.zi", "zone.tab", " UTC", "\ud800", "ü", "a" * 64, "."),
     ],
 )
