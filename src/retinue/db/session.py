@@ -31,7 +31,7 @@ class Database:
 
     Example:
         async with database.unit(tenant_id) as unit:
-            position = await unit.conversations.advance(conversation_id, 1)
+            place = await unit.conversations.advance(conversation_id, 1)
             await unit.messages.add(message)
     """
 

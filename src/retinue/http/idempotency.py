@@ -15,11 +15,12 @@ from litestar import Response
 from litestar.params import HeaderParameter
 
 from retinue.db.repositories.idempotency import IdempotencyRepository
-from retinue.db.session import Database
+from retinue.db.session import Database, Unit
 from retinue.domain.encoding import encode
 from retinue.domain.errors import Conflict, FieldError, InvalidRequest
 from retinue.domain.idempotency import IdempotencyKey
 from retinue.http.requests import EdgeRequest
+from retinue.runs.waiting.tickets import UNNAMED, AnsweredBefore, Ticket
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -35,6 +36,7 @@ KeyHeader = Annotated[
 """Every POST declares it; a header that is accepted and then ignored would be a trap."""
 
 T = TypeVar("T")
+R = TypeVar("R")
 _HEADER = HEADER.lower().encode()
 _KEY = re.compile(r"[!-~]{1,255}")
 
@@ -93,11 +95,29 @@ class Once(msgspec.Struct, frozen=True, kw_only=True):
             await records.claim(key, keep_seconds=self.keep_seconds)
             await self.end(records, key, made)
 
+    async def within(
+        self, key: IdempotencyKey | None, form: Callable[[T], R], act: Callable[[Ticket], Awaitable[T]]
+    ) -> R | Replay:
+        """For what opens a unit of its own and acts there with the ticket that it is given.
+
+        Args:
+            form: what is answered, made of what came of it.
+
+        Raises:
+            InvalidRequest: `idempotency_key_reused`.
+        """
+        if key is None:
+            return form(await act(UNNAMED))
+        try:
+            return form(await act(_Keyed(self, key, form)))
+        except _Replayed as before:
+            return before.replay
+
     async def around(
         self, database: Database, tenant_id: UUID, key: IdempotencyKey | None, act: Callable[[], Awaitable[T]]
     ) -> T | Replay:
-        """For what opens units of its own: the key is claimed before it and gets its answer after it. What fails leaves
-        the key free.
+        """For what spans units of its own: the key is claimed before it and gets its answer after it. What fails leaves
+        the key free. Not for what acts: after a crash in between, the request would be refused instead of answered.
 
         Raises:
             InvalidRequest, Conflict: see `begin`.
@@ -116,6 +136,26 @@ class Once(msgspec.Struct, frozen=True, kw_only=True):
                 await unit.idempotency.forget(key)
             raise
         return made
+
+
+class _Keyed(Ticket):
+    def __init__(self, once: Once, key: IdempotencyKey, form: Callable[[Any], Any]) -> None:
+        self._once = once
+        self._key = key
+        self._form = form
+
+    async def begin(self, unit: Unit) -> None:
+        if replay := await self._once.begin(unit.idempotency, self._key):
+            raise _Replayed(replay)
+
+    async def end(self, unit: Unit, made: Any) -> None:
+        await self._once.end(unit.idempotency, self._key, self._form(made))
+
+
+class _Replayed(AnsweredBefore):
+    def __init__(self, replay: Replay) -> None:
+        super().__init__()
+        self.replay = replay
 
 
 def key_of(request: EdgeRequest, header: str | None, body: msgspec.Struct | None = None) -> IdempotencyKey | None:

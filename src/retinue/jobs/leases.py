@@ -24,9 +24,9 @@ async def keep_leases(database: Database, lease: Lease, supervisor: Supervisor) 
 
 async def renew_leases(database: Database, lease: Lease, supervisor: Supervisor) -> None:
     """Renew the leases of the runs here, and give up those that are somebody else's by now."""
-    held = supervisor.active_ids
+    held = supervisor.runners
     async with database.operator() as operator:
         asked_at = clock()
-        renewed = await operator.renew_leases(lease.owner, held, lease.seconds)
+        renewed = await operator.renew_leases(lease.owner, held.keys(), lease.seconds)
     supervisor.renew(renewed, asked_at)
-    supervisor.lose(held - renewed)
+    supervisor.lose(runner for run_id, runner in held.items() if run_id not in renewed)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from retinue.db.repositories.conversations import Place
 from retinue.db.session import Unit
 from retinue.domain import events as e
 from retinue.domain.conversations import Conversation, ConversationStatus
@@ -18,13 +19,12 @@ from retinue.domain.ids import Position, new_id, now
 from retinue.domain.messages import Message, MessageStatus, Role
 from retinue.domain.runs import Run, RunOptions, RunStatus, WaitingFor
 from retinue.runs.context import RunCreate
-from retinue.runs.endings import Cancelled
 from retinue.runs.factory import RunnerFactory, run_started
 from retinue.runs.lease import clock
 from retinue.runs.recorder import milliseconds
 from retinue.runs.runner import Runner
 from retinue.runs.sessions import Sessions
-from retinue.runs.unrun import end_waiting, record_cancel, withdraw
+from retinue.runs.unrun import record_cancel, stop, withdraw
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -87,10 +87,12 @@ class Admission:
 
     async def _start(self, unit: Unit, conversation: Conversation, request: RunCreate) -> Started:
         lease = self._factory.lease
-        position = await unit.conversations.advance(conversation.id, 2)
-        context = await self._factory.context(unit, conversation, request.content, request.options, position=position)
+        place = await unit.conversations.advance(conversation.id, 2)
+        context = await self._factory.context(
+            unit, conversation, request.content, request.options, position=place.position
+        )
         await refuse_if_overworked(unit, context.employee)
-        question = user_message(conversation, request.content, position)
+        question = user_message(conversation, request.content, place)
         run = _new_run(conversation, question, request.options, RunStatus.RUNNING)
         run = msgspec.structs.replace(run, started_at=run.created_at)
         runner = self._factory.first(run, context, clock())
@@ -107,21 +109,18 @@ class Admission:
         for run in superseded:
             await withdraw(unit, run, now())
         run = await self._enqueue(unit, conversation, request, len(queued) - len(superseded), is_urgent=True)
-        for stopped in [*superseded, *([active] if active else [])]:
-            await record_cancel(unit, stopped)
-        if active is not None and await end_waiting(unit, active, Cancelled(now())):
-            active = None
-        interrupted = await unit.runs.request_cancel(active.id) if active is not None else None
-        return Queued(run, run.user_message_id, interrupted)
+        for withdrawn in superseded:
+            await record_cancel(unit, withdrawn)
+        return Queued(run, run.user_message_id, await stop(unit, active) if active else None)
 
     async def _append(self, unit: Unit, conversation: Conversation, request: RunCreate, run: Run) -> Appended:
         waiting = await unit.messages.appended(run.id)
         self._refuse_if_full(len(waiting))
-        position = await unit.conversations.advance(conversation.id, 1)
+        place = await unit.conversations.advance(conversation.id, 1)
         # They are taken together, so they have to fit together.
         together = "\n".join([*(message.content for message in waiting), request.content])
-        await self._factory.context(unit, conversation, together, request.options, position=position)
-        message = user_message(conversation, request.content, position, MessageStatus.PENDING)
+        await self._factory.context(unit, conversation, together, request.options, position=place.position)
+        message = user_message(conversation, request.content, place, MessageStatus.PENDING)
         await unit.messages.add(msgspec.structs.replace(message, run_id=run.id))
         return Appended(run, message.id)
 
@@ -134,10 +133,10 @@ class Admission:
         self, unit: Unit, conversation: Conversation, request: RunCreate, waiting: int, *, is_urgent: bool = False
     ) -> Run:
         self._refuse_if_full(waiting)
-        position = await unit.conversations.advance(conversation.id, 2)
+        place = await unit.conversations.advance(conversation.id, 2)
         # What cannot be answered now is refused now, and not after it has waited.
-        await self._factory.context(unit, conversation, request.content, request.options, position=position)
-        question = user_message(conversation, request.content, position, MessageStatus.PENDING)
+        await self._factory.context(unit, conversation, request.content, request.options, position=place.position)
+        question = user_message(conversation, request.content, place, MessageStatus.PENDING)
         run = _new_run(conversation, question, request.options, RunStatus.QUEUED)
         run = msgspec.structs.replace(run, is_urgent=is_urgent)
         await unit.runs.add(run, owner=None, lease_seconds=0)
@@ -177,19 +176,18 @@ _WAITS = {
 
 
 def user_message(
-    conversation: Conversation, content: str, position: int, status: MessageStatus = MessageStatus.COMPLETED
+    conversation: Conversation, content: str, place: Place, status: MessageStatus = MessageStatus.COMPLETED
 ) -> Message:
-    at = now()
     return Message(
         id=new_id(),
         tenant_id=conversation.tenant_id,
         conversation_id=conversation.id,
-        position=position,
+        position=place.position,
         role=Role.USER,
         content=content,
         status=status,
-        created_at=at,
-        updated_at=at,
+        created_at=place.at,
+        updated_at=place.at,
     )
 
 

@@ -11,10 +11,9 @@ from retinue.domain.errors import Conflict, NotFound
 from retinue.domain.ids import now
 from retinue.domain.runs import ACTIVE_STATUSES, Run, RunStatus
 from retinue.domain.signals import Signal, SignalKind
-from retinue.runs.endings import Cancelled
 from retinue.runs.supervisor import Supervisor
 from retinue.runs.turnstile import Turnstile
-from retinue.runs.unrun import end_waiting, record_cancel, withdraw
+from retinue.runs.unrun import record_cancel, stop, withdraw
 from retinue.runs.wakes import Wakes
 
 WAIT_SECONDS = 5.0
@@ -83,26 +82,16 @@ class Cancellation:
             for run in ended:
                 await record_cancel(unit, run)
             active = await unit.runs.active(conversation_id)
-            if active is not None and await self._stop_active(unit, active):
+            if active is not None and (asked := await stop(unit, active)) is None:
                 ended = [active, *ended]
                 active = None
             elif active is not None:
-                await record_cancel(unit, active)
-                active = await unit.runs.request_cancel(active.id)
+                active = asked
             ended = [await unit.runs.get(run.id) for run in ended]
         self._tell(tenant_id, conversation_id)
         if active is not None:
             self.interrupt(active)
         return active, ended
-
-    async def _stop_active(self, unit: Unit, run: Run) -> bool:
-        """A run that waits for a person is in no process: it is ended here and now."""
-        if run.status is not RunStatus.WAITING:
-            return False
-        has_ended = await end_waiting(unit, run, Cancelled(now()))
-        if has_ended:
-            await record_cancel(unit, run)
-        return has_ended
 
     def interrupt(self, run: Run) -> None:
         """Stop a run whose cancelling is stored already. Does not wait."""
@@ -120,13 +109,9 @@ class Cancellation:
             seen = run = await unit.runs.get(run_id)
             if run.status is RunStatus.QUEUED:
                 run = await self._withdraw(unit, run)
-            if run.status is RunStatus.WAITING and await self._stop_active(unit, run):
-                run = await unit.runs.get(run_id)
             if run.status in ACTIVE_STATUSES:
-                if run.cancel_requested_at is None:
-                    await record_cancel(unit, run)
-                run = await unit.runs.request_cancel(run_id) or await unit.runs.get(run_id)
-        if seen.status in {RunStatus.QUEUED, RunStatus.WAITING} and run.status not in ACTIVE_STATUSES:
+                run = await stop(unit, run) or await unit.runs.get(run_id)
+        if seen.status in ACTIVE_STATUSES and run.status not in ACTIVE_STATUSES:
             self._tell(tenant_id, run.conversation_id)
             # What waits behind it has nobody to start it.
             self._signals.send(Signal(SignalKind.ORPHAN, tenant_id, run.id))

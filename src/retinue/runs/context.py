@@ -17,7 +17,7 @@ from retinue.domain.tenants import StoredConfig, TenantConfig
 from retinue.providers.base import ProviderConfig, ProviderOptions
 from retinue.providers.estimate import estimate_tokens, estimate_turn
 from retinue.providers.pricing import context_window
-from retinue.runs.prompt import HISTORY_MARGIN, fit_history, fit_turns, system_prompt
+from retinue.runs.prompt import HISTORY_MARGIN, fit_history, fit_turns, shorten_results, system_prompt
 from retinue.tools.registry import ToolRegistry
 
 
@@ -53,23 +53,26 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
 
     def model_request(self, turns: Sequence[Turn]) -> ModelRequest:
         """The next model call, with what the steps before it added. It pushes out the oldest history, where both do not
-        fit."""
+        fit, and where it does not fit even then, the results of its own oldest tool calls."""
         return ModelRequest(
             model=self.model,
             system=self.system,
-            turns=(*(self._history_beside(turns) if turns else self.turns), *turns),
+            turns=self._beside_history(turns) if turns else self.turns,
             tools=self.tools,
             max_output_tokens=self.max_output_tokens,
             temperature=self.temperature,
             reasoning=self.reasoning,
         )
 
-    def _history_beside(self, turns: Sequence[Turn]) -> Sequence[Turn]:
+    def _beside_history(self, turns: Sequence[Turn]) -> tuple[Turn, ...]:
         *earlier, question = self.turns
         fixed = (question, *turns)
-        room = self.input_tokens - estimate_tokens(self.system) - estimate_tools(self.tools)
+        room: float = self.input_tokens - estimate_tokens(self.system) - estimate_tools(self.tools)
+        excess = HISTORY_MARGIN * sum(estimate_turn(turn) for turn in fixed) - room
+        if excess > 0:
+            return (question, *shorten_results(turns, excess))
         room -= sum(estimate_turn(turn) for turn in fixed)
-        return (*fit_turns(earlier, room), question)
+        return (*fit_turns(earlier, room), question, *turns)
 
     def __repr__(self) -> str:
         return f"RunContext(conversation={self.conversation.id}, employee={self.employee.id})"

@@ -1,8 +1,10 @@
 """Reads runs' events from any position, live or later."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, aclosing
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -13,8 +15,11 @@ from retinue.domain.errors import InvalidRequest, NotFound, StorageFailed, Strea
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import START, Position, event_id
 from retinue.domain.runs import ACTIVE_STATUSES, RunStatus
-from retinue.runs.looks import Look, Looks
+from retinue.runs.looks import Looks
+from retinue.runs.reader import Reader
 from retinue.runs.wakes import Wakes, Watch
+
+T = TypeVar("T")
 
 POLL_SECONDS = 0.5
 QUIET_SECONDS = 15.0
@@ -64,7 +69,7 @@ class Follower:
                 or the database stays away.
             StreamMoved: this process stops while the run goes on elsewhere.
         """
-        reader = _Reader(tenant_id, run_id, after, ends_at_pause=watch is None)
+        reader = Reader(tenant_id, run_id, after, ends_at_pause=watch is None)
         with ExitStack() as watching:
             while not reader.ended():
                 if watch is None and reader.conversation_id is not None:
@@ -73,7 +78,7 @@ class Follower:
                     async for events in batches:
                         yield events
 
-    async def _pass(self, reader: "_Reader", watch: Watch | None) -> AsyncGenerator[Sequence[RecordedEvent], None]:
+    async def _pass(self, reader: Reader, watch: Watch | None) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         """Everything that there is now; then wait until there may be more."""
         if watch is not None:
             watch.begin()
@@ -89,18 +94,18 @@ class Follower:
         if not reader.ended():
             await self._between(reader, watch)
 
-    async def _told(self, reader: "_Reader", events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+    async def _told(self, reader: Reader, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
         """The events without pauses that are over. Where the last one is not, the reader has come to its end."""
         if not reader.ends_at_pause or not any(event.is_pause for event in events):
             return events
         *earlier, last = events
         told = [event for event in earlier if not event.is_pause]
-        if last.is_pause and not await self._looks.waits_at(reader.tenant_id, reader.run_id, last.position):
+        if last.is_pause and not await self._patiently(reader, self._looks.waits_at, last.position):
             return told
         reader.is_done |= last.is_pause
         return [*told, last]
 
-    async def _between(self, reader: "_Reader", watch: Watch | None) -> None:
+    async def _between(self, reader: Reader, watch: Watch | None) -> None:
         """Before the next look. A run that waits for a person may do so for long."""
         if watch is not None:
             rests = not reader.ends_at_pause and await self._waits(reader)
@@ -109,19 +114,19 @@ class Follower:
         elif reader.conversation_id is None:
             await self._pause(None)
 
-    async def _waits(self, reader: "_Reader") -> bool:
+    async def _waits(self, reader: Reader) -> bool:
         try:
             return await self._looks.waits_at(reader.tenant_id, reader.run_id, reader.cursor)
         except Unavailable:
             return False
 
-    async def _through(self, tail: Tail, reader: "_Reader") -> AsyncGenerator[Sequence[RecordedEvent], None]:
+    async def _through(self, tail: Tail, reader: Reader) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         """Everything that comes through a tail, holes filled; ends when the tail is closed or the run over."""
         while not reader.ended():
             batch = await tail.take(reader.cursor)
             if batch.is_broken and not batch.has_gap:
                 raise StreamBroken
-            events = batch.events or await self._patiently(reader, is_final=batch.is_broken or reader.has_news)
+            events = batch.events or await self._stored(reader, is_final=batch.is_broken or reader.has_news)
             if events:
                 reader.advance(events)
                 yield events
@@ -139,23 +144,25 @@ class Follower:
                 # The run is live here, and its newest events are on their way to the database.
                 await self._pause(reader.conversation_id)
 
-    async def _patiently(self, reader: "_Reader", *, is_final: bool) -> Sequence[RecordedEvent]:
+    async def _stored(self, reader: Reader, *, is_final: bool) -> Sequence[RecordedEvent]:
         """What the database has for a reader.
 
         Raises:
             StreamBroken: the run was deleted, ended before it came to the reader's place, or the database stays away.
         """
+        return reader.see(await self._patiently(reader, partial(self._looks.after, is_final=is_final), reader.cursor))
+
+    async def _patiently(
+        self, reader: Reader, look: Callable[[UUID, UUID, Position], Awaitable[T]], place: Position
+    ) -> T:
+        """Raises: StreamBroken: the database stays away."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while True:
                     try:
-                        look = await self._looks.after(
-                            reader.tenant_id, reader.run_id, reader.cursor, is_final=is_final
-                        )
+                        return await look(reader.tenant_id, reader.run_id, place)
                     except Unavailable:
                         await self._pause(reader.conversation_id)
-                    else:
-                        return reader.see(look)
         except TimeoutError:
             raise StreamBroken("The stored events cannot be read at the moment.") from None
         except StorageFailed:
@@ -263,36 +270,3 @@ async def _last_event_id(unit: Unit, conversation_id: UUID, newest: int) -> str:
     if run is None:
         return event_id(conversation_id, START)
     return event_id(run.id, await unit.run_events.last_position(run.id))
-
-
-class _Reader:
-    """One follower's way through a run."""
-
-    def __init__(self, tenant_id: UUID, run_id: UUID, cursor: Position, *, ends_at_pause: bool) -> None:
-        self.tenant_id = tenant_id
-        self.run_id = run_id
-        self.cursor = cursor
-        self.conversation_id: UUID | None = None
-        self.ends_at_pause = ends_at_pause
-        self.is_done = False
-        """It has read the end."""
-        self.has_news = False
-        """Something has happened since it was last looked at."""
-        self.is_waiting = False
-        """When last looked at, the run waited for a person."""
-
-    def ended(self) -> bool:
-        return self.is_done
-
-    def advance(self, events: Sequence[RecordedEvent]) -> None:
-        self.cursor = events[-1].position
-        self.is_done = events[-1].is_terminal
-
-    def see(self, look: Look) -> Sequence[RecordedEvent]:
-        """Raises: StreamBroken; who asked for more than the run came to has not read its end."""
-        if look.is_over and look.last < self.cursor:
-            raise StreamBroken
-        self.conversation_id = look.conversation_id or self.conversation_id
-        self.is_done = look.is_over
-        self.is_waiting, self.has_news = look.is_waiting, False
-        return look.events

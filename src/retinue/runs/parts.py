@@ -1,6 +1,7 @@
 """What a runner works with: the parts of one run, and how they know each other."""
 
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 import msgspec
 
@@ -41,6 +42,8 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     """The completed step behind which the bound on steps begins."""
     plan: Plan | None = None
     """Tool calls that were planned and not all worked off."""
+    told: frozenset[UUID] = frozenset()
+    """The approvals whose decisions are in the log or in the opening."""
     passwords: Mapping[str, Secret] = {}
     """What a person has supplied, by the calls' ids."""
 
@@ -83,7 +86,7 @@ class Parts:
         self.acting = Acting(
             toolbox=toolbox,
             journal=journal,
-            permissions=Permissions(database, run),
+            permissions=Permissions(database, run, told=beginning.told),
             recorder=recorder,
             draft=self.draft,
             limits=context.limits,

@@ -25,6 +25,7 @@ from retinue.domain.model_io import AssistantTurn
 from retinue.domain.runs import Checkpoint, Run
 from retinue.runs.boundary import count_taken, is_planned, last_taking, turns_of
 from retinue.runs.calls.journal import Plan
+from retinue.runs.calls.results import decision_event
 from retinue.runs.draft import Draft
 from retinue.runs.endings import Cancelled, Ending, Failed
 from retinue.runs.factory import RunnerFactory, run_started
@@ -34,6 +35,7 @@ from retinue.runs.parts import Beginning
 from retinue.runs.replay import Replay, fill, read_log
 from retinue.runs.runner import Runner
 from retinue.runs.unrun import close_left_calls, end_unrun
+from retinue.runs.waiting.tickets import AnsweredBefore
 from retinue.runs.waiting.waking import Wake, WakeRefused
 
 _log = structlog.get_logger(__name__)
@@ -78,13 +80,17 @@ class Recovery:
         seen = await unit.runs.find(run_id)
         if seen is None:
             return None
+        # The approvals before the run, as everywhere: if it ends here, they end with it.
+        if seen.pauses and not await unit.approvals.try_lock(run_id):
+            return None
         lease = self._factory.lease
         return await unit.runs.claim(run_id, seen.attempt, owner=lease.owner, lease_seconds=lease.seconds)
 
     async def _wake(self, unit: Unit, run_id: UUID, wake: Wake) -> Run | None:
+        await unit.approvals.lock(run_id)
         try:
             seen = await wake.prepare(unit)
-        except RequestError as error:
+        except (RequestError, AnsweredBefore) as error:
             raise WakeRefused(error) from None
         lease = self._factory.lease
         return await unit.runs.resume(run_id, seen.attempt, owner=lease.owner, lease_seconds=lease.seconds)
@@ -111,6 +117,7 @@ class Recovery:
         draft = fill(self._factory.draft(), kept)
         draft.go_on()
         plan = await _plan(unit, run, checkpoints)
+        decided = await _decided(unit, run, kept)
         completed = checkpoints[:-1] if plan else checkpoints
         turns = turns_of(completed)
         runner = self._factory.make(
@@ -118,7 +125,8 @@ class Recovery:
             context,
             Beginning(
                 draft=draft,
-                opening=(*_opening(run, kept, boundary), *await _decided(unit, run, kept)),
+                opening=(*_opening(run, kept, boundary), *decided),
+                told=_told(kept).union(event.approval_id for event in decided),
                 completed_steps=completed[-1].step if completed else 0,
                 turns=turns,
                 taken=count_taken(completed),
@@ -170,20 +178,15 @@ async def _plan(unit: Unit, run: Run, checkpoints: Sequence[Checkpoint]) -> Plan
     return Plan(step=last.step, turn=turn, entries=entries)
 
 
-async def _decided(unit: Unit, run: Run, kept: Sequence[RecordedEvent]) -> list[RunEvent]:
+async def _decided(unit: Unit, run: Run, kept: Sequence[RecordedEvent]) -> list[ApprovalDecided]:
     """What people have decided and the log does not tell yet."""
     if not run.pauses:
         return []
-    told = {event.event.approval_id for event in kept if isinstance(event.event, ApprovalDecided)}
-    return [
-        ApprovalDecided(
-            approval_id=approval.id,
-            tool_call_id=approval.tool_call_id,
-            tool=approval.tool,
-            decision=approval.decision,
-            decided_by=approval.decided_by or "",
-            comment=approval.comment,
-        )
-        for approval in await unit.approvals.of_run(run.id)
-        if approval.decision is not None and approval.id not in told
-    ]
+    told = _told(kept)
+    events = [decision_event(approval) for approval in await unit.approvals.of_run(run.id)]
+    return [event for event in events if event is not None and event.approval_id not in told]
+
+
+def _told(kept: Sequence[RecordedEvent]) -> frozenset[UUID]:
+    """The approvals of which the log says how they were decided."""
+    return frozenset(event.event.approval_id for event in kept if isinstance(event.event, ApprovalDecided))

@@ -5,13 +5,12 @@ from math import ceil
 from retinue.db.session import Unit
 from retinue.domain.conversations import Conversation
 from retinue.domain.errors import Conflict, RateLimited
-from retinue.domain.ids import now
 from retinue.domain.policy import SessionPolicy
 
 
 class Sessions:
-    """Both are decided in the database, so that all replicas together keep them. A message that is refused counts for
-    neither.
+    """Both are decided in the database, by its clock, so that all replicas together keep them. A message that is
+    refused counts for neither; one that was taken counts, also if it is withdrawn later.
     """
 
     def __init__(self, policy: SessionPolicy) -> None:
@@ -35,11 +34,10 @@ class Sessions:
 
     async def _refuse_if_too_fast(self, unit: Unit, conversation: Conversation) -> None:
         policy = self._policy
-        count, oldest = await unit.messages.count_recent(conversation.id, policy.window_seconds)
-        if count < policy.max_messages or oldest is None:
+        count, age = await unit.messages.count_recent(conversation.id, policy.window_seconds)
+        if count < policy.max_messages:
             return
-        wait = policy.window_seconds - (now() - oldest).total_seconds()
         raise RateLimited(
             f"A conversation takes {policy.max_messages} messages in {policy.window_seconds:g} seconds.",
-            headers={"Retry-After": str(max(ceil(wait), 1))},
+            headers={"Retry-After": str(max(ceil(policy.window_seconds - age), 1))},
         )

@@ -1,6 +1,8 @@
 """One step: one model call, recorded piece by piece."""
 
+from collections.abc import Iterator
 from contextlib import aclosing
+from typing import Any
 
 from retinue.domain import events as e
 from retinue.domain.errors import ProviderTruncated
@@ -27,6 +29,8 @@ from retinue.runs.ledger import CallLedger
 from retinue.runs.outcome import Answered, Outcome, RequestedCall, ToolsRequested
 from retinue.runs.recorder import Recorder
 
+_HELD_BACK = (FinishReason.CONTENT_FILTER, FinishReason.REFUSAL)
+
 
 class Step:
     """Carries the pieces of one model call into the run's events and draft."""
@@ -37,7 +41,7 @@ class Step:
         self._draft = draft
         self._ledger = ledger
         self._assembler = StepAssembler()
-        self._calls: list[RequestedCall] = []
+        self._calls: list[ToolCall] = []
         self._is_answering = False
 
     async def run(self, provider: Provider, request: ModelRequest, retries: RetryPolicy, deadline: float) -> Outcome:
@@ -67,7 +71,7 @@ class Step:
             raise ProviderTruncated
         # The calls decide, not the finish reason: several servers say `stop` and mean tools.
         if self._calls:
-            return ToolsRequested(self._assembler.turn(), tuple(self._calls))
+            return ToolsRequested(self._assembler.turn(), tuple(self._requests(finish)))
         return Answered(finish, self._assembler.turn())
 
     def _answer(self, piece: TextPiece) -> None:
@@ -97,14 +101,21 @@ class Step:
                 self._assembler.add_arguments(event)
                 self._recorder.record(e.ToolCallDelta(tool_call_id=event.id, delta=event.fragment))
             case ToolCallEnded():
-                self._request(self._assembler.end_call(event))
+                self._calls.append(self._assembler.end_call(event))
             case _:
                 pass
 
-    def _request(self, call: ToolCall) -> None:
-        args = parse_arguments(call.arguments, may_repair=len(self._calls) < MAX_REPAIRED_CALLS)
-        self._calls.append(RequestedCall(id=call.id, name=call.name, args=args))
-        repaired = is_repaired(call.arguments, args)
-        self._recorder.record(
-            e.ToolCallRequested(tool_call_id=call.id, tool=call.name, args=args, is_repaired=repaired)
-        )
+    def _requests(self, finish: FinishReason) -> Iterator[RequestedCall]:
+        """The calls with their arguments read, which takes knowing how the answer ended: what was cut off must not be
+        completed by guessing, and what was held back not be carried out. Such arguments stay text, which fits no tool.
+        """
+        is_cut_off = finish is FinishReason.LENGTH
+        for number, call in enumerate(self._calls):
+            args: Any = call.arguments
+            if finish not in _HELD_BACK and (args.strip() or not is_cut_off):
+                args = parse_arguments(args, may_repair=number < MAX_REPAIRED_CALLS and not is_cut_off)
+            repaired = is_repaired(call.arguments, args)
+            self._recorder.record(
+                e.ToolCallRequested(tool_call_id=call.id, tool=call.name, args=args, is_repaired=repaired)
+            )
+            yield RequestedCall(id=call.id, name=call.name, args=args)

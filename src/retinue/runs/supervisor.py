@@ -1,7 +1,7 @@
 """Owns the task of every run in this process. Runs live here, not in any response."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -49,6 +49,11 @@ class Supervisor:
     @property
     def active_ids(self) -> frozenset[UUID]:
         return frozenset(self._runners)
+
+    @property
+    def runners(self) -> Mapping[UUID, Runner]:
+        """Those of this moment."""
+        return dict(self._runners)
 
     def refuse_if_draining(self) -> None:
         """Raises: Unavailable, `shutting_down`."""
@@ -121,10 +126,12 @@ class Supervisor:
             if runner := self._runners.get(run_id):
                 runner.renew(asked_at)
 
-    def lose(self, run_ids: Iterable[UUID]) -> None:
-        """Stop runs that are not this process's any more. Does not wait for them."""
-        for run_id in run_ids:
-            if runner := self._runners.get(run_id):
+    def lose(self, runners: Iterable[Runner]) -> None:
+        """Stop runs that are not this process's any more. Does not wait for them. A run that has come back meanwhile,
+        with another runner, goes on.
+        """
+        for runner in runners:
+            if self._runners.get(runner.run.id) is runner:
                 runner.lose()
 
     def stop_admitting(self) -> None:

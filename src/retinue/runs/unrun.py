@@ -14,10 +14,13 @@ from retinue.domain.usage import GenerationStats
 from retinue.runs.calls.closing import close_in_draft
 from retinue.runs.draft import Draft
 from retinue.runs.ending import receipt_of, store_end, terminal_event
-from retinue.runs.endings import Ending, Withdrawn, end_state
+from retinue.runs.endings import Cancelled, Ending, Withdrawn, end_state
 from retinue.runs.lost_calls import settle_calls
 from retinue.runs.recorder import milliseconds
 from retinue.runs.replay import fill, read_log
+
+_CHANGES = 3
+"""So often a run may begin to wait, or go on, while it is being stopped: nobody decides faster."""
 
 
 async def end_unrun(
@@ -75,6 +78,9 @@ async def end_waiting(unit: Unit, run: Run, ending: Ending, *, before: Sequence[
     Args:
         before: events that come before the calls' and the last one.
     """
+    seen = await unit.runs.find(run.id)
+    if seen is None or seen.status is not RunStatus.WAITING:
+        return False  # and nothing is locked
     # The approvals before the run, as everywhere: who decides one locks them in the same order.
     await unit.approvals.lock(run.id)
     current = await unit.runs.find(run.id)
@@ -95,6 +101,22 @@ async def end_waiting(unit: Unit, run: Run, ending: Ending, *, before: Sequence[
         earlier=replay.count - stored.seq,
         from_statuses=(RunStatus.WAITING,),
     )
+
+
+async def stop(unit: Unit, run: Run) -> Run | None:
+    """Have a run that has started end as cancelled: here and now if it waits for a person, because then it is in no
+    process. Returns the run if whoever runs it has to be told; None if it has ended.
+    """
+    for _ in range(_CHANGES):
+        if await end_waiting(unit, run, Cancelled(now())):
+            await record_cancel(unit, run)
+            return None
+        if asked := await unit.runs.request_cancel(run.id):
+            if run.cancel_requested_at is None:
+                await record_cancel(unit, run)
+            return asked
+        # Meanwhile it has paused, or it has ended.
+    return None
 
 
 async def record_cancel(unit: Unit, run: Run) -> None:

@@ -143,6 +143,7 @@ def make_litestar(database: Database, providers: Any, calls: Calls, operator_key
     once = Once(keep_seconds=60)
     engine: Any = calls.runs
     approvals: Any = calls.approvals
+    calls.approvals.database = database
     tools = ToolRegistry([Lookup()])
     messages = MessageService(database=database, tenancy=tenancy, runs=engine, content_chars=1000)
     access = RunAccess(database=database, tenancy=tenancy, runs=engine)

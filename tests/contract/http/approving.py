@@ -1,18 +1,21 @@
 """Approvals that answer what a test tells them to, and remember what they were asked."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from retinue.db.session import Database
 from retinue.domain.approvals import Approval, ApprovalStatus, Decision
 from retinue.domain.errors import NotFound, RetinueError
 from retinue.domain.ids import Position, new_id, now
 from retinue.domain.runs import Run, RunStatus
 from retinue.domain.secret import Secret
 from retinue.domain.tools import Effect, Resolution, Risk
+from retinue.runs.waiting.tickets import UNNAMED, Ticket
 
 PAUSE = Position(1, 1)
 """Where runs have paused; `engine.events_of` tells what comes after it."""
@@ -48,6 +51,8 @@ class FakeApprovals:
     """The methods of `runs.approvals.Approvals`."""
 
     def __init__(self) -> None:
+        self.database: Database
+        """Where the tests keep what the engine would."""
         self.known: dict[UUID, Approval] = {}
         self.asked: list[tuple[Any, ...]] = []
         self.passwords: list[str] = []
@@ -70,13 +75,20 @@ class FakeApprovals:
         return approval
 
     async def decide(
-        self, tenant_id: UUID, approval_id: UUID, decision: Decision, *, decided_by: str, comment: str | None = None
+        self,
+        tenant_id: UUID,
+        approval_id: UUID,
+        decision: Decision,
+        *,
+        decided_by: str,
+        comment: str | None = None,
+        ticket: Ticket = UNNAMED,
     ) -> Approval:
         approval = await self.get(tenant_id, approval_id)
-        self._act("decide", approval_id, decision, decided_by, comment)
-        is_denied = decision is Decision.DENY
-        return self.add(
-            msgspec.structs.replace(
+        async with self._acting(tenant_id, ticket) as made:
+            self._act("decide", approval_id, decision, decided_by, comment)
+            is_denied = decision is Decision.DENY
+            decided = msgspec.structs.replace(
                 approval,
                 status=ApprovalStatus.DENIED if is_denied else ApprovalStatus.GRANTED,
                 decision=decision,
@@ -84,17 +96,22 @@ class FakeApprovals:
                 comment=comment,
                 decided_at=now(),
             )
-        )
+            made.append(decided)
+        return self.add(decided)
 
     async def continue_run(self, tenant_id: UUID, run_id: UUID, approval_id: UUID) -> Position:
         await self.get(tenant_id, approval_id)
         self._act("continue", run_id, approval_id)
         return PAUSE
 
-    async def give_password(self, tenant_id: UUID, run_id: UUID, approval_id: UUID, password: Secret) -> Position:
-        await self.get(tenant_id, approval_id)
-        self._act("password", run_id, approval_id)
-        self.passwords.append(password.reveal())
+    async def give_password(
+        self, tenant_id: UUID, run_id: UUID, approval_id: UUID, password: Secret, *, ticket: Ticket = UNNAMED
+    ) -> Position:
+        approval = await self.get(tenant_id, approval_id)
+        async with self._acting(tenant_id, ticket) as made:
+            self._act("password", run_id, approval_id)
+            self.passwords.append(password.reveal())
+            made.append(approval)
         return PAUSE
 
     async def resolve_effect(
@@ -106,10 +123,25 @@ class FakeApprovals:
         *,
         result: Any = None,
         resolved_by: str,
+        ticket: Ticket = UNNAMED,
     ) -> Run:
-        self._act("resolve", run_id, tool_call_id, resolution, result, resolved_by)
-        some = next(iter(self.known.values()))
-        return a_waiting_run(some, tenant_id, run_id)
+        async with self._acting(tenant_id, ticket) as made:
+            self._act("resolve", run_id, tool_call_id, resolution, result, resolved_by)
+            made.append(a_waiting_run(next(iter(self.known.values())), tenant_id, run_id))
+        run: Run = made[0]
+        return run
+
+    @asynccontextmanager
+    async def _acting(self, tenant_id: UUID, ticket: Ticket) -> AsyncIterator[list[Any]]:
+        """The unit in which the engine acts; it leaves what it has made."""
+        made: list[Any] = []
+        if ticket is UNNAMED:
+            yield made
+            return
+        async with self.database.unit(tenant_id) as unit:
+            await ticket.begin(unit)
+            yield made
+            await ticket.end(unit, made[0])
 
     def _act(self, *what: Any) -> None:
         if self.refuses is not None:

@@ -16,13 +16,17 @@ OPERATOR = str(UUID(int=0))
 EMPLOYEE = Actor(kind="employee", id="ada")
 
 
-async def recorded(database: Database, tenant: str, *actions: str, **payload: Any) -> None:
+async def recorded(database: Database, tenant: str, *actions: str, **payload: Any) -> UUID:
+    """The id of the last entry."""
     async with database.unit(UUID(tenant)) as unit:
-        for number, action in enumerate(actions):
+        *_, last = [
             await unit.audit.record(action, object_type="thing", object_id=str(number), payload=payload, actor=EMPLOYEE)
+            for number, action in enumerate(actions)
+        ]
+        return last
 
 
-async def executed(database: Database, tenant: str, command: str, **payload: Any) -> None:
+async def executed(database: Database, tenant: str, command: str, **payload: Any) -> UUID:
     """A command, in the words of the engine."""
     details = {
         "run_id": UNKNOWN,
@@ -36,7 +40,7 @@ async def executed(database: Database, tenant: str, command: str, **payload: Any
         "action_type": "package_check",
         **payload,
     }
-    await recorded(database, tenant, "command.executed", **details)
+    return await recorded(database, tenant, "command.executed", **details)
 
 
 async def pages(client: Client, path: str) -> list[list[Any]]:
@@ -149,8 +153,29 @@ async def test_commands_have_exactly_this_form(client: Client, database: Databas
         "approval_id": None,
         "run_id": UNKNOWN,
         "conversation_id": UNKNOWN,
+        "outcome": None,
+        "exit_code": None,
     }
     assert (newest["payload"]["approved"], newest["payload"]["approval_id"]) == (True, approval)
+
+
+async def test_what_came_of_a_command_is_told_with_it(client: Client, database: Database) -> None:
+    """By the newest word about this very command."""
+    tenant = await client.tenant()
+    first, second = [await executed(database, tenant, "uname -a") for _ in range(2)]
+    async with database.unit(UUID(tenant)) as unit:
+        for about, outcome, code in ((first, "outcome_unknown", None), (first, "succeeded", 3)):
+            await unit.audit.record(
+                "command.finished",
+                object_type="command",
+                object_id=str(about),
+                payload={"outcome": outcome, "exit_code": code, "error": None},
+            )
+    found = await client.call("GET", f"/audit/commands?tenant_id={tenant}", 200)
+    assert [(one["id"], one["payload"]["outcome"], one["payload"]["exit_code"]) for one in found] == [
+        (str(second), None, None),
+        (str(first), "succeeded", 3),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,13 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
+from retinue.db.session import Database
+from retinue.domain.conversations import Conversation
 from tests.contract.http.api import Client
+from tests.contract.repositories.builders import a_message
 
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
 
@@ -30,14 +34,33 @@ async def test_a_conversation_lives(client: Client) -> None:
         "last_message_at": None,
     }
     assert {name: created[name] for name in expected} == expected
-    assert await client.call("GET", path, 200) == created
+    assert await client.call("GET", path, 200) == {**created, "messages": []}
     patch = {"title": None, "status": "closed", "external_id": None}
     changed = await client.call("PATCH", path, 200, json=patch)
     assert {name: changed[name] for name in patch} == patch
-    assert await client.call("GET", path, 200) == changed
+    assert await client.call("GET", path, 200) == {**changed, "messages": []}
     await client.call("DELETE", path, 204)
     for method, body in (("GET", None), ("DELETE", None), ("PATCH", {"title": "x"})):
         await client.problem(method, path, 404, "not_found", json=body)
+
+
+async def test_a_conversation_is_read_with_its_newest_messages(client: Client, database: Database) -> None:
+    """S3-25."""
+    tenant, employee = await hired(client)
+    path = f"/conversations/{(await client.conversation(tenant, employee))['id']}"
+    stored = msgspec.convert(await client.call("GET", path, 200), Conversation)
+    async with database.unit(stored.tenant_id) as unit:
+        await unit.messages.add(*(a_message(stored, number, content=f"m{number}") for number in range(1, 26)))
+
+    async def read(query: str) -> list[str]:
+        return [message["content"] for message in (await client.call("GET", path + query, 200))["messages"]]
+
+    assert await read("") == [f"m{number}" for number in range(6, 26)]
+    assert await read("?messages=2") == ["m24", "m25"]
+    assert len(await read("?messages=200")) == 25
+    assert await read("?messages=0") == []
+    for wrong in ("201", "-1", "all"):
+        await client.problem("GET", f"{path}?messages={wrong}", 422, "validation_failed")
 
 
 async def test_a_session_has_a_length_of_its_own(client: Client) -> None:
@@ -49,7 +72,7 @@ async def test_a_session_has_a_length_of_its_own(client: Client) -> None:
     for seconds in (60, None):
         changed = await client.call("PATCH", path, 200, json={"session_ttl_seconds": seconds})
         assert changed["session_ttl_seconds"] == seconds
-        assert await client.call("GET", path, 200) == changed
+        assert await client.call("GET", path, 200) == {**changed, "messages": []}
     await client.problem("PATCH", path, 422, "validation_failed", json={"session_ttl_seconds": 10**20})
 
 
@@ -61,7 +84,7 @@ async def test_what_is_made_active_is_reopened_also_if_it_was_active(client: Cli
     for body in ({"status": "active"}, {"status": "closed"}, {"title": "T"}, {"status": "active", "title": "U"}):
         changed = await client.call("PATCH", path, 200, json=body)
         assert changed["status"] == ("closed" if len(moments) in {1, 2} else "active")
-        assert await client.call("GET", path, 200) == changed
+        assert await client.call("GET", path, 200) == {**changed, "messages": []}
         moments.append(changed["reopened_at"])
     first, *same, last = moments
     assert first is not None

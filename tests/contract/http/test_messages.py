@@ -10,6 +10,7 @@ from retinue.db.session import Database
 from retinue.domain.errors import StreamBroken, StreamMoved
 from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import START, Position, new_id
+from retinue.domain.policy import OnBusy, ReasoningEffort
 from retinue.http.middleware import Edge, EdgeLimits
 from retinue.protocols.messages import MessagesProtocol
 from retinue.runs.context import RunCreate
@@ -27,14 +28,26 @@ async def scene(lone_client: Client, lone_database: Database) -> Scene:
     return await talk(lone_client, lone_database)
 
 
-@pytest.mark.parametrize("on_busy", ["reject", "enqueue", "interrupt", "append"])
-async def test_the_choice_for_a_busy_conversation_is_handed_on(scene: Scene, on_busy: str) -> None:
+@pytest.mark.parametrize(
+    ("on_busy", "reasoning"), [("reject", "low"), ("enqueue", "low"), ("interrupt", "low"), ("append", None)]
+)
+async def test_the_choice_for_a_busy_conversation_is_handed_on(
+    scene: Scene, on_busy: OnBusy, reasoning: ReasoningEffort | None
+) -> None:
     await scene.keep_the_answer()
-    body = {"content": "Hello", "reasoning": "low", "on_busy": on_busy}
-    expected = RunCreate(content="Hello", reasoning="low", on_busy=on_busy)  # type: ignore[arg-type]
+    body = {"content": "Hello", "reasoning": reasoning, "on_busy": on_busy}
+    expected = RunCreate(content="Hello", reasoning=reasoning, on_busy=on_busy)
     await scene.client.http.post(f"/api/v1{scene.path}/stream", json=body)
     await scene.client.call("POST", scene.path, 200, json={**body, "respond": True})
     assert [asked for asked in scene.engine.asked if asked[0] == "start"] == [("start", expected, None)] * 2
+
+
+async def test_an_appended_message_cannot_choose_how_another_run_reasons(scene: Scene) -> None:
+    body = {"content": "Hello", "reasoning": "low", "on_busy": "append"}
+    for path, more in ((scene.path, {"respond": True}), (f"{scene.path}/stream", {})):
+        problem = await scene.client.problem("POST", path, 422, "validation_failed", json={**body, **more})
+        assert [error["pointer"] for error in problem["errors"]] == ["/reasoning"]
+    assert not [asked for asked in scene.engine.asked if asked[0] == "start"]
 
 
 async def test_left_out_a_busy_conversation_refuses(scene: Scene) -> None:

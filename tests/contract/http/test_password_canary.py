@@ -87,7 +87,7 @@ async def test_no_answer_and_no_log_line_repeats_it(scene: Waiting, log: io.Stri
 async def test_what_breaks_while_it_is_used_does_not_show_it(
     scene: Waiting, log: io.StringIO, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    async def give(*_: Any) -> Any:
+    async def give(*_: Any, **__: Any) -> Any:
         raise error
 
     monkeypatch.setattr(scene.engine, "give_password", give)
@@ -128,7 +128,7 @@ async def test_a_stream_that_stays_open_does_not_keep_it(scene: Waiting, monkeyp
         await asyncio.get_running_loop().create_future()
         yield ()
 
-    async def give(*_: Any) -> Any:
+    async def give(*_: Any, **__: Any) -> Any:
         return PAUSE
 
     monkeypatch.setattr(scene.runs, "follow", endless)

@@ -68,7 +68,6 @@ async def test_a_decision_comes_first(scene: Waiting, approved: bool, decision: 
     assert response.content == going_on(scene)
     assert scene.engine.asked == [
         ("decide", scene.approval.id, decision, "anonymous", "So be it."),
-        ("continue", scene.run.id, scene.approval.id),
     ]
 
 
@@ -218,21 +217,9 @@ async def test_what_is_no_password(scene: Waiting, password: bytes) -> None:
     assert scene.engine.asked == []
 
 
-async def test_a_request_at_work_keeps_its_key(scene: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, goes_on = asyncio.Event(), asyncio.Event()
-    give = scene.engine.give_password
-
-    async def slow(*given: Any) -> Position:
-        asked.set()
-        await goes_on.wait()
-        return await give(*given)
-
-    monkeypatch.setattr(scene.engine, "give_password", slow)
+async def test_twins_at_the_same_moment_act_once(scene: Waiting) -> None:
+    """The second waits for the commit of the first, and then follows the same."""
     path = f"{scene.run_path}/password/stream"
-    first = asyncio.create_task(scene.post(path, giving(scene), **KEY))
-    async with asyncio.timeout(5):
-        await asked.wait()
-    headers = {"idempotency-key": "k"}
-    await scene.client.problem("POST", path, 409, "idempotency_key_in_use", json=giving(scene), headers=headers)
-    goes_on.set()
-    assert (await first).status_code == 200
+    answers = await asyncio.gather(*(scene.post(path, giving(scene), **KEY) for _ in range(5)))
+    assert {(answer.status_code, answer.content) for answer in answers} == {(200, going_on(scene))}
+    assert len(scene.engine.passwords) == 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -58,6 +59,7 @@ READS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "conversations.list": lambda unit, their: unit.conversations.list(limit=9, employee_id=their.employee.id),
     "messages.find": lambda unit, their: unit.messages.find(their.answer.id),
     "messages.find_position": lambda unit, their: unit.messages.find_position(their.conversation.id, their.answer.id),
+    "messages.newest": lambda unit, their: unit.messages.newest(their.conversation.id, limit=9),
     "messages.list": lambda unit, their: unit.messages.list(their.conversation.id, limit=9),
     "messages.history": lambda unit, their: unit.messages.history(
         their.conversation.id, before_position=9, max_messages=9
@@ -77,6 +79,7 @@ READS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "tool_calls.count": lambda unit, their: unit.tool_calls.count(their.run.id),
     "approvals.find": lambda unit, their: unit.approvals.find(their.approval.id),
     "approvals.list_pending": lambda unit, _: unit.approvals.list_pending(limit=9),
+    "approvals.is_late": lambda unit, their: unit.approvals.is_late(their.approval.id),
     "approvals.of_run": lambda unit, their: unit.approvals.of_run(their.run.id),
     "grants.list": lambda unit, their: unit.grants.list(their.conversation.id),
     "shop.order": lambda unit, _: unit.shop.order("1042"),
@@ -84,6 +87,7 @@ READS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "shop.coupons": lambda unit, _: unit.shop.coupons(9),
     "shop.action": lambda unit, _: unit.shop.action("k"),
     "audit.list": lambda unit, _: unit.audit.list(limit=9),
+    "audit.about": lambda unit, _: unit.audit.about("order.cancelled", "order", ["1042"]),
     "audit.verify": lambda unit, _: _entries(unit),
     "messages.count_recent": lambda unit, their: _count_recent(unit, their.conversation),
     "ledger.list": lambda unit, their: unit.ledger.list(their.run.id),
@@ -161,10 +165,12 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "tool_calls.change": lambda unit, their: unit.tool_calls.change(
         their.run.id, 1, to=CallStatus.EXECUTING, from_=(CallStatus.PROPOSED,)
     ),
-    "tool_calls.close_open": lambda unit, their: unit.tool_calls.close_open(
-        their.run.id, status=CallStatus.FAILED, error="stolen"
-    ),
+    "tool_calls.close_open": lambda unit, their: unit.tool_calls.close_open(their.run.id, CallStatus.FAILED, "stolen"),
     "approvals.get_for_update": lambda unit, their: unit.approvals.get_for_update(their.approval.id),
+    "tool_calls.close_approved": lambda unit, their: unit.tool_calls.close_approved(
+        their.run.id, CallStatus.FAILED, "stolen"
+    ),
+    "approvals.try_lock": lambda unit, their: _is_in_the_way(unit, their.run.id),
     "approvals.lock": lambda unit, their: unit.approvals.lock(their.run.id),
     "approvals.decide": lambda unit, their: unit.approvals.decide(
         their.approval.id,
@@ -206,6 +212,11 @@ HANGINGS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
 def _taken(unit: Unit, their: Property) -> Conversation:
     """Their conversation as if it were ours."""
     return msgspec.structs.replace(their.conversation, tenant_id=unit.tenant_id)
+
+
+async def _is_in_the_way(unit: Unit, run_id: UUID) -> bool:
+    """Where there is nothing to lock, nobody is."""
+    return not await unit.approvals.try_lock(run_id)
 
 
 async def _entries(unit: Unit) -> int:

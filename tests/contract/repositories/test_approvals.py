@@ -65,12 +65,16 @@ async def test_an_approval_comes_back_as_it_went_in(database: Database, run: Run
 
 async def test_pending_ones_are_listed_oldest_first(database: Database, run: Run) -> None:
     made = [an_approval(run, 9 - number) for number in range(5)]
-    await add(database, *reversed(made))
+    late = an_approval(run, 4, expires_at=NOON)
+    await add(database, late, *reversed(made))
     async with database.unit(run.tenant_id) as unit:
         await unit.approvals.decide(made[1].id, **YES)
         await unit.approvals.supersede_one(made[3].id)
         assert await unit.approvals.list_pending(limit=2) == [made[0], made[2]]
-        assert await unit.approvals.list_pending(limit=2, after=made[1].id) == [made[2], made[4]]
+        assert await unit.approvals.list_pending(limit=9, after=made[1].id) == [made[2], made[4]]
+        assert await unit.approvals.is_late(late.id)
+        for other in made:
+            assert not await unit.approvals.is_late(other.id)
 
 
 async def test_the_first_decision_counts(database: Database, run: Run) -> None:

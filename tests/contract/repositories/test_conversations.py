@@ -64,19 +64,31 @@ async def test_a_foreign_employee_is_not_found(database: Database, tenant: Tenan
 
 async def test_advancing_reserves_positions(database: Database, conversation: Conversation) -> None:
     async with database.unit(conversation.tenant_id) as unit:
-        assert await unit.conversations.advance(conversation.id, 1, at=LATER) == 1
-        assert await unit.conversations.advance(conversation.id, 2, at=LATER) == 2
-        assert await unit.conversations.advance(conversation.id, 1, at=LATER) == 4
+        assert await unit.conversations.advance(conversation.id, 1, at=LATER) == (1, LATER)
+        assert await unit.conversations.advance(conversation.id, 2, at=LATER) == (2, LATER)
+        assert await unit.conversations.advance(conversation.id, 1, at=LATER) == (4, LATER)
         stored = await unit.conversations.get(conversation.id)
         with pytest.raises(NotFound):
             await unit.conversations.advance(new_id(), 1)
     assert (stored.message_count, stored.last_message_at, stored.updated_at) == (4, LATER, LATER)
 
 
+async def test_new_messages_come_at_the_databases_time(
+    database: Database, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the clock of the process says."""
+    monkeypatch.setattr("retinue.domain.ids.now", lambda: NOON)
+    async with database.unit(conversation.tenant_id) as unit:
+        before = await unit.clock()
+        place = await unit.conversations.advance(conversation.id, 1)
+        assert before <= place.at <= await unit.clock()
+        assert (await unit.conversations.get(conversation.id)).last_message_at == place.at
+
+
 async def test_concurrent_writers_never_share_a_position(database: Database, conversation: Conversation) -> None:
     async def reserve() -> int:
         async with database.unit(conversation.tenant_id) as unit:
-            return await unit.conversations.advance(conversation.id, 2)
+            return (await unit.conversations.advance(conversation.id, 2)).position
 
     firsts = await asyncio.gather(*(reserve() for _ in range(20)))
     assert sorted(firsts) == list(range(1, 41, 2))

@@ -137,4 +137,4 @@ async def plan_of(database: Database, unit: Any, ask: Callable[[Any], Awaitable[
 
 
 def used(plan: str) -> set[str]:
-    return set(re.findall(r"(?:INDEX|Index Scan(?: Backward)? using|Bitmap Index Scan on) (\w+)", plan))
+    return set(re.findall(r"(?:INDEX|Index(?: Only)? Scan(?: Backward)? using|Bitmap Index Scan on) (\w+)", plan))

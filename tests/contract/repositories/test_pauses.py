@@ -61,6 +61,14 @@ async def test_a_run_that_is_to_be_cancelled_does_not_pause(database: Database, 
         assert await unit.runs.get(run.id) == asked
 
 
+async def test_nobody_would_look_at_a_wish_to_cancel_a_run_that_waits(
+    database: Database, run: Run, waiting: Run
+) -> None:
+    async with database.unit(run.tenant_id) as unit:
+        assert await unit.runs.request_cancel(run.id) is None
+        assert await unit.runs.get(run.id) == waiting
+
+
 async def test_a_woken_run_is_for_whoever_claims_it(database: Database, run: Run, waiting: Run) -> None:
     async with database.unit(run.tenant_id) as unit:
         assert not await unit.runs.wake(run.id, 2)
@@ -115,6 +123,7 @@ async def test_a_waiting_run_takes_messages(database: Database, run: Run, waitin
     async with database.unit(run.tenant_id) as unit:
         assert await unit.runs.append(run.id)
         assert (await unit.runs.get(run.id)).appended == 1
+        await unit.runs.wake(run.id, 1)
         await unit.runs.request_cancel(run.id)
         assert not await unit.runs.append(run.id)
 

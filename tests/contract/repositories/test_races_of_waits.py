@@ -144,6 +144,30 @@ async def test_a_request_to_cancel_keeps_a_run_from_pausing(stage: Stage, run: R
     assert not paused
 
 
+async def test_a_request_to_cancel_that_meets_a_pause_knows_that_it_came_too_late(stage: Stage, run: Run) -> None:
+    paused, asked = await stage.meet(
+        lambda unit: unit.runs.pause(run.id, 1, waiting_for=WaitingFor.APPROVAL),
+        lambda unit: unit.runs.request_cancel(run.id),
+    )
+    assert (paused, asked) == (True, None)
+
+
+async def test_whoever_must_not_wait_passes_over_what_is_being_decided(
+    stage: Stage, database: Database, run: Run
+) -> None:
+    approval = an_approval(run)
+    async with database.unit(run.tenant_id) as unit:
+        await unit.approvals.add(approval)
+
+    async def try_lock() -> bool:
+        async with database.unit(run.tenant_id) as unit:
+            return await unit.approvals.try_lock(run.id)
+
+    decided, locked = await stage.pass_by(lambda unit: unit.approvals.decide(approval.id, **YES), try_lock())
+    assert (decided.status, locked) == (ApprovalStatus.GRANTED, False)
+    assert await try_lock()
+
+
 async def test_a_call_is_begun_by_one_of_two(stage: Stage, database: Database, run: Run) -> None:
     async with database.unit(run.tenant_id) as unit:
         await unit.tool_calls.add(run.id, [a_call(run, 1)])

@@ -1,5 +1,6 @@
 """When a conversation has to be reopened, and how fast messages come."""
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -90,6 +91,19 @@ async def test_reopening_begins_a_session(database: Database, conversation: Conv
         assert before <= reopened.reopened_at <= await unit.clock()
     assert reopened == msgspec.structs.replace(stored, reopened_at=reopened.reopened_at)
     assert not await is_expired(database, conversation)
+
+
+async def test_with_no_time_at_all_reopening_lasts_for_one_message(
+    database: Database, add_run: Add, conversation: Conversation
+) -> None:
+    await say(database, conversation, ago=9000)
+    assert await is_expired(database, conversation, 0)
+    async with database.unit(conversation.tenant_id) as unit:
+        await unit.conversations.reopen(conversation.id)
+    assert not await is_expired(database, conversation, 0)
+    async with database.unit(conversation.tenant_id) as unit:
+        place = await unit.conversations.advance(conversation.id, 1)
+    await add_run(a_run(conversation, status=RunStatus.COMPLETED, ordinal=1, finished_at=place.at))
     assert await is_expired(database, conversation, 0)
 
 
@@ -117,15 +131,18 @@ async def test_recent_messages_of_users_are_counted(database: Database, conversa
 
     async with database.unit(conversation.tenant_id) as unit:
         await unit.conversations.add(other)
-        assert await unit.messages.count_recent(conversation.id, 10) == (0, None)
+        assert await unit.messages.count_recent(conversation.id, 10) == (0, 0.0)
         await unit.messages.add(
             sent(1, 60),
             a_message(conversation, 2, created_at=oldest),
             sent(3, 5, status=MessageStatus.PENDING),
-            sent(4, 9, status=MessageStatus.CANCELLED),
+            sent(4, 7, status=MessageStatus.CANCELLED),
             msgspec.structs.replace(an_answer(conversation, 5), created_at=seconds_ago(9)),
             msgspec.structs.replace(sent(6, 9), conversation_id=other.id),
         )
-        assert await unit.messages.count_recent(conversation.id, 10) == (2, oldest)
-        assert (await unit.messages.count_recent(conversation.id, 600))[0] == 3
-        assert await unit.messages.count_recent(conversation.id, 0) == (0, None)
+        before = await unit.clock()
+        count, age = await unit.messages.count_recent(conversation.id, 10)
+        assert count == 3
+        assert before <= oldest + timedelta(seconds=age) <= await unit.clock()
+        assert (await unit.messages.count_recent(conversation.id, 600))[0] == 4
+        assert await unit.messages.count_recent(conversation.id, 0) == (0, 0.0)

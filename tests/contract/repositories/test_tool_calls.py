@@ -113,7 +113,7 @@ async def test_the_end_of_a_run_closes_what_is_open(database: Database, run: Run
     await add(database, run, *calls)
     async with database.unit(run.tenant_id) as unit:
         before = await unit.clock()
-        await unit.tool_calls.close_open(run.id, status=CallStatus.EXPIRED, error="approval_expired", detail="Late.")
+        await unit.tool_calls.close_open(run.id, CallStatus.EXPIRED, "approval_expired", "Late.")
         closed = await unit.tool_calls.list(run.id)
         for call in closed[:5]:
             assert_between(before, call.finished_at, await unit.clock())

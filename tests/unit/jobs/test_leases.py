@@ -1,7 +1,9 @@
 """A process holds exactly the runs that it runs."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,7 +13,11 @@ from retinue.domain.runs import Run
 from retinue.jobs import leases
 from retinue.jobs.leases import keep_leases, renew_leases
 from retinue.runs.lease import Hold, Lease, clock
+from retinue.runs.runner import Runner
 from retinue.runs.supervisor import Supervisor
+from tests.unit.runs.acting.books import ended
+from tests.unit.runs.acting.story import decide_next, goes_on, office_with
+from tests.unit.runs.acting.tools import a_write, wants
 from tests.unit.runs.conftest import LEASE, World
 from tests.unit.runs.doubles import DEADLINE, Gate, says
 from tests.unit.runs.logs import whole
@@ -25,19 +31,19 @@ class Holding(Supervisor):
 
     def __init__(self, *runs: Run) -> None:
         super().__init__(max_active=10)
-        self.held = frozenset(run.id for run in runs)
+        self.held: dict[UUID, Any] = {run.id: SimpleNamespace(run=run) for run in runs}
         self.lost: set[UUID] = set()
         self.renewed: dict[UUID, float] = {}
 
     @property
-    def active_ids(self) -> frozenset[UUID]:
+    def runners(self) -> Mapping[UUID, Runner]:
         return self.held
 
     def renew(self, run_ids: Iterable[UUID], asked_at: float) -> None:
         self.renewed |= dict.fromkeys(run_ids, asked_at)
 
-    def lose(self, run_ids: Iterable[UUID]) -> None:
-        self.lost |= set(run_ids)
+    def lose(self, runners: Iterable[Runner]) -> None:
+        self.lost |= {runner.run.id for runner in runners}
 
 
 async def claimed(world: World, run: Run) -> bool:
@@ -101,6 +107,24 @@ async def test_a_run_that_was_lost_lets_go_of_its_provider(world: World) -> None
     await renew_leases(world.database, first.lease, first.supervisor)
     await first.idle()
     assert first.provider.open_streams == 0
+
+
+async def test_a_run_that_comes_back_meanwhile_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It paused, was decided and resumed here, while the database was being asked about the others."""
+    gate = Gate()
+    office = await office_with(world, wants("send"), says("Sent."), tools=[tool := a_write("send", gate)])
+    run = await office.start(await world.conversation())
+    before = office.supervisor.runners
+    await office.follow(run)
+    await office.idle()
+    assert run.id in before
+    await decide_next(office)
+    await gate.wait_until_reached()
+    monkeypatch.setattr(type(office.supervisor), "runners", property(lambda _: before))
+    await renew_leases(world.database, Lease(owner="nobody", seconds=60), office.supervisor)
+    gate.opened.set()
+    await goes_on(office, run)
+    assert (tool.times, (await ended(world, run)).statuses) == (1, ["succeeded"])
 
 
 async def test_keeping_them_survives_whatever_goes_wrong(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,7 +231,7 @@ class Process:
     async def close(self) -> None:
         """Let go of everything."""
         self.supervisor.stop_admitting()
-        self.supervisor.lose(self.supervisor.active_ids)
+        self.supervisor.lose(self.supervisor.runners.values())
         await self.idle()
         self.stopping.set()
         self.wakes.wake_all()

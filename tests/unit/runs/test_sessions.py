@@ -1,6 +1,5 @@
 """When a conversation takes messages: a session that lasts as long as people talk, and not too many at once."""
 
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -10,7 +9,7 @@ from retinue.domain.conversations import Conversation
 from retinue.domain.errors import Conflict, RateLimited
 from retinue.domain.policy import SessionPolicy
 from retinue.domain.runs import RunStatus
-from retinue.runs import sessions
+from tests.contract.repositories.builders import NOON
 from tests.unit.runs.acting.story import decide_next, goes_on, office_with
 from tests.unit.runs.acting.tools import a_write, wants
 from tests.unit.runs.conftest import World
@@ -168,16 +167,19 @@ async def test_so_many_messages_in_so_many_seconds(world: World) -> None:
 
 
 async def test_when_it_may_come_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    office, conversation = await talked(world, policy=SessionPolicy(max_messages=1, window_seconds=10))
-    (question, _) = await world.messages_now(conversation.id)
-    for passed, wait in ((0.5, "10"), (8.2, "2"), (9.999, "1"), (30.0, "1")):
-        monkeypatch.setattr(sessions, "now", lambda passed=passed: question.created_at + timedelta(seconds=passed))
+    """By the database's clock: what the process takes for the time does not matter."""
+    monkeypatch.setattr("retinue.runs.admission.now", lambda: NOON)
+    policy = SessionPolicy(ttl_seconds=1e9, max_messages=1, window_seconds=1000)
+    office, conversation = await talked(world, policy=policy)
+    for passed, waits in ((0, range(990, 1001)), (820, range(170, 181)), (900, range(90, 101))):
+        await ago(world, conversation, passed)
         with pytest.raises(RateLimited) as refused:
             await office.start(conversation)
-        assert refused.value.headers["Retry-After"] == wait
+        assert int(refused.value.headers["Retry-After"]) in waits
 
 
-async def test_a_message_that_was_refused_or_withdrawn_does_not_count(world: World) -> None:
+async def test_a_message_that_was_withdrawn_counts_and_one_that_was_refused_does_not(world: World) -> None:
+    """Otherwise sending and withdrawing would be free."""
     gate = Gate()
     policy = SessionPolicy(max_messages=3, window_seconds=10)
     office = await office_with(world, [gate, *says("One.")], says("Two."), says("Three."), sessions=policy)
@@ -191,10 +193,25 @@ async def test_a_message_that_was_refused_or_withdrawn_does_not_count(world: Wor
     gate.opened.set()
     await office.follow(run)
     await office.idle()
-    for _ in range(2):
-        await office.ask(conversation)
-        await office.idle()
+    await office.ask(conversation)
+    await office.idle()
     assert await refusal(office, conversation) == "rate_limited"
+
+
+@pytest.mark.parametrize("on_busy", ["enqueue", "interrupt"])
+async def test_withdrawing_does_not_make_room(world: World, on_busy: str) -> None:
+    gate = Gate()
+    policy = SessionPolicy(max_messages=3, window_seconds=10)
+    office = await office_with(world, [gate, *says("One.")], *[says("More.")] * 3, sessions=policy)
+    conversation = await world.conversation()
+    await office.start(conversation)
+    await gate.wait_until_reached()
+    for _ in range(2):
+        queued = await office.start(conversation, "Later", on_busy=on_busy)
+        await office.service.cancel(world.tenant.id, queued.id)
+    assert await refusal(office, conversation, on_busy=on_busy) == "rate_limited"
+    gate.opened.set()
+    await office.idle()
 
 
 async def test_zero_is_any_number(world: World) -> None:

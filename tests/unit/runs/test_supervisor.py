@@ -269,7 +269,7 @@ async def test_draining_waits_for_a_run_that_is_being_prepared_and_hands_it_over
 async def test_lost_runs_are_stopped_and_the_others_go_on(supervisor: Supervisor) -> None:
     lost, kept = start(supervisor, StubRunner()), start(supervisor, StubRunner())
     assert supervisor.active_ids == {lost.run.id, kept.run.id}
-    supervisor.lose([lost.run.id, new_id()])
+    supervisor.lose([supervisor.runners[lost.run.id]])
     await until(lambda: supervisor.active_ids == {kept.run.id})
     assert (lost.told, kept.told) == (["lose"], [])
     kept.released.set()

@@ -47,9 +47,19 @@ class ApprovalRepository(TenantRepository):
         statement = self._select(t.Approval, t.Approval.id).where(t.Approval.run_id == run_id)
         await self._executor.rows(statement.order_by(t.Approval.id).with_for_update(key_share=True))
 
+    async def try_lock(self, run_id: UUID) -> bool:
+        """As `lock`, for whoever must not wait; false if somebody else is just writing."""
+        of_run = self._select(t.Approval, t.Approval.id).where(t.Approval.run_id == run_id)
+        locked = await self._executor.rows(of_run.with_for_update(key_share=True, skip_locked=True))
+        return len(locked) == len(await self._executor.rows(of_run))
+
     async def list_pending(self, *, limit: int, after: UUID | None = None) -> Sequence[Approval]:
-        """Oldest first, those after the one with the id `after`, which itself need not exist any more."""
-        statement = self._select(t.Approval).where(is_pending())
+        """What can still be decided, by the database's clock: oldest first, those after the one with the id `after`,
+        which itself need not exist any more.
+        """
+        statement = self._select(t.Approval).where(
+            is_pending(), t.Approval.expires_at > self._dialect.search_clock_after(0.0)
+        )
         if after is not None:
             statement = statement.where(t.Approval.id > after)
         return await self._all(statement.order_by(t.Approval.id).limit(limit))
@@ -80,6 +90,13 @@ class ApprovalRepository(TenantRepository):
             decided_at=self._dialect.clock(),
         )
         return await self._one(decided.returning(t.Approval))
+
+    async def is_late(self, approval_id: UUID) -> bool:
+        """Whether nobody has decided it in time, by the database's clock, and nobody has written that down yet."""
+        statement = self._select(t.Approval, t.Approval.id).where(
+            t.Approval.id == approval_id, is_pending(), t.Approval.expires_at <= self._dialect.clock()
+        )
+        return await self._executor.scalar(statement) is not None
 
     async def expire(self, run_id: UUID) -> Sequence[Approval]:
         """Close those of the run that nobody decided in time, by the database's clock; they come back in the order of

@@ -24,6 +24,7 @@ _PAGE_ROWS = 500
 class _Deed(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be recorded, as it will be read: a hash must not depend on types that JSON does not have."""
 
+    id: UUID
     actor: str
     action: str
     object_type: str
@@ -45,15 +46,17 @@ class AuditRepository(TenantRepository):
         object_id: str,
         payload: dict[str, Any] | None = None,
         actor: Actor | None = None,
-    ) -> None:
-        """Add an entry to the chain. Without an actor it is whoever acts in the present context.
+    ) -> UUID:
+        """Add an entry to the chain and return its id. Without an actor it is whoever acts in the present context.
 
         It is written when the transaction ends, or is rolled back with it: from then on nobody else can add to this
         chain, and whoever waits for it while he holds other locks must not be waited for.
         """
         who = actor or acting.get()
+        entry_id = new_id()
         self._deeds.append(
             _Deed(
+                id=entry_id,
                 actor=clean(who.name),
                 action=clean(action),
                 object_type=clean(object_type),
@@ -62,6 +65,7 @@ class AuditRepository(TenantRepository):
                 payload=decode(encode(payload or {})),
             )
         )
+        return entry_id
 
     async def flush(self) -> None:
         """Write what was recorded. The unit calls it at its end; nothing may be locked after it."""
@@ -75,7 +79,6 @@ class AuditRepository(TenantRepository):
             entry = AuditEntry(
                 tenant_id=self._tenant_id,
                 seq=seq + len(entries) + 1,
-                id=new_id(),
                 at=at,
                 **msgspec.structs.asdict(deed),
                 previous=entries[-1].hash if entries else previous,
@@ -120,6 +123,16 @@ class AuditRepository(TenantRepository):
         if until is not None:
             statement = statement.where(row.at < _boundary(until))
         return [entry_of(found) for found in await self._executor.rows(statement)]
+
+    async def about(self, action: str, object_type: str, object_ids: Sequence[str]) -> dict[str, AuditEntry]:
+        """The newest entry of this action about each of the objects, by the object's id."""
+        await self.flush()
+        row = t.AuditEntry
+        statement = self._rows().where(
+            row.action == action, row.object_type == object_type, row.object_id.in_(object_ids)
+        )
+        rows = await self._executor.rows(statement.order_by(row.seq))
+        return {entry.object_id: entry for entry in map(entry_of, rows)}
 
     async def verify(self) -> Verdict:
         """Walk the whole chain. Entries that are added meanwhile do not disturb it; some of them may be looked at.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,9 +11,17 @@ from retinue.db import tables as t
 from retinue.db.repositories.base import TenantRepository, found
 from retinue.db.repositories.conditions import has_started, is_queued
 from retinue.domain.conversations import Conversation, ConversationStatus
-from retinue.domain.ids import now
 
 _FIELDS = Conversation.__struct_fields__
+
+
+class Place(NamedTuple):
+    """Where new messages stand in their conversation."""
+
+    position: int
+    """Of the first; counts from 1."""
+    at: datetime
+    """When, by the database's clock: sessions and rates are measured by it on every replica."""
 
 
 class ConversationRepository(TenantRepository):
@@ -101,26 +109,26 @@ class ConversationRepository(TenantRepository):
         statement = self._delete(t.Conversation).where(t.Conversation.id == conversation_id)
         found(await self._executor.change(statement) or None, "conversation")
 
-    async def advance(self, conversation_id: UUID, count: int, *, at: datetime | None = None) -> int:
-        """Reserve the next positions and return the first, which counts from 1. No two callers get the same ones: the
-        row stays locked until the transaction ends.
+    async def advance(self, conversation_id: UUID, count: int, *, at: datetime | None = None) -> Place:
+        """Reserve the next positions. No two callers get the same: the row stays locked until the transaction ends.
 
         Raises:
             NotFound: the conversation is not there any more.
         """
-        moment = at or now()
+        moment = self._dialect.clock() if at is None else at
         statement = (
             self._update(t.Conversation)
             .where(t.Conversation.id == conversation_id)
             .values(message_count=t.Conversation.message_count + count, last_message_at=moment, updated_at=moment)
-            .returning(t.Conversation.message_count)
+            .returning(t.Conversation.message_count, t.Conversation.last_message_at)
         )
-        last: int = found(await self._executor.scalar(statement), "conversation")
-        return last - count + 1
+        row = found(await self._executor.row(statement), "conversation")
+        return Place(row.message_count - count + 1, row.last_message_at)
 
     async def session_has_expired(self, conversation_id: UUID, default_ttl_seconds: float) -> bool:
         """Whether the conversation has to be reopened: for longer than its TTL, by the database's clock, nobody wrote,
-        no run ended and it was not reopened. Never before its first message, nor while a run is active.
+        no run ended and it was not reopened. Never before its first message, nor while a run is active. With a TTL of
+        0 a conversation that was reopened is open for one message, however long that takes.
 
         Raises:
             NotFound.
@@ -141,6 +149,8 @@ class ConversationRepository(TenantRepository):
         moments = (row.last_message_at, row.reopened_at, row.ended_at)
         last: datetime = max(moment for moment in moments if moment is not None)
         ttl = default_ttl_seconds if row.session_ttl_seconds is None else row.session_ttl_seconds
+        if ttl == 0 and last == row.reopened_at:
+            return False
         return bool((row.now - last).total_seconds() > ttl)
 
     async def reopen(self, conversation_id: UUID) -> None:

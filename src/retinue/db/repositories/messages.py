@@ -52,6 +52,11 @@ class MessageRepository(TenantRepository):
             statement = statement.where(t.Message.position > after)
         return [_message(row) for row in await self._executor.rows(statement)]
 
+    async def newest(self, conversation_id: UUID, *, limit: int) -> Sequence[Message]:
+        """The last ones, oldest first."""
+        statement = self._of(conversation_id).order_by(t.Message.position.desc()).limit(limit)
+        return [_message(row) for row in reversed(await self._executor.rows(statement))]
+
     async def history(self, conversation_id: UUID, *, before_position: int, max_messages: int) -> Sequence[Message]:
         """The newest ones before a position, oldest first, without those that wait for their run, those of users that
         were withdrawn, and empty answers.
@@ -184,19 +189,22 @@ class MessageRepository(TenantRepository):
         }
         return await self._executor.change(statement, values) == 1
 
-    async def count_recent(self, conversation_id: UUID, seconds: float) -> tuple[int, datetime | None]:
-        """How many messages users sent within so many seconds by the database's clock, without those that were
-        withdrawn; and when the oldest of them came.
+    async def count_recent(self, conversation_id: UUID, seconds: float) -> tuple[int, float]:
+        """How many messages users sent within so many seconds, those that were withdrawn included, and how many seconds
+        ago the oldest of them came; all by the database's clock.
         """
-        columns = sa.func.count().label("sent"), sa.func.min(t.Message.created_at).label("oldest")
+        columns = (
+            sa.func.count().label("sent"),
+            sa.func.min(t.Message.created_at).label("oldest"),
+            self._dialect.clock().label("now"),
+        )
         statement = self._select(t.Message, *columns).where(
             t.Message.conversation_id == conversation_id,
             is_from_user(),
             t.Message.created_at > self._dialect.search_clock_after(-seconds),
-            t.Message.status != MessageStatus.CANCELLED,
         )
         row = (await self._executor.rows(statement))[0]
-        return row.sent, row.oldest
+        return row.sent, 0.0 if row.oldest is None else (row.now - row.oldest).total_seconds()
 
     def _of(self, conversation_id: UUID) -> sa.Select[Any]:
         return self._select(t.Message).where(t.Message.conversation_id == conversation_id)

@@ -109,11 +109,11 @@ class RunRepository(RunPauses):
     async def request_cancel(self, run_id: UUID) -> Run | None:
         """Write down that somebody asked to cancel the run, once: the first request's time stays.
 
-        Returns the run as it is then; None if it is not active.
+        Returns the run as it is then; None if it has ended, or waits for a person: nobody would look at the wish.
         """
-        is_active = (t.Run.id == run_id) & t.Run.status.in_(ACTIVE_STATUSES)
+        is_there = (t.Run.id == run_id) & t.Run.status.in_((RunStatus.QUEUED, RunStatus.RUNNING))
         moment = sa.func.coalesce(t.Run.cancel_requested_at, self._dialect.clock())
-        statement = self._update(t.Run).where(is_active).values(cancel_requested_at=moment)
+        statement = self._update(t.Run).where(is_there).values(cancel_requested_at=moment)
         return await self._one(statement.returning(t.Run))
 
     async def append(self, run_id: UUID) -> bool:

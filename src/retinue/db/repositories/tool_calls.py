@@ -73,7 +73,16 @@ class ToolCallRepository(TenantRepository):
         is_wanted = (call.run_id == run_id) & (call.position == position) & call.status.in_(from_)
         return await self._executor.change(self._update(call).where(is_wanted).values(values)) == 1
 
-    async def close_open(self, run_id: UUID, *, status: CallStatus, error: str, detail: str | None = None) -> None:
+    async def close_approved(self, run_id: UUID, status: CallStatus, error: str, detail: str | None = None) -> None:
+        """Calls that a person allowed and nobody began get this status."""
+        call = t.ToolCall
+        statement = self._update(call).where(
+            call.run_id == run_id, call.status == CallStatus.APPROVED, call.resolved_by.is_(None)
+        )
+        values = {"status": status, "error": error, "detail": detail, "finished_at": self._dialect.clock()}
+        await self._executor.change(statement.values(values))
+
+    async def close_open(self, run_id: UUID, status: CallStatus, error: str, detail: str | None = None) -> None:
         """At the end of a run: calls that nobody began get this status. Those that were being carried out failed as
         `cancelled` if they only read; of all others nobody knows the outcome.
         """

@@ -18,7 +18,6 @@ DECIDING = {
     "approval_superseded": Conflict,
     "approval_once_only": Conflict,
     "approval_altered": Conflict,
-    "idempotency_key_in_use": Conflict,
 }
 """Why a decision is not taken any more."""
 

@@ -29,7 +29,8 @@ class ShownApproval(msgspec.Struct, frozen=True, kw_only=True):
     """What it would change at worst."""
     risk_level: Risk
     scope: str
-    """What the call reaches beyond the tool's usual ground; empty if nothing."""
+    """What an approval is limited to besides the arguments: a place outside the tool's usual ground, a command; empty
+    for neither."""
     reason: str
     """Why a person is asked."""
     message: str

@@ -3,12 +3,13 @@
 from uuid import UUID
 
 from retinue.db.session import Database
-from retinue.domain.approvals import Decision
+from retinue.domain.approvals import Approval, Decision
 from retinue.domain.idempotency import IdempotencyKey
 from retinue.http.idempotency import Once, Replay
 from retinue.http.pagination import Page, decode_cursor, page_of
 from retinue.resources.approvals.schemas import ShownApproval, shown
 from retinue.runs.waiting.approvals import Approvals
+from retinue.runs.waiting.tickets import Ticket
 from retinue.security.principal import Principal
 from retinue.security.tenancy import Tenancy
 
@@ -44,15 +45,14 @@ class ApprovalService:
         Raises:
             NotFound.
             Conflict: `approval_decided`, `approval_expired`, `approval_superseded`, `approval_once_only`,
-                `approval_altered`, `idempotency_key_in_use`.
+                `approval_altered`.
             InvalidRequest: `idempotency_key_reused`.
         """
         tenant_id = await self._tenancy.of_approval(principal, approval_id)
 
-        async def act() -> ShownApproval:
-            decided = await self._approvals.decide(
-                tenant_id, approval_id, decision, decided_by=principal.name, comment=comment
+        async def act(ticket: Ticket) -> Approval:
+            return await self._approvals.decide(
+                tenant_id, approval_id, decision, decided_by=principal.name, comment=comment, ticket=ticket
             )
-            return shown(decided)
 
-        return await self._once.around(self._database, tenant_id, key, act)
+        return await self._once.within(key, shown, act)

@@ -10,7 +10,9 @@ import msgspec
 from retinue.domain.audit import AuditEntry
 
 COMMAND = "command.executed"
-"""The action under which the engine records a command."""
+"""The action under which the engine records a command before it is run."""
+FINISHED = "command.finished"
+"""The action under which it records what came of one: about the entry before."""
 _SECRET_WORD = re.compile(rb"password", re.IGNORECASE)
 
 
@@ -25,10 +27,16 @@ class CommandDetails(msgspec.Struct, frozen=True, kw_only=True):
     approval_id: str | None = None
     run_id: str | None = None
     conversation_id: str | None = None
+    outcome: str | None = None
+    """`succeeded`: it has run to its end, see `exit_code`. `failed`: it did not, and changed nothing. `not_made`: it
+    was not let through, such as by sudo. `outcome_unknown`: nobody can know. Null while it runs, and if its process
+    is lost.
+    """
+    exit_code: int | None = None
 
 
 class CommandAudit(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that an employee has run."""
+    """A command that an employee has run, or was about to."""
 
     id: UUID
     at: datetime
@@ -37,8 +45,9 @@ class CommandAudit(msgspec.Struct, frozen=True, kw_only=True):
     payload: CommandDetails
 
 
-def command_audit(entry: AuditEntry) -> CommandAudit:
-    known = {name: entry.payload[name] for name in CommandDetails.__struct_fields__ if name in entry.payload}
+def command_audit(entry: AuditEntry, finished: AuditEntry | None) -> CommandAudit:
+    told = entry.payload | (finished.payload if finished else {})
+    known = {name: told[name] for name in CommandDetails.__struct_fields__ if name in told}
     payload = msgspec.convert(known, CommandDetails)
     return CommandAudit(id=entry.id, at=entry.at, actor=entry.actor, payload=payload)
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from retinue.db.session import Database
 from retinue.domain.audit import AuditEntry, Verdict
 from retinue.http.pagination import Page, decode_cursor, invalid_cursor, page_of
-from retinue.resources.audit.schemas import COMMAND, AuditFilter
+from retinue.resources.audit.schemas import COMMAND, FINISHED, AuditFilter, CommandAudit, command_audit
 
 _MAX_SEQ = 2**63 - 1
 
@@ -27,13 +27,17 @@ class AuditService:
             found = await unit.audit.list(limit=limit + 1, after=after, **wanted.asdict())
         return page_of(found, limit, lambda entry: UUID(int=entry.seq))
 
-    async def commands(self, tenant_id: UUID, *, limit: int, cursor: str | None) -> Page[AuditEntry]:
-        """The commands that were run, newest first.
+    async def commands(self, tenant_id: UUID, *, limit: int, cursor: str | None) -> Page[CommandAudit]:
+        """The commands that were run and what came of them, newest first.
 
         Raises:
             InvalidRequest: `invalid_cursor`.
         """
-        return await self.list(tenant_id, AuditFilter(action=COMMAND), limit=limit, cursor=cursor)
+        page = await self.list(tenant_id, AuditFilter(action=COMMAND), limit=limit, cursor=cursor)
+        async with self._database.unit(tenant_id, read_only=True) as unit:
+            ends = await unit.audit.about(FINISHED, "command", [str(entry.id) for entry in page.items])
+        items = [command_audit(entry, ends.get(str(entry.id))) for entry in page.items]
+        return Page(items=items, next_cursor=page.next_cursor)
 
     async def verify(self, tenant_id: UUID) -> Verdict:
         """Walk the whole chain."""

@@ -1,1 +1,1 @@
-"""Conversations, without their messages."""
+"""Conversations; their messages are a resource of their own."""

@@ -9,11 +9,14 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from retinue.domain.conversations import Conversation, ConversationStatus
 from retinue.domain.errors import Conflict, NotFound
 from retinue.http.idempotency import KeyHeader, answer_with, key_of
-from retinue.http.pagination import DEFAULT_LIMIT, Cursor, Limit, answer_page
+from retinue.http.pagination import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit, answer_page
 from retinue.http.requests import EdgeRequest
-from retinue.resources.conversations.schemas import ConversationCreate, ConversationUpdate
+from retinue.resources.conversations.schemas import ConversationCreate, ConversationUpdate, ConversationWithMessages
 from retinue.resources.conversations.service import ConversationFilter, ConversationService
 
+_Newest = Annotated[
+    int, QueryParameter(ge=0, le=MAX_LIMIT, description="How many messages to answer with, counted from the newest.")
+]
 _Text = Annotated[str | None, QueryParameter(max_length=255)]
 
 
@@ -52,9 +55,11 @@ class ConversationController(Controller):
         return answer_page(request, await self.conversations.list(tenant, wanted, limit=limit, cursor=cursor))
 
     @get("/{conversation_id:uuid}")
-    async def read_conversation(self, request: EdgeRequest, conversation_id: FromPath[UUID]) -> Conversation:
-        """Read a conversation, without its messages."""
-        return await self.conversations.get(request.principal, conversation_id)
+    async def read_conversation(
+        self, request: EdgeRequest, conversation_id: FromPath[UUID], messages: _Newest = 20
+    ) -> ConversationWithMessages:
+        """Read a conversation with its newest messages. All of them are at `/messages`."""
+        return await self.conversations.get(request.principal, conversation_id, messages=messages)
 
     @patch("/{conversation_id:uuid}", problems={"external_id_taken": Conflict})
     async def update_conversation(

@@ -1,11 +1,17 @@
-"""Bodies of conversation requests."""
+"""Bodies and answers of the conversations resource."""
 
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 
-from retinue.domain.conversations import ConversationStatus
+from retinue.domain.conversations import Conversation, ConversationStatus
+from retinue.domain.messages import Message
 from retinue.http.schemas import ExternalId, RequestBody, Seconds, Title, UserId
+
+
+class ConversationWithMessages(Conversation, frozen=True, kw_only=True):
+    messages: tuple[Message, ...]
+    """The newest, as many as were asked for, oldest first."""
 
 
 class ConversationCreate(RequestBody, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from retinue.domain.text import clean
 from retinue.http.idempotency import Once, Replay
 from retinue.http.pagination import Page, decode_cursor, page_of
 from retinue.http.schemas import changes, given
-from retinue.resources.conversations.schemas import ConversationCreate, ConversationUpdate
+from retinue.resources.conversations.schemas import ConversationCreate, ConversationUpdate, ConversationWithMessages
 from retinue.runs.turnstile import Turnstile
 from retinue.security.principal import Principal
 from retinue.security.tenancy import Tenancy
@@ -84,11 +84,17 @@ class ConversationService:
             )
         return page_of(found, limit, lambda conversation: conversation.id)
 
-    async def get(self, principal: Principal, conversation_id: UUID) -> Conversation:
-        """Raises: NotFound."""
+    async def get(self, principal: Principal, conversation_id: UUID, *, messages: int) -> ConversationWithMessages:
+        """With so many of its newest messages.
+
+        Raises:
+            NotFound.
+        """
         tenant_id = await self._tenancy.of_conversation(principal, conversation_id)
         async with self._database.unit(tenant_id, read_only=True) as unit:
-            return await unit.conversations.get(conversation_id)
+            conversation = await unit.conversations.get(conversation_id)
+            newest = await unit.messages.newest(conversation_id, limit=messages) if messages else ()
+        return ConversationWithMessages(**msgspec.structs.asdict(conversation), messages=tuple(newest))
 
     async def update(self, principal: Principal, conversation_id: UUID, body: ConversationUpdate) -> Conversation:
         """What is made active is reopened, whether or not its session has expired: nobody can see that coming.

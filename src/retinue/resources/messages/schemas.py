@@ -23,7 +23,7 @@ class MessageCreate(RequestBody, frozen=True, kw_only=True, forbid_unknown_field
     respond: bool = False
     """True lets the employee answer, and waits for the answer."""
     reasoning: ReasoningEffort | None = None
-    """For this answer only; needs `respond`."""
+    """For this answer only; needs `respond`. Not with `append`: the active run answers as it began."""
     on_busy: OnBusy | UnsetType = UNSET
     """As in a stream; left out, `reject`. Needs `respond`: what asks for no answer waits for none."""
     on_disconnect: OnDisconnect | UnsetType = UNSET
@@ -35,7 +35,7 @@ class StreamCreate(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields
 
     content: Content
     reasoning: ReasoningEffort | None = None
-    """For this answer only."""
+    """For this answer only. Not with `append`: the active run answers as it began."""
     on_busy: OnBusy = "reject"
     """What becomes of the message while a run is active: `reject` answers 409; `enqueue` has it answered after what is
     there, up to a bound; `interrupt` cancels the active run, which keeps what it has said, and has the message answered

@@ -74,6 +74,7 @@ class MessageService:
             FailedAnswer: the run failed; both messages are kept.
         """
         self._check_length(body.content)
+        _refuse_reasoning_of_another(body)
         tenant_id = await self._tenancy.of_conversation(principal, conversation_id)
         request = RunCreate(content=body.content, reasoning=body.reasoning, on_busy=body.on_busy or "reject")
         accepted = await self._runs.start(tenant_id, conversation_id, request, key)
@@ -112,6 +113,7 @@ class MessageService:
         conversation's first run is no event.
         """
         self._check_length(body.content)
+        _refuse_reasoning_of_another(body)
         tenant_id = await self._tenancy.of_conversation(principal, conversation_id)
         if place is not None and place != (conversation_id, START):
             run, position = await self._known(tenant_id, conversation_id, place), place[1]
@@ -146,6 +148,13 @@ def _refuse_choices(body: MessageCreate) -> None:
     )
     if errors:
         raise InvalidRequest("A message that asks for no answer cannot choose how it is answered.", errors=errors)
+
+
+def _refuse_reasoning_of_another(body: MessageCreate | StreamCreate) -> None:
+    """Raises: InvalidRequest: the message may become part of a run that has chosen how it reasons."""
+    if body.on_busy == "append" and body.reasoning is not None:
+        detail = "Not with append: the active run answers as it began."
+        raise InvalidRequest(detail, errors=(FieldError(pointer="/reasoning", detail=detail),))
 
 
 def _answer(

@@ -107,19 +107,24 @@ class Acting:
             stop = Stop(CallStatus.FAILED, look.code, look.detail, skips_rest=look.is_of_rest)
             return await self._refuse(plan, first, stop)
         said = await self._said(look)
+        if news := self._permissions.news(first, said):
+            self._recorder.record(news)
         match self._permissions.passage(first, look, said):
             case Stop() as stop:
                 return await self._refuse(plan, first, stop)
             case Request() | Wait():
                 return await self._ask(plan, rest, said)
-            case Go(approval_id=approval_id, superseded=superseded):
-                if superseded is not None:
-                    await self._permissions.supersede(superseded)
-                ready = Ready(plan.change(first, approval_id=approval_id), look)
-                if look.is_plain_read and approval_id is None:
-                    await self._read_together([ready, *await self._reads_after(plan, rest)], plan)
-                    return None
-                return await self._make(plan, ready)
+            case Go() as go:
+                return await self._go(plan, rest, look, go)
+
+    async def _go(self, plan: Plan, rest: Sequence[JournalEntry], look: Prepared, go: Go) -> Pause | None:
+        if go.superseded is not None and not await self._permissions.supersede(go.superseded):
+            return None  # somebody has just decided about this call: look anew
+        ready = Ready(plan.change(rest[0], approval_id=go.approval_id), look)
+        if look.is_plain_read and go.approval_id is None:
+            await self._read_together([ready, *await self._reads_after(plan, rest)], plan)
+            return None
+        return await self._make(plan, ready)
 
     async def _look(self, plan: Plan, entry: JournalEntry) -> Prepared | Fault:
         if entry.position - plan.entries[0].position >= self._limits.max_calls_per_step:
@@ -168,7 +173,7 @@ class Acting:
             entry = await self._journal.intend(plan, entry, prepared)
         end, milliseconds = await self._timed(Ready(entry, prepared), password)
         match end:
-            case WrongPassword():
+            case WrongPassword() if prepared.assessment.needs_password:
                 return await self._password_was_wrong(plan, entry, milliseconds)
             case Unknown():
                 return await self._doubt(plan, ended(entry, end, milliseconds))

@@ -1,6 +1,8 @@
 """The effect journal of one run: what is about to happen is stored before it happens."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import count
+from uuid import UUID
 
 import msgspec
 
@@ -11,6 +13,8 @@ from retinue.domain.errors import ProcessLost
 from retinue.domain.model_io import AssistantTurn
 from retinue.domain.runs import Checkpoint, Run
 from retinue.domain.tools import OPEN_CALLS, CallStatus, JournalEntry
+from retinue.runs.calls.closing import WRONG_PASSWORD
+from retinue.runs.calls.passage import digest_of
 from retinue.runs.calls.toolbox import Prepared
 from retinue.runs.ledger import CallLedger
 from retinue.runs.outcome import CancelAsked
@@ -56,6 +60,7 @@ class Journal:
         self._recorder = recorder
         self._ledger = ledger
         self._actor = Actor(kind="employee", id=str(run.employee_id))
+        self._begun: dict[int, _Begun] = {}
         self._planned: tuple[JournalEntry, ...] = ()
         self._unsaved: list[JournalEntry] = []
 
@@ -74,9 +79,11 @@ class Journal:
         """
 
         assessment = prepared.assessment
+        tries = count()
 
         async def execute(unit: Unit) -> None:
             await self._refuse_if_cancelled(unit)
+            is_stored = next(tries) > 0 and await self._is_begun(unit, entry)
             # From `executing`, too: an earlier try may have been committed, or a call that may be repeated is.
             if not await unit.tool_calls.change(
                 self._run.id,
@@ -88,7 +95,8 @@ class Journal:
                 risk=assessment.risk,
             ):
                 raise ProcessLost
-            await self._audit(unit, entry, prepared)
+            if not is_stored:
+                await self._audit(unit, entry, prepared)
 
         try:
             await self._commit(plan, execute, is_durable=True)
@@ -127,6 +135,8 @@ class Journal:
                 duration_ms=entry.duration_ms,
                 approval_id=entry.approval_id,
             )
+            if entry.position in self._begun:
+                await self._audit_end(unit, entry, self._begun[entry.position])
 
     def forget(self) -> None:
         """What was kept is committed."""
@@ -185,6 +195,13 @@ class Journal:
         if run is not None and run.cancel_requested_at is not None:
             raise CancelAsked(run.cancel_requested_at)
 
+    async def _is_begun(self, unit: Unit, entry: JournalEntry) -> bool:
+        """Whether an earlier try was committed although its answer got lost."""
+        if entry.status is CallStatus.EXECUTING:
+            return False  # it was so before, and nobody can tell
+        stored = await unit.tool_calls.list(self._run.id)
+        return any(one.position == entry.position and one.status is CallStatus.EXECUTING for one in stored)
+
     async def _audit(self, unit: Unit, entry: JournalEntry, prepared: Prepared) -> None:
         assessment = prepared.assessment
         payload = {
@@ -195,11 +212,37 @@ class Journal:
             "risk_level": assessment.risk.value,
             "approved": entry.approval_id is not None,
             "approval_id": str(entry.approval_id) if entry.approval_id else None,
+            "digest": digest_of(entry, prepared, self._run),
         }
         action = "tool.called"
         if assessment.command is not None:
             action = "command.executed"
             payload |= {"command": assessment.command, "action_type": assessment.action_type}
-        await unit.audit.record(
+        begun = await unit.audit.record(
             action, object_type="tool_call", object_id=entry.idempotency_key, payload=payload, actor=self._actor
         )
+        self._begun[entry.position] = _Begun(begun, is_command=assessment.command is not None)
+
+    async def _audit_end(self, unit: Unit, entry: JournalEntry, begun: "_Begun") -> None:
+        """What came of it, about the entry that says that it was begun."""
+        kind = "command" if begun.is_command else "tool"
+        payload = {
+            "run_id": str(self._run.id),
+            "tool": entry.name,
+            # After a wrong password the call is open again or given up, and surely did nothing.
+            "outcome": "not_made" if entry.is_open or entry.error == WRONG_PASSWORD else entry.status.value,
+            "error": entry.error,
+        }
+        if begun.is_command and isinstance(entry.result, dict):
+            payload["exit_code"] = entry.result.get("exit_code")
+        await unit.audit.record(
+            f"{kind}.finished", object_type=kind, object_id=str(begun.entry_id), payload=payload, actor=self._actor
+        )
+
+
+class _Begun(msgspec.Struct, frozen=True):
+    """A call that was made."""
+
+    entry_id: UUID
+    """Of the audit trail."""
+    is_command: bool

@@ -62,6 +62,9 @@ def passage(
     """
     if approval is not None and approval.digest != digest_of(entry, prepared, run):
         return _ALTERED
+    if approval is not None and approval.status is ApprovalStatus.DENIED:
+        said = f" They say: {approval.comment}" if approval.comment else ""
+        return Stop(CallStatus.DENIED, "denied", f"A person has denied this call.{said}", skips_rest=True)
     match prepared.ruling:
         case Deny(code=code, detail=detail):
             return Stop(CallStatus.DENIED, code, detail)
@@ -95,9 +98,6 @@ def _asked(
 ) -> Passage:
     if approval is not None and approval.status is ApprovalStatus.GRANTED:
         return Go(approval.id) if _covers(approval, prepared) else _OUTDATED
-    if approval is not None and approval.status is ApprovalStatus.DENIED:
-        said = f" They say: {approval.comment}" if approval.comment else ""
-        return Stop(CallStatus.DENIED, "denied", f"A person has denied this call.{said}", skips_rest=True)
     if grant := _grant_for(entry, prepared, grants):
         return Go(grant.approval_id, _unneeded(approval))
     if approval is None or approval.status is ApprovalStatus.SUPERSEDED:

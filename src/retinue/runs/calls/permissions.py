@@ -7,10 +7,12 @@ import msgspec
 
 from retinue.db.session import Database
 from retinue.domain.approvals import Approval, Grant
+from retinue.domain.events import ApprovalDecided
 from retinue.domain.ids import new_id, now
 from retinue.domain.runs import Run
 from retinue.domain.tools import JournalEntry
 from retinue.runs.calls.passage import Passage, digest_of, passage, reach_of
+from retinue.runs.calls.results import decision_event
 from retinue.runs.calls.toolbox import Prepared
 from retinue.runs.storing import persistently
 
@@ -27,9 +29,14 @@ NOTHING_SAID = Said({}, ())
 
 
 class Permissions:
-    def __init__(self, database: Database, run: Run) -> None:
+    def __init__(self, database: Database, run: Run, *, told: frozenset[UUID] = frozenset()) -> None:
+        """
+        Args:
+            told: the approvals of which everybody knows how they were decided.
+        """
         self._database = database
         self._run = run
+        self._told = set(told)
 
     @property
     def were_asked_for(self) -> bool:
@@ -40,14 +47,23 @@ class Permissions:
         """Raises: Unavailable, StorageFailed: of a database that stays away."""
         return await persistently(self._read)
 
+    def news(self, entry: JournalEntry, said: Said) -> ApprovalDecided | None:
+        """How a call was decided, once, if nobody has told it yet."""
+        approval = said.approvals.get(entry.position)
+        event = decision_event(approval) if approval else None
+        if event is None or event.approval_id in self._told:
+            return None
+        self._told.add(event.approval_id)
+        return event
+
     async def password_tries(self, entry: JournalEntry) -> int:
         """Wrong passwords that were supplied for a call. Raises: see `said`."""
         approval = (await self.said()).approvals.get(entry.position)
         return approval.password_tries if approval else 0
 
-    async def supersede(self, approval_id: UUID) -> None:
-        """Nobody needs to decide it any more. Raises: see `said`."""
-        await persistently(lambda: self._supersede(lambda approval: approval.id == approval_id))
+    async def supersede(self, approval_id: UUID) -> bool:
+        """Nobody needs to decide it any more; false if somebody just has. Raises: see `said`."""
+        return await persistently(lambda: self._supersede(lambda approval: approval.id == approval_id))
 
     async def take_back(self, *settled: JournalEntry) -> None:
         """Nobody needs to decide about these calls any more. Raises: see `said`."""
@@ -61,11 +77,11 @@ class Permissions:
             grants = await unit.grants.list(self._run.conversation_id)
         return Said({approval.call_position: approval for approval in approvals}, grants)
 
-    async def _supersede(self, is_settled: Callable[[Approval], bool]) -> None:
+    async def _supersede(self, is_settled: Callable[[Approval], bool]) -> bool:
+        """Whether any was pending."""
         async with self._database.unit(self._run.tenant_id) as unit:
-            for approval in await unit.approvals.of_run(self._run.id):
-                if is_settled(approval):
-                    await unit.approvals.supersede_one(approval.id)
+            settled = [approval for approval in await unit.approvals.of_run(self._run.id) if is_settled(approval)]
+            return any([await unit.approvals.supersede_one(approval.id) for approval in settled])
 
     def passage(self, entry: JournalEntry, prepared: Prepared, said: Said) -> Passage:
         return passage(entry, prepared, self._run, said.approvals.get(entry.position), said.grants)

@@ -1,16 +1,19 @@
-"""What became of a call, in the words of the model, the events and the tool log."""
+"""What people said about a call and what became of it, in the words of the model, the events and the tool log."""
 
 from typing import Any
 
 import msgspec
 
 from retinue.domain import events as e
+from retinue.domain.approvals import Approval
 from retinue.domain.encoding import encode_text
 from retinue.domain.messages import ToolLogEntry
 from retinue.domain.model_io import ToolResult, ToolTurn
-from retinue.domain.text import clean_value
+from retinue.domain.text import clean, clean_value
 from retinue.domain.tools import JournalEntry
 
+MAX_DETAIL_CHARS = 4_000
+"""Of an error in words. A decider's comment fits in; what a tool or a schema echoes may be of any length."""
 CUT = "\n[cut off: {kept} of {whole} characters]"
 
 
@@ -29,6 +32,14 @@ def fit_result(value: Any, max_chars: int) -> Any:
     return text[:max_chars] + CUT.format(kept=max_chars, whole=len(text))
 
 
+def fit_detail(detail: str) -> str:
+    """An error in words as it is kept and shown: clean, and not too long."""
+    detail = clean(detail)
+    if len(detail) <= MAX_DETAIL_CHARS:
+        return detail
+    return detail[:MAX_DETAIL_CHARS] + CUT.format(kept=MAX_DETAIL_CHARS, whole=len(detail))
+
+
 def tool_turn(entries: tuple[JournalEntry, ...]) -> ToolTurn:
     """The results of one model turn, in the order of its calls."""
     return ToolTurn(tuple(_result(entry) for entry in entries))
@@ -43,6 +54,20 @@ def finished_event(entry: JournalEntry) -> e.ToolCallFinished:
         error=entry.error,
         detail=entry.detail,
         duration_ms=entry.duration_ms or 0,
+    )
+
+
+def decision_event(approval: Approval) -> e.ApprovalDecided | None:
+    """None if nobody has decided."""
+    if approval.decision is None:
+        return None
+    return e.ApprovalDecided(
+        approval_id=approval.id,
+        tool_call_id=approval.tool_call_id,
+        tool=approval.tool,
+        decision=approval.decision,
+        decided_by=approval.decided_by or "",
+        comment=approval.comment,
     )
 
 

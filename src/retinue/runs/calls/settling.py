@@ -6,9 +6,10 @@ import msgspec
 
 from retinue.domain.encoding import encode_text
 from retinue.domain.tools import CallStatus, Effect, JournalEntry
-from retinue.runs.calls.closing import OUTCOME_UNKNOWN
+from retinue.runs.calls.closing import OUTCOME_UNKNOWN, WRONG_PASSWORD
 from retinue.runs.calls.invoking import CallEnd, NotDone, Succeeded, Unknown, WrongPassword
 from retinue.runs.calls.passage import Stop
+from retinue.runs.calls.results import fit_detail
 
 
 def is_in_doubt(entry: JournalEntry) -> bool:
@@ -28,13 +29,14 @@ def ended(entry: JournalEntry, end: CallEnd, milliseconds: int) -> JournalEntry:
         case Succeeded(result=result):
             fields = {"status": CallStatus.SUCCEEDED, "result": result}
         case NotDone(code=code, detail=detail):
-            fields = {"status": CallStatus.FAILED, "error": code, "detail": detail}
+            fields = {"status": CallStatus.FAILED, "error": code, "detail": fit_detail(detail)}
         case Unknown(detail=detail):
-            fields = {"status": CallStatus.OUTCOME_UNKNOWN, "error": OUTCOME_UNKNOWN, "detail": detail}
+            fields = {"status": CallStatus.OUTCOME_UNKNOWN, "error": OUTCOME_UNKNOWN, "detail": fit_detail(detail)}
         case WrongPassword():
-            fields = {"status": CallStatus.FAILED, "error": "wrong_password", "detail": "The password is wrong."}
+            fields = {"status": CallStatus.FAILED, "error": WRONG_PASSWORD, "detail": "The password is wrong."}
     return msgspec.structs.replace(entry, duration_ms=milliseconds, **fields)
 
 
 def stopped(entry: JournalEntry, stop: Stop) -> JournalEntry:
-    return msgspec.structs.replace(entry, status=stop.status, error=stop.code, detail=stop.detail, duration_ms=0)
+    detail = fit_detail(stop.detail)
+    return msgspec.structs.replace(entry, status=stop.status, error=stop.code, detail=detail, duration_ms=0)

@@ -16,6 +16,7 @@ from retinue.runs.dispatcher import Dispatcher
 from retinue.runs.errands import Errands
 from retinue.runs.waiting.decisions import Decisions, TooLate, expired, refuse_unless_pending
 from retinue.runs.waiting.expiry import Expiry
+from retinue.runs.waiting.tickets import UNNAMED, Ticket
 from retinue.runs.waiting.waking import Wake
 
 
@@ -49,7 +50,14 @@ class Approvals:
             return await unit.approvals.get(approval_id)
 
     async def decide(
-        self, tenant_id: UUID, approval_id: UUID, decision: Decision, *, decided_by: str, comment: str | None = None
+        self,
+        tenant_id: UUID,
+        approval_id: UUID,
+        decision: Decision,
+        *,
+        decided_by: str,
+        comment: str | None = None,
+        ticket: Ticket = UNNAMED,
     ) -> Approval:
         """Decide once. The run goes on at the call, here or in another process, as soon as nothing before it has to be
         decided.
@@ -58,15 +66,15 @@ class Approvals:
             NotFound: no such approval.
             Conflict: `approval_decided`, `approval_expired`, `approval_superseded`, `approval_altered` or
                 `approval_once_only`.
+            AnsweredBefore: of the ticket.
         """
         try:
             decided, run = await self._decisions.decide(
-                tenant_id, approval_id, decision, decided_by=decided_by, comment=comment
+                tenant_id, approval_id, decision, decided_by=decided_by, comment=comment, ticket=ticket
             )
         except TooLate:
             late = await self.get(tenant_id, approval_id)
-            await self._expiry.expire(tenant_id, late.run_id)
-            raise expired() from None
+            raise await self._too_late(late) from None
         if run is not None:
             self._go_on(run)
         return decided
@@ -80,12 +88,18 @@ class Approvals:
         """
         approval = await self._of_run(tenant_id, run_id, approval_id)
         if approval.status is ApprovalStatus.PENDING:
+            async with self._database.unit(tenant_id, read_only=True) as unit:
+                is_late = await unit.approvals.is_late(approval.id)
+            if is_late:
+                raise await self._too_late(approval)
             raise Conflict("Nobody has decided about this call yet.", code="approval_pending")
         if approval.status is not ApprovalStatus.GRANTED and approval.status is not ApprovalStatus.DENIED:
             refuse_unless_pending(approval)
-        return Position(approval.paused_attempt, approval.paused_seq)
+        return pause_of(approval)
 
-    async def give_password(self, tenant_id: UUID, run_id: UUID, approval_id: UUID, password: Secret) -> Position:
+    async def give_password(
+        self, tenant_id: UUID, run_id: UUID, approval_id: UUID, password: Secret, *, ticket: Ticket = UNNAMED
+    ) -> Position:
         """Let a run go on with a password, in this process. It is kept in memory for one call and nowhere else.
 
         Returns the position behind which everything stands that comes of it.
@@ -94,12 +108,13 @@ class Approvals:
             NotFound: no such approval of this run.
             Conflict: `password_not_awaited` or `approval_expired`.
             Unavailable: there is no room for the run here.
+            AnsweredBefore: of the ticket, which gets the approval.
         """
         approval = await self._of_run(tenant_id, run_id, approval_id)
-        wake = _PasswordWake(approval, password)
+        wake = _PasswordWake(approval, password, ticket)
         if not await self._dispatcher.wake(tenant_id, run_id, wake):
             raise _not_awaited()
-        return Position(approval.paused_attempt, approval.paused_seq)
+        return pause_of(approval)
 
     async def resolve_effect(
         self,
@@ -110,14 +125,17 @@ class Approvals:
         *,
         result: Any = None,
         resolved_by: str,
+        ticket: Ticket = UNNAMED,
     ) -> Run:
         """Say what became of a call whose outcome nobody knows; the run goes on with that.
 
         Raises:
             NotFound: the run has no such call.
             Conflict: `effect_known`, or `run_ended`.
+            AnsweredBefore: of the ticket.
         """
         async with self._database.unit(tenant_id) as unit:
+            await ticket.begin(unit)
             run = await unit.runs.get(run_id)
             entry = await _call_of(unit, run, tool_call_id)
             if run.status is not RunStatus.WAITING and run.status is not RunStatus.RUNNING:
@@ -135,8 +153,14 @@ class Approvals:
                 payload={"run_id": str(run_id), "tool": entry.name, "resolution": resolution.value},
             )
             run = await unit.runs.get(run_id)
+            await ticket.end(unit, run)
         self._go_on(run)
         return run
+
+    async def _too_late(self, late: Approval) -> Conflict:
+        """What the sweeper has not come to yet is written down now."""
+        await self._expiry.expire(late.tenant_id, late.run_id)
+        return expired()
 
     async def _of_run(self, tenant_id: UUID, run_id: UUID, approval_id: UUID) -> Approval:
         approval = await self.get(tenant_id, approval_id)
@@ -148,12 +172,19 @@ class Approvals:
         self._errands.send(self._dispatcher.go_on(run.tenant_id, run.id), "go-on")
 
 
+def pause_of(approval: Approval) -> Position:
+    """Where the run paused before this call: behind it stands everything that comes of a decision."""
+    return Position(approval.paused_attempt, approval.paused_seq)
+
+
 class _PasswordWake(Wake):
-    def __init__(self, approval: Approval, password: Secret) -> None:
+    def __init__(self, approval: Approval, password: Secret, ticket: Ticket) -> None:
         self._approval = approval
+        self._ticket = ticket
         self.passwords = {approval.tool_call_id: password}
 
     async def prepare(self, unit: Unit) -> Run:
+        await self._ticket.begin(unit)
         run = await unit.runs.get(self._approval.run_id)
         if run.status is RunStatus.EXPIRED:
             raise expired()
@@ -169,6 +200,7 @@ class _PasswordWake(Wake):
             object_id=str(self._approval.id),
             payload={"run_id": str(run.id), "tool": self._approval.tool},
         )
+        await self._ticket.end(unit, self._approval)
         return run
 
 

@@ -10,6 +10,7 @@ from retinue.domain.ids import new_id, now
 from retinue.domain.runs import Run, RunStatus, WaitingFor
 from retinue.domain.tools import CallStatus
 from retinue.runs.calls.gate import may_be_granted_for_conversation
+from retinue.runs.waiting.tickets import UNNAMED, Ticket
 
 _STATUS = {
     Decision.ALLOW_ONCE: ApprovalStatus.GRANTED,
@@ -29,7 +30,14 @@ class Decisions:
         self._database = database
 
     async def decide(
-        self, tenant_id: UUID, approval_id: UUID, decision: Decision, *, decided_by: str, comment: str | None
+        self,
+        tenant_id: UUID,
+        approval_id: UUID,
+        decision: Decision,
+        *,
+        decided_by: str,
+        comment: str | None,
+        ticket: Ticket = UNNAMED,
     ) -> tuple[Approval, Run | None]:
         """Decide, and let the run go on if this is what it waits for first. Returns that run, which has no process yet.
 
@@ -38,8 +46,10 @@ class Decisions:
             Conflict: `approval_decided`, `approval_expired`, `approval_superseded`, `approval_altered` or
                 `approval_once_only`.
             TooLate: the time is over, and nobody has written it down yet.
+            AnsweredBefore: of the ticket.
         """
         async with self._database.unit(tenant_id) as unit:
+            await ticket.begin(unit)
             approval = await unit.approvals.get_for_update(approval_id)
             refuse_unless_pending(approval)
             _refuse_if_altered(approval)
@@ -62,7 +72,9 @@ class Decisions:
                     approval_id=decided.id,
                 )
             await _audit(unit, decided)
-            return decided, await self._wake(unit, decided)
+            woken = await self._wake(unit, decided)
+            await ticket.end(unit, decided)
+            return decided, woken
 
     async def _wake(self, unit: Unit, decided: Approval) -> Run | None:
         run = await unit.runs.find(decided.run_id)
@@ -138,5 +150,6 @@ async def _audit(unit: Unit, approval: Approval) -> None:
             "tool": approval.tool,
             "decision": str(approval.decision),
             "decided_by": approval.decided_by,
+            "digest": approval.digest,
         },
     )

@@ -10,7 +10,7 @@ from retinue.db.session import Database, Unit
 from retinue.domain import events as e
 from retinue.domain.approvals import Approval, ApprovalStatus
 from retinue.domain.audit import Actor
-from retinue.domain.errors import ProcessLost
+from retinue.domain.errors import InternalError, ProcessLost
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import now
 from retinue.domain.runs import Checkpoint, Run, RunStatus, WaitingFor
@@ -169,13 +169,17 @@ class Pausing:
         for request in question.requests:
             await unit.approvals.add(msgspec.structs.replace(request, paused_attempt=attempt, paused_seq=seq))
             await _audit(unit, request, Actor(kind="employee", id=str(run.employee_id)))
-        if pause.waiting_for is WaitingFor.PASSWORD and pause.calls[0].approval_id is not None:
-            await unit.approvals.await_password(
-                pause.calls[0].approval_id, expires_at=question.expires_at, tries=pause.password_tries
-            )
+        if pause.waiting_for is WaitingFor.PASSWORD:
+            await self._await_password(unit, pause, question.expires_at)
         await unit.approvals.move_pause(run.id, attempt=attempt, seq=seq)
         if not await unit.runs.pause(run.id, run.attempt, waiting_for=pause.waiting_for):
             raise await self._why_not(unit)
+
+    async def _await_password(self, unit: Unit, pause: Pause, expires_at: datetime) -> None:
+        approval_id, tries = pause.calls[0].approval_id, pause.password_tries
+        assert approval_id is not None, "a call that needs a password is one that was approved"
+        if not await unit.approvals.await_password(approval_id, expires_at=expires_at, tries=tries):
+            raise InternalError("A password is asked for a call that nobody has allowed.")
 
     async def _why_not(self, unit: Unit) -> Exception:
         run = await unit.runs.find(self._run.id)
@@ -220,6 +224,11 @@ async def _audit(unit: Unit, request: Approval, actor: Actor) -> None:
         "approval.requested",
         object_type="approval",
         object_id=str(request.id),
-        payload={"run_id": str(request.run_id), "tool": request.tool, "risk_level": request.risk.value},
+        payload={
+            "run_id": str(request.run_id),
+            "tool": request.tool,
+            "risk_level": request.risk.value,
+            "digest": request.digest,
+        },
         actor=actor,
     )

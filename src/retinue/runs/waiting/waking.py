@@ -7,6 +7,7 @@ from retinue.db.session import Unit
 from retinue.domain.errors import RequestError
 from retinue.domain.runs import Run
 from retinue.domain.secret import Secret
+from retinue.runs.waiting.tickets import AnsweredBefore
 
 
 class Wake(ABC):
@@ -21,10 +22,11 @@ class Wake(ABC):
 
         Raises:
             RequestError: the run does not wait for this.
+            AnsweredBefore: it was supplied before.
         """
 
 
 class WakeRefused(Exception):
-    def __init__(self, reason: RequestError) -> None:
+    def __init__(self, reason: RequestError | AnsweredBefore) -> None:
         super().__init__()
         self.reason = reason

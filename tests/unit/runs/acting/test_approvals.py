@@ -79,8 +79,11 @@ async def test_what_was_allowed_is_done_and_the_model_is_not_asked_again(world: 
     assert boundary.discard_after == before[-1].id, "nothing is taken back"
     assert isinstance(told, e.ApprovalDecided)
     assert (told.approval_id, told.decision, told.decided_by) == (decided.id, ONCE, ADA)
-    assert books.actions == ["approval.requested", "approval.decided", "tool.called"]
-    assert books.audit[-1].payload["approval_id"] == str(decided.id)
+    assert books.actions == ["approval.requested", "approval.decided", "tool.called", "tool.finished"]
+    *_, called, finished = books.audit
+    assert called.payload["approval_id"] == str(decided.id)
+    assert {entry.payload["digest"] for entry in books.audit[:3]} == {decided.digest}, "what was shown, allowed, done"
+    assert (finished.object_id, finished.payload["outcome"]) == (str(called.id), "succeeded")
 
 
 async def test_a_denial_is_told_to_the_model(world: World) -> None:

@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from retinue.domain import events as e
-from retinue.domain.errors import InvalidRequest, NotFound
+from retinue.domain.errors import InvalidRequest, NotFound, StreamBroken, Unavailable
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import START, Position, new_id
 from retinue.domain.model_io import TextPiece
 from retinue.domain.runs import WaitingFor
 from retinue.jobs.retention import prune_events
+from retinue.runs import follow
+from retinue.runs.looks import Looks
 from tests.unit.runs.acting.books import ended, read_books
 from tests.unit.runs.acting.story import decide_next, goes_on, office_with, started
 from tests.unit.runs.acting.tools import a_write, wants
@@ -45,6 +48,38 @@ async def test_a_pause_is_the_end_of_a_stream_and_of_each_later_one(world: World
         for place in (0, len(live) // 2, len(live) - 1):
             assert await process.follow(run, live[place].position) == live[place + 1 :]
     assert list((await read_books(world, run)).events) == live
+
+
+async def test_a_database_that_is_away_for_a_moment_does_not_break_a_stream_at_its_pause(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = await two_writes(world)
+    run, live = await started(office)
+    real, asked = Looks._waits_at, 0
+
+    async def away_at_first(*args: Any) -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise Unavailable
+        return await real(*args)
+
+    monkeypatch.setattr(Looks, "_waits_at", away_at_first)
+    assert await office.follow(run) == live
+    assert asked == 2
+
+
+async def test_a_database_that_stays_away_breaks_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = await two_writes(world)
+    run, _ = await started(office)
+
+    async def away(*_: Any) -> bool:
+        raise Unavailable
+
+    monkeypatch.setattr(Looks, "_waits_at", away)
+    monkeypatch.setattr(follow, "PATIENCE_SECONDS", 0.01)
+    with pytest.raises(StreamBroken):
+        await office.follow(run)
 
 
 async def test_a_pause_that_is_over_is_left_out(world: World) -> None:

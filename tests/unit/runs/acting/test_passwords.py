@@ -65,7 +65,8 @@ async def test_it_is_asked_for_after_the_approval_and_used_once(world: World) ->
     books = await ended(world, run)
     assert (tool.passwords, books.statuses, books.run.status) == ([CANARY], ["succeeded"], RunStatus.COMPLETED)
     assert len(office.provider.requests) == 2
-    assert books.actions == ["approval.requested", "approval.decided", "secret.supplied", "tool.called"]
+    expected = ["approval.requested", "approval.decided", "secret.supplied", "tool.called", "tool.finished"]
+    assert books.actions == expected
 
 
 async def test_a_wrong_one_is_asked_for_again_until_the_tries_are_used_up(world: World) -> None:

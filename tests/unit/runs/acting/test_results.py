@@ -11,7 +11,7 @@ from hypothesis import given
 from retinue.domain.ids import new_id
 from retinue.domain.model_io import ToolResult
 from retinue.domain.tools import CallStatus, Effect, JournalEntry, Risk
-from retinue.runs.calls.results import finished_event, fit_result, log_entry, tool_turn
+from retinue.runs.calls.results import MAX_DETAIL_CHARS, finished_event, fit_detail, fit_result, log_entry, tool_turn
 from tests.support.runs import json_values
 
 
@@ -46,6 +46,14 @@ def test_what_is_too_long_is_cut_and_says_so() -> None:
     assert fit_result({"a": 1}, 7) == {"a": 1}
     assert fit_result({"a": 1}, 6) == '{"a":1\n[cut off: 6 of 7 characters]'
     assert fit_result("ü😀" * 5, 4) == "ü😀ü😀\n[cut off: 4 of 10 characters]", "characters, not bytes"
+
+
+def test_an_error_in_words_is_clean_and_not_too_long() -> None:
+    assert fit_detail("No\x00.") == "No\ufffd."
+    assert fit_detail("x" * MAX_DETAIL_CHARS) == "x" * MAX_DETAIL_CHARS
+    cut = fit_detail("x" * 2_000_000)
+    assert len(cut) < MAX_DETAIL_CHARS + 100
+    assert cut.endswith(f"[cut off: {MAX_DETAIL_CHARS} of 2000000 characters]")
 
 
 def test_what_no_database_takes_is_cleaned() -> None:

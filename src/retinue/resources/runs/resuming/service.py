@@ -20,7 +20,8 @@ from retinue.http.sse import Feed
 from retinue.resources.approvals.decisions import decision
 from retinue.resources.runs.resuming.schemas import ContinueBody, EffectResolution
 from retinue.runs.service import RunService
-from retinue.runs.waiting.approvals import Approvals
+from retinue.runs.waiting.approvals import Approvals, pause_of
+from retinue.runs.waiting.tickets import Ticket
 from retinue.security.principal import Principal
 from retinue.security.tenancy import Tenancy
 
@@ -51,18 +52,26 @@ class ResumingService:
         tenant_id = await self._tenancy.of_run(principal, run_id)
         approval = await self._approval_of(tenant_id, run_id, body.approval_id)
 
-        async def act() -> Position:
-            if body.approved is not UNSET:
-                await self._approvals.decide(
-                    tenant_id,
-                    approval.id,
-                    decision(approved=body.approved),
-                    decided_by=principal.name,
-                    comment=body.comment or None,
-                )
-            return await self._approvals.continue_run(tenant_id, run_id, approval.id)
+        async def decide(ticket: Ticket) -> Approval:
+            return await self._approvals.decide(
+                tenant_id,
+                approval.id,
+                decision(approved=body.approved is True),
+                decided_by=principal.name,
+                comment=body.comment or None,
+                ticket=ticket,
+            )
 
-        return await self._followed(approval, place, key, act)
+        async def look() -> str:
+            await self._approvals.continue_run(tenant_id, run_id, approval.id)
+            return _told(approval)
+
+        async def act() -> str | Replay:
+            if body.approved is UNSET:
+                return await self._once.around(self._database, tenant_id, key, look)
+            return await self._once.within(key, _told, decide)
+
+        return await self._followed(approval, place, act)
 
     async def give_password(
         self,
@@ -83,10 +92,14 @@ class ResumingService:
         tenant_id = await self._tenancy.of_run(principal, run_id)
         approval = await self._approval_of(tenant_id, run_id, approval_id)
 
-        async def act() -> Position:
-            return await self._approvals.give_password(tenant_id, run_id, approval.id, password)
+        async def give(ticket: Ticket) -> Approval:
+            await self._approvals.give_password(tenant_id, run_id, approval.id, password, ticket=ticket)
+            return approval
 
-        return await self._followed(approval, place, key, act)
+        async def act() -> str | Replay:
+            return await self._once.within(key, _told, give)
+
+        return await self._followed(approval, place, act)
 
     async def resolve(
         self, principal: Principal, run_id: UUID, body: EffectResolution, key: IdempotencyKey | None
@@ -99,7 +112,7 @@ class ResumingService:
         _refuse_result(body)
         tenant_id = await self._tenancy.of_run(principal, run_id)
 
-        async def act() -> Run:
+        async def act(ticket: Ticket) -> Run:
             return await self._approvals.resolve_effect(
                 tenant_id,
                 run_id,
@@ -107,9 +120,10 @@ class ResumingService:
                 body.outcome,
                 result=None if body.result is UNSET else body.result,
                 resolved_by=principal.name,
+                ticket=ticket,
             )
 
-        return await self._once.around(self._database, tenant_id, key, act)
+        return await self._once.within(key, lambda run: run, act)
 
     async def _approval_of(self, tenant_id: UUID, run_id: UUID, approval_id: UUID) -> Approval:
         approval = await self._approvals.get(tenant_id, approval_id)
@@ -118,11 +132,7 @@ class ResumingService:
         return approval
 
     async def _followed(
-        self,
-        approval: Approval,
-        place: Place | None,
-        key: IdempotencyKey | None,
-        act: Callable[[], Awaitable[Position]],
+        self, approval: Approval, place: Place | None, act: Callable[[], Awaitable[str | Replay]]
     ) -> Feed:
         """Act once, and follow what comes after it.
 
@@ -134,13 +144,9 @@ class ResumingService:
             if place[0] != run_id:
                 raise InvalidRequest("The run has no such event.", code="unknown_event_id")
             await self._runs.place(tenant_id, run_id, place[1])
-            if place[1] > Position(approval.paused_attempt, approval.paused_seq):
+            if place[1] > pause_of(approval):
                 return self._feed(tenant_id, run_id, place[1])
-
-        async def told() -> str:
-            return event_id(run_id, await act())
-
-        done = await self._once.around(self._database, tenant_id, key, told)
+        done = await act()
         written: Any = msgspec.json.decode(done.answer) if isinstance(done, Replay) else done
         return self._feed(tenant_id, run_id, parse_event_id(written)[1])
 
@@ -151,6 +157,11 @@ class ResumingService:
             may_be_silent=True,
             last_event_id=event_id(run_id, after),
         )
+
+
+def _told(approval: Approval) -> str:
+    """The event behind which everything stands that comes of a decision, or of a password."""
+    return event_id(approval.run_id, pause_of(approval))
 
 
 def _require_decision(body: ContinueBody) -> None:

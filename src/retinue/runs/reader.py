@@ -1,0 +1,42 @@
+"""Where a follower of a run is, and what it knows."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from retinue.domain.errors import StreamBroken
+from retinue.domain.events import RecordedEvent
+from retinue.domain.ids import Position
+from retinue.runs.looks import Look
+
+
+class Reader:
+    """One follower's way through a run."""
+
+    def __init__(self, tenant_id: UUID, run_id: UUID, cursor: Position, *, ends_at_pause: bool) -> None:
+        self.tenant_id = tenant_id
+        self.run_id = run_id
+        self.cursor = cursor
+        self.conversation_id: UUID | None = None
+        self.ends_at_pause = ends_at_pause
+        self.is_done = False
+        """It has read the end."""
+        self.has_news = False
+        """Something has happened since it was last looked at."""
+        self.is_waiting = False
+        """When last looked at, the run waited for a person."""
+
+    def ended(self) -> bool:
+        return self.is_done
+
+    def advance(self, events: Sequence[RecordedEvent]) -> None:
+        self.cursor = events[-1].position
+        self.is_done = events[-1].is_terminal
+
+    def see(self, look: Look) -> Sequence[RecordedEvent]:
+        """Raises: StreamBroken; who asked for more than the run came to has not read its end."""
+        if look.is_over and look.last < self.cursor:
+            raise StreamBroken
+        self.conversation_id = look.conversation_id or self.conversation_id
+        self.is_done = look.is_over
+        self.is_waiting, self.has_news = look.is_waiting, False
+        return look.events
