@@ -8,7 +8,7 @@ from secrets import token_hex
 import msgspec
 
 _PROGRAM = '''#!{python} -IS
-"""Speaks as `sudo -S -k -p <prompt> [options] [--] <command>` does."""
+"""Speaks as `sudo -S -k -p <prompt> [-l] [options] [--] <command>` does."""
 
 import ctypes, json, os, pathlib, select, signal, sys
 
@@ -17,7 +17,7 @@ ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def arguments():
-    words, prompt = sys.argv[1:], "[sudo] password:"
+    words, prompt, lists = sys.argv[1:], "[sudo] password:", False
     while words and words[0].startswith("-"):
         word = words.pop(0)
         if word == "--":
@@ -26,7 +26,9 @@ def arguments():
             prompt = words.pop(0)
         elif word == "-u":
             words.pop(0)
-    return prompt, words
+        elif word == "-l":
+            lists = True
+    return prompt, words, lists
 
 
 def read_line():
@@ -58,7 +60,7 @@ def remember(**fields):
         seen.write(json.dumps(fields) + "\\n")
 
 
-prompt, command = arguments()
+prompt, command, lists = arguments()
 sys.stderr.write(prompt)
 sys.stderr.flush()
 line = read_line()
@@ -69,6 +71,9 @@ if not line.startswith({right!r}):
     read_line()
     sys.stderr.write("sudo: no password was provided\\nsudo: 1 incorrect password attempt\\n")
     sys.exit(1)
+if lists:
+    print("/usr/bin/" + " ".join(command))
+    sys.exit(0)
 password = line.rstrip(b"\\n")
 remember(
     command=command,
@@ -91,7 +96,7 @@ _RIGHT = b"open-sesame-"
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """One time that it was called."""
+    """One time that it was called; what only tries out a right password is not remembered."""
 
     command: list[str]
     line: str

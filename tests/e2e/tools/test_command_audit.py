@@ -39,6 +39,8 @@ async def test_a_command_that_nobody_had_to_allow(office: Office) -> None:
         False,
     )
     assert payload["run_id"] == answer.start["run_id"]
+    assert payload["outcome"] == "succeeded"
+    assert isinstance(payload["exit_code"], int)
 
 
 async def test_a_command_that_somebody_allowed(office: Office) -> None:
@@ -56,6 +58,7 @@ async def test_a_command_that_somebody_allowed(office: Office) -> None:
         True,
     )
     assert payload["approval_id"] == stop.approval
+    assert (payload["outcome"], payload["exit_code"]) == ("succeeded", 0)
 
 
 async def test_a_denied_command_has_not_run(office: Office) -> None:
@@ -64,6 +67,21 @@ async def test_a_denied_command_has_not_run(office: Office) -> None:
     office.upstream.enqueue(says("No."))
     await continued(office.client, stop.run, stop.approval, approved=False)
     assert await commands(office, conversation.tenant_id) == []
+
+
+async def test_a_command_whose_password_was_wrong_was_not_made(office: Office, sudo: FakeSudo) -> None:
+    """G3-7: each try is listed, with what came of it."""
+    conversation = await office.hire("shell_exec_safe")
+    stop = await pause(office, conversation, wish("shell_exec_safe", command="sudo false"))
+    again = paused(await continued(office.client, stop.run, stop.approval, approved=True), "waiting_for_password")
+    again = paused(await with_password(office.client, again.run, again.approval, "a wrong one"), "waiting_for_password")
+    office.upstream.enqueue(says("It failed."))
+    await with_password(office.client, again.run, again.approval, sudo.password())
+    found = [entry["payload"] for entry in await commands(office, conversation.tenant_id)]
+    assert [(one["command"], one["outcome"], one["exit_code"]) for one in reversed(found)] == [
+        ("sudo false", "not_made", None),
+        ("sudo false", "succeeded", 1),
+    ]
 
 
 async def test_a_certain_word_does_not_occur(office: Office, sudo: FakeSudo, workspaces: Path) -> None:

@@ -115,10 +115,10 @@ async def test_expired_approvals_are_not_listed_and_cannot_be_used_before_they_a
     await age_approval(strict.server, stop.approval, seconds=1799)
     assert [one["approval_id"] for one in await pending(strict.client, conversation.tenant_id)] == [stop.approval]
     await age_approval(strict.server, stop.approval, seconds=2)
-    response = await open_continue(strict.client, stop.run, stop.approval)
-    assert response.status == 409
-    async with response:
-        await response.read()
+    assert await pending(strict.client, conversation.tenant_id) == []
+    assert (await run_of(strict.client, stop.run)).status == "waiting"
+    await refused(await open_continue(strict.client, stop.run, stop.approval), 409, "approval_expired")
+    assert (await run_of(strict.client, stop.run)).status == "expired"
     assert await coupons(strict.server, conversation.tenant_id) == []
 
 

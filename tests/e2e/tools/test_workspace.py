@@ -107,8 +107,8 @@ async def test_leaving_the_workspace(office: Office, workspaces: Path, outside: 
     shown = [[result.call for result in results_shown(request)] for request in office.upstream.requests]
     assert shown == [[], [look.id]], "planned once; then the answer, with what was seen"
     assert "ledger-2025.csv" in results_shown(office.upstream.requests[1])[0].text
-    last = (await office.client.messages(desk.conversation.id))[-1]
-    assert (last.content, last.status.value) == ("Там лежит ledger-2025.csv.", "completed")
+    last = (await office.client.get(f"/conversations/{desk.conversation.id}")).expect(200).json["messages"][-1]
+    assert (last["content"], last["status"]) == ("Там лежит ledger-2025.csv.", "completed")
 
 
 async def test_what_is_done_at_once(desk: Desk) -> None:

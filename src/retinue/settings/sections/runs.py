@@ -41,7 +41,8 @@ class Limits(Section):
     max_steps: PositiveInt = Field(default=_RUN.max_steps, description="Model calls that one run may make.")
     run_seconds: Seconds = Field(
         default=_RUN.duration,
-        description="Seconds from the start of a run to its forced end, over all steps and retries.",
+        description="Seconds from the start of a run to its forced end, over all steps and retries; after a pause, and "
+        "in another process, they begin anew.",
     )
 
     def run_limits(self) -> RunLimits:
