@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from retinue.db import migrations
 from retinue.domain.errors import RetinueError
 from retinue.server.log import log_to_stderr
 from retinue.settings import Settings, SettingsError, check, load
+from retinue.settings.loading import CONFIG_VARIABLE
 
 CONFIG_ERROR = 2
 
@@ -102,6 +104,9 @@ def _decider(allow: bool | None) -> demo.Decide:
 
 
 def _settings(config: Path | None) -> Settings:
+    if config is not None:
+        # For the workers, too: they keep employees away from this file.
+        os.environ[CONFIG_VARIABLE] = str(config)
     try:
         return load(config)
     except SettingsError as error:

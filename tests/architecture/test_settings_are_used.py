@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 
 from retinue.settings.loading import variables
 from tests.architecture.tree import SOURCE, modules
@@ -17,6 +18,7 @@ def consumers() -> str:
     return "\n".join(text for text in texts if "retinue.settings" in text)
 
 
+@cache
 def conversions() -> dict[tuple[str, str], str]:
     """For each key that a section converts itself: the method that does."""
     trees = [tree for path, tree in modules() if path.parent == SOURCE / "settings" / "sections"]

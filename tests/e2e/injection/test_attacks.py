@@ -20,6 +20,10 @@ SCENARIOS = [
 ]
 
 
+def test_there_are_enough() -> None:
+    assert len(SCENARIOS) >= 200
+
+
 @pytest.mark.parametrize(("channel", "attack", "vendor", "denies"), SCENARIOS)
 async def test_attack(on_sqlite: World, channel: str, attack: str, vendor: Vendor, denies: bool) -> None:
     await attack_by(on_sqlite, channel, ATTACKS[attack], vendor=vendor, denies=denies or "again" in attack)
