@@ -1,5 +1,6 @@
 """The tools that this server offers."""
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from retinue.app.shop import DatabaseShop
 from retinue.db.session import Database
 from retinue.egress import EgressPolicy
 from retinue.settings import Settings
+from retinue.settings.loading import CONFIG_VARIABLE
 from retinue.tools.base import Tool
 from retinue.tools.builtin.registry import builtin_tools
 from retinue.tools.registry import ToolRegistry
@@ -61,3 +63,5 @@ def _own_places(settings: Settings) -> Iterator[Path]:
         yield database_file.parent
     yield Path("config")
     yield Path(".env")
+    if named := os.environ.get(CONFIG_VARIABLE):
+        yield Path(named)

@@ -14,6 +14,7 @@ import uvloop
 from retinue.db.guard import AlreadyServed
 from retinue.observability.redaction import Redactor
 from retinue.server.address import CannotListen, base_url, listen, url_of
+from retinue.server.privacy import keep_private
 from retinue.server.process import serve
 from retinue.server.stop import FORCED_EXIT, Stop
 from retinue.server.workers import WorkerFailed, supervise
@@ -34,6 +35,9 @@ def run(settings: Settings, redactor: Redactor, *, on_listening: Callable[[str],
         CannotListen: the address cannot be bound.
         WorkerFailed: one of several processes did not start.
     """
+    if settings.workspace.enabled:
+        # Commands of employees run as the same user.
+        keep_private()
     with listen(settings.host, settings.port, settings.stream.send_timeout_seconds) as listener:
         url = base_url(listener)
         if settings.workers > 1:

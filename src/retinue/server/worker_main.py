@@ -11,6 +11,7 @@ import uvloop
 from retinue.domain.errors import RetinueError
 from retinue.observability.redaction import Redactor
 from retinue.server.log import log_to_stderr
+from retinue.server.privacy import keep_private
 from retinue.server.process import serve
 from retinue.server.stop import SIGNALS, Stop
 from retinue.server.worker import REFUSED, Word
@@ -26,6 +27,8 @@ def main(listener_fd: int, parent_fd: int) -> int:
     if not line:
         return REFUSED
     settings = unpack(line)
+    if settings.workspace.enabled:
+        keep_private()
     redactor = log_to_stderr(settings)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -79,12 +79,15 @@ class Workspace(Section):
         default="ask", description="Whether a call that leaves the tenant's workspace is asked for or refused."
     )
     sudo: bool = Field(
-        default=False, description="Whether commands may use sudo, each with an approval and a password."
+        default=False,
+        description="Whether commands may use sudo, each with an approval and a password. Where sudo asks for none, as "
+        "it does of root, they are refused.",
     )
     unconfined: bool = Field(
         default=False,
         description="Whether commands that only the kernel could keep in the workspace may run, once approved, where "
-        "it cannot: it needs Landlock (Linux 6.2) and seccomp. Such a command can do all that the server can.",
+        "it cannot: it needs Landlock and seccomp, in Linux 6.12, or 6.2 if its user may make namespaces of processes. "
+        "Such a command can do all that the server can.",
     )
     network: bool = Field(
         default=False,

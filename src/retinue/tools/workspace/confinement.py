@@ -1,7 +1,10 @@
 """What keeps a command in its workspace, and what of it this kernel can do."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 
@@ -13,6 +16,8 @@ from retinue.tools.workspace.settings import WorkspaceSettings
 
 MIN_ABI = 3
 """Before it, Landlock lets files be emptied that it does not let be written."""
+
+LAUNCHER = str(Path(__file__).parent / "launch" / "__main__.py")
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _CONFIGURATION = tuple(
@@ -38,14 +43,27 @@ class Confinement(msgspec.Struct, frozen=True):
     landlock_abi: int
     """0 if there is no Landlock."""
     filters_calls: bool
+    hides_processes: bool = False
+    """Whether processes can be started for which no others exist. Matters only where Landlock stops no signals."""
 
     @property
     def is_tight(self) -> bool:
-        return self.landlock_abi >= MIN_ABI and self.filters_calls
+        stops_signals = self.landlock_abi >= landlock.SIGNALS_SINCE or self.hides_processes
+        return self.landlock_abi >= MIN_ABI and stops_signals and self.filters_calls
 
 
 def probe() -> Confinement:
-    return Confinement(landlock.abi(), syscall_filter.is_available())
+    """Starts a process, on kernels that need it."""
+    abi = landlock.abi()
+    return Confinement(abi, syscall_filter.is_available(), MIN_ABI <= abi < landlock.SIGNALS_SINCE and _hides())
+
+
+def _hides() -> bool:
+    try:
+        command = [sys.executable, "-I", "-S", LAUNCHER, "probe"]
+        return subprocess.run(command, env={}, check=False, capture_output=True, timeout=30).returncode == 0  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +74,8 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     connects: bool = False
+    sees_processes: bool = False
+    """It gets /proc, if that can be made to show its own processes only."""
 
 
 class Reaches:
@@ -71,12 +91,13 @@ class Reaches:
     ) -> Reach:
         """What a command gets: the system's programs, its workspace, and what was allowed besides."""
         runs = [*self._programs, *([home] if may_write else [])]
-        seen = [*_CONFIGURATION, *_STATE, *_DEVICES, *(("/proc",) if sees_machine else _MACHINE), *reads]
+        seen = [*_CONFIGURATION, *_STATE, *_DEVICES, *_MACHINE, *reads]
         return Reach(
             runs=self._without_hidden(runs, home),
             reads=self._without_hidden([*seen, home], home),
             writes=self._without_hidden(["/dev/null", *([home, *writes] if may_write else [])], home),
             connects=self._network and may_write,
+            sees_processes=sees_machine,
         )
 
     def _without_hidden(self, paths: Iterable[str], home: str) -> tuple[str, ...]:

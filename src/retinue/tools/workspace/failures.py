@@ -41,7 +41,8 @@ def check(outcome: Outcome, *, seconds: float, took_effect: Literal[False] | Non
         case "wrong_password":
             raise PasswordRefused
         case "time":
-            detail = f"It took longer than {seconds:g} seconds and was ended."
+            fate = "goes on: this server's user may not end it" if outcome.is_left else "was ended"
+            detail = f"It took longer than {seconds:g} seconds and {fate}."
             raise ToolError(detail, kind=ToolErrorKind.TRANSIENT, code="tool_timeout", took_effect=took_effect)
         case "lost" | "cancelled":
-            raise ToolError("The process is gone; what became of it is unknown.", took_effect=took_effect)
+            raise ToolError("What became of the process is unknown.", took_effect=took_effect)

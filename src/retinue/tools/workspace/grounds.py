@@ -1,7 +1,6 @@
 """Where paths lead, and who may go there."""
 
 import os
-import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,26 +10,17 @@ import msgspec
 
 from retinue.domain.errors import ToolError
 from retinue.domain.tools import ToolErrorKind
-from retinue.tools.workspace.following import KERNEL, TooManyLinks, follow
+from retinue.tools.workspace.commands.characters import is_deceptive
+from retinue.tools.workspace.following import KERNEL, CannotFollow, Follower
+from retinue.tools.workspace.hidden import SECRETS, is_scratch, is_secret, scratch_parents
 from retinue.tools.workspace.settings import WorkspaceSettings
 
 MAX_PATH_BYTES = 4_000
+MAX_NAME_BYTES = 255
+"""No file system has longer names."""
 _HARMLESS_DEVICES = frozenset(f"/dev/{name}" for name in ("null", "zero", "random", "urandom"))
-_SECRETS = (
-    "/etc/shadow",
-    "/etc/shadow-",
-    "/etc/gshadow",
-    "/etc/gshadow-",
-    "/etc/sudoers",
-    "/etc/sudoers.d",
-    "/etc/ssl/private",
-    "/etc/ssh",
-    "/run/secrets",
-    "/var/run/secrets",
-    "/boot",
-)
-_SECRET_NAMES = re.compile(r"\.(ssh|gnupg|aws|kube|docker|netrc|pgpass|git-credentials|env)|id_(rsa|dsa|ecdsa|ed25519)")
 
+_LEAVING = "Leaving the workspace is not allowed on this server."
 _NO_WORKSPACE = "The workspace cannot be used."
 
 
@@ -43,7 +33,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """The same from the workspace's root on (`.` for the root itself); null outside of it."""
     is_shared: bool = False
     """A file inside that has other names (hard links): what it holds may belong elsewhere."""
-    refusal: str | None = None
+    forbidden: str | None = None
+    """Why nobody may go there."""
+    is_denied: bool = False
+    """The operator lets nobody leave, and this is outside."""
+
+    @property
+    def refusal(self) -> str | None:
+        return self.forbidden or (_LEAVING if self.is_denied else None)
 
     @property
     def is_home_ground(self) -> bool:
@@ -79,35 +76,62 @@ class Grounds:
             raise ToolError(_NO_WORKSPACE, code="workspace_unavailable", took_effect=False)
         return home
 
-    def locate(self, tenant_id: UUID, path: str) -> Place:
+    def locate(self, tenant_id: UUID, path: str, follower: Follower | None = None) -> Place:
         """Follow a path, taken from the workspace's root on, through all its links.
 
         Raises: ToolError: `invalid_path`.
         """
         check_text(path)
-        home = self.home(tenant_id)
-        try:
-            real = follow(os.path.join(home, path))
-        except TooManyLinks:
-            raise invalid_path("This path leads nowhere.") from None
-        if not within(real, home):
-            return Place(real=real, inside=None, refusal=self._refusal(real))
-        return Place(real=real, inside=os.path.relpath(real, home), is_shared=_has_other_names(real))
+        place = self._place(tenant_id, path, follower or Follower())
+        if place.inside is None and is_deceptive(place.real):
+            raise invalid_path("The path leads to a name with characters that cannot be seen.")
+        return place
+
+    def doubt(self, tenant_id: UUID, text: str, follower: Follower) -> Place | None:
+        """Where a text leads that is not known to be a path; null if it can be none.
+
+        Raises: ToolError: `invalid_path`.
+        """
+        if "\x00" in text or any(len(os.fsencode(name)) > MAX_NAME_BYTES for name in text.split("/")):
+            return None
+        if text.startswith("~"):
+            text = _expanded(text)
+        return self._place(tenant_id, text, follower)
 
     def hides(self, directory: str) -> tuple[str, ...]:
         """What lies in a directory and is nobody's to see there, for whoever hands out the directory as a whole."""
-        return tuple(path for path in (self.root, *self._protected, *_SECRETS) if within(path, directory))
+        if is_scratch(directory):
+            return (directory,)
+        scratch = (f"{parent}/retinue-*" for parent in scratch_parents())
+        return tuple(path for path in (self.root, *self._protected, *SECRETS, *scratch) if within(path, directory))
 
-    def _refusal(self, real: str) -> str | None:
+    def _place(self, tenant_id: UUID, path: str, follower: Follower) -> Place:
+        home = self.home(tenant_id)
+        try:
+            real = follower.follow(os.path.join(home, path))
+            if not within(real, home):
+                return self._place_outside(real)
+            return Place(real=real, inside=os.path.relpath(real, home), is_shared=_has_other_names(real))
+        except CannotFollow:
+            raise invalid_path("This path leads nowhere, or where it leads cannot be told.") from None
+
+    def _place_outside(self, real: str) -> Place:
+        is_harmless = real in _HARMLESS_DEVICES
+        forbidden = None if is_harmless else self._forbidden(real)
+        return Place(real=real, inside=None, forbidden=forbidden, is_denied=self._outside_is_denied and not is_harmless)
+
+    def _forbidden(self, real: str) -> str | None:
         if any(within(real, kernel) for kernel in KERNEL):
-            return None if real in _HARMLESS_DEVICES else "Nobody may reach the system's /proc, /sys and /dev."
+            return "Nobody may reach the system's /proc, /sys and /dev."
         if within(real, self.root):
             return "This belongs to somebody else's workspace."
+        if is_scratch(real):
+            return "This belongs to somebody else's command."
         if any(within(real, path) for path in self._protected):
             return "This belongs to the server itself."
-        if any(within(real, path) for path in _SECRETS) or any(map(_SECRET_NAMES.fullmatch, real.split("/"))):
+        if any(within(real, path) for path in SECRETS) or is_secret(real):
             return "This is where the system or a person keeps secrets."
-        return "Leaving the workspace is not allowed on this server." if self._outside_is_denied else None
+        return None
 
 
 def within(path: str, directory: str) -> bool:
@@ -129,18 +153,22 @@ def check_text(path: str) -> None:
         raise invalid_path("The path is too long.")
 
 
-def is_deceptive(text: str) -> bool:
-    """Whether it holds characters that a person who reads it would not see, or would see elsewhere."""
-    return not text.isprintable()
-
-
 def invalid_path(detail: str) -> ToolError:
     return ToolError(detail, kind=ToolErrorKind.VALIDATION, code="invalid_path", took_effect=False)
 
 
 def _has_other_names(path: str) -> bool:
+    """Raises: CannotFollow."""
     try:
         found = os.lstat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError:
+        raise CannotFollow from None
     return stat.S_ISREG(found.st_mode) and found.st_nlink > 1
+
+
+def _expanded(text: str) -> str:
+    """With `~` and `~name` replaced as a program might do it; the workspace is the home of those that run in it."""
+    name, slash, rest = text.partition("/")
+    return f".{slash}{rest}" if name == "~" else os.path.expanduser(name) + slash + rest

@@ -51,6 +51,8 @@ class Prompt(msgspec.Struct, frozen=True):
     marker: str
     """Unguessable text that the program shows, on its second output, whenever it asks."""
     password: Secret
+    is_trial: bool = False
+    """No command is begun, so the program's own word is taken for why it ends."""
 
 
 End = Literal["ended", "failed", "time", "output", "memory", "processes", "wrong_password", "cancelled", "lost"]
@@ -68,4 +70,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     stdout: bytes = b""
     stderr: bytes = b""
     is_cut: bool = False
+    asked: bool = False
+    """For the password."""
+    is_left: bool = False
+    """Something of it goes on that this server's user may not end."""
     duration_ms: int = 0

@@ -1,6 +1,5 @@
 """The tools that look at files and directories."""
 
-import asyncio
 import json
 from typing import Any, ClassVar
 
@@ -8,6 +7,7 @@ from retinue.domain.tools import Assessment, Effect, Risk
 from retinue.tools.base import Caller, Invocation, Tool
 from retinue.tools.workspace import failures
 from retinue.tools.workspace.arguments import DirectoryArguments, FileArguments
+from retinue.tools.workspace.aside import aside
 from retinue.tools.workspace.grounds import Place
 from retinue.tools.workspace.jobs import Job, Outcome
 from retinue.tools.workspace.workshop import Workshop
@@ -39,7 +39,7 @@ class _Look:
         self._workshop = workshop
 
     async def place(self, path: str, caller: Caller) -> Place:
-        return await asyncio.to_thread(self._workshop.grounds.locate, caller.tenant_id, path)
+        return await aside(self._workshop.grounds.locate, caller.tenant_id, path)
 
     async def take(self, job: Job, invocation: Invocation, room: int) -> tuple[bytes, dict[str, Any]]:
         outcome: Outcome = await self._workshop.carry_out(job, invocation.caller, room=room)

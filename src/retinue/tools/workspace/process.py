@@ -8,19 +8,18 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import msgspec
 
 from retinue.tools.workspace import output
+from retinue.tools.workspace.confinement import LAUNCHER
 from retinue.tools.workspace.jobs import End, Job, Outcome, Prompt
 from retinue.tools.workspace.output import Collector
 
-_LAUNCHER = str(Path(__file__).parent / "launch" / "__main__.py")
 _PATIENCE = 4.0
 """Seconds for the supervisor to leave nothing behind. It gives itself less."""
 _CHUNK = 65_536
-_LIMITS: dict[str, End] = {"memory": "memory", "processes": "processes"}
+_LIMITS: dict[str, End] = {"memory": "memory", "processes": "processes", "unseen": "lost"}
 
 
 class Stop:
@@ -50,7 +49,7 @@ def carry_out(job: Job, stop: Stop, *, room: int, prompt: Prompt | None = None) 
     with ours:
         with theirs:
             supervisor = subprocess.Popen(  # noqa: S603  (our own program; the job goes to it as data)
-                [sys.executable, "-I", "-S", _LAUNCHER, str(theirs.fileno())],
+                [sys.executable, "-I", "-S", LAUNCHER, str(theirs.fileno())],
                 stdin=subprocess.PIPE if prompt else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -133,7 +132,7 @@ class _Process:
         if self._prompt is not None:
             times = output.asked(bytes(self._stderr.kept), self._prompt)
             if times > 1:
-                return "wrong_password"
+                return "wrong_password" if self._prompt.is_trial else "lost"
             if times and not self._password_was_sent:
                 self._send_password(self._prompt)
         return "output" if any(one.is_cut for one in self._outputs.values()) else None
@@ -195,16 +194,15 @@ class _Process:
 
     def _outcome(self, end: End) -> Outcome:
         told = self._told()
-        code = told.get("ended")
-        stopped = _LIMITS.get(str(told.get("stopped")))
-        failed = told.get("failed")
-        if end == "ended":
-            end = "failed" if failed else stopped or ("ended" if "ended" in told else "lost")
-        stdout, stderr = bytes(self._stdout.kept), bytes(self._stderr.kept)
+        code, failed = told.get("ended"), told.get("failed")
         exit_code = code if isinstance(code, int) else None
+        if end == "ended":
+            end = self._end_of(told)
+        stdout, stderr = bytes(self._stdout.kept), bytes(self._stderr.kept)
         if self._prompt is not None:
             if end == "ended" and output.was_refused(exit_code, stdout, stderr, self._prompt):
-                end = "wrong_password"
+                # A command that has begun can say so, too.
+                end = "wrong_password" if self._prompt.is_trial else "lost"
             stdout = output.without_secrets(stdout, self._prompt, is_cut=self._stdout.is_cut)
             stderr = output.without_secrets(stderr, self._prompt, is_cut=self._stderr.is_cut)
         return Outcome(
@@ -214,8 +212,20 @@ class _Process:
             stdout=stdout,
             stderr=stderr,
             is_cut=self._stdout.is_cut or self._stderr.is_cut,
+            asked=self._password_was_sent,
+            is_left=bool(told.get("is_left")),
             duration_ms=round((time.monotonic() - self._began) * 1_000),
         )
+
+    def _end_of(self, told: dict[str, object]) -> End:
+        """How it ended, as the supervisor says."""
+        if told.get("failed"):
+            return "failed"
+        stopped = _LIMITS.get(str(told.get("stopped")))
+        if stopped is not None:
+            # What was to be ended and goes on has no end to tell of.
+            return "lost" if told.get("is_left") else stopped
+        return "ended" if "ended" in told else "lost"
 
 
 def _wait_for_group(group: int) -> None:

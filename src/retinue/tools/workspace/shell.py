@@ -1,6 +1,5 @@
 """The tool that runs commands."""
 
-import asyncio
 import secrets
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from retinue.domain.tools import Assessment, Effect, Risk, ToolErrorKind
 from retinue.tools.base import Caller, Invocation, Tool
 from retinue.tools.workspace import failures
 from retinue.tools.workspace.arguments import CommandArguments
+from retinue.tools.workspace.aside import aside
 from retinue.tools.workspace.bounds import Bounds, bounds_of
 from retinue.tools.workspace.commands.classify import classify
 from retinue.tools.workspace.commands.verdict import Verdict
@@ -20,12 +20,16 @@ from retinue.tools.workspace.workshop import Workshop
 _NO_SUDO = "Commands with the rights of other users are switched off on this server."
 _NO_NETWORK = "Commands cannot use the network on this server."
 _NOT_CONFINED = "This server's kernel cannot keep such a command in the workspace."
+_VAST = "There is too much beneath to be sure that it holds no secrets."
+_FREE = "Nothing keeps it in the workspace."
 
 
 class _Look(msgspec.Struct, frozen=True):
     verdict: Verdict
     bounds: Bounds
     refusal: str | None
+    is_free: bool = False
+    """It may do more than its words say, and the operator lets that be."""
 
 
 class ShellExecSafe(Tool[CommandArguments]):
@@ -45,18 +49,18 @@ class ShellExecSafe(Tool[CommandArguments]):
         self._workshop = workshop
 
     async def assess(self, arguments: CommandArguments, caller: Caller) -> Assessment:
-        look = await asyncio.to_thread(self._look, arguments.command, caller)
+        look = await aside(self._look, arguments.command, caller)
         return _assessment(arguments, look)
 
     def question(self, arguments: CommandArguments) -> str:
         return f"Allow {self.name} to run {arguments.command!r}?"
 
     async def run(self, arguments: CommandArguments, invocation: Invocation) -> Any:
-        look = await asyncio.to_thread(self._look, arguments.command, invocation.caller)
+        look = await aside(self._look, arguments.command, invocation.caller)
         if look.refusal or look.bounds.scope != invocation.scope:
             raise failures.path_changed()
         prompt = _prompt(look.verdict, invocation)
-        job = await asyncio.to_thread(self._job, look, invocation.caller, prompt)
+        job = await aside(self._job, look, invocation.caller, prompt)
         outcome = await self._workshop.carry_out(
             job, invocation.caller, room=self._workshop.settings.output_bytes, prompt=prompt
         )
@@ -69,10 +73,13 @@ class ShellExecSafe(Tool[CommandArguments]):
         refusal = verdict.refusal or self._refusal(verdict)
         if refusal:
             return _Look(verdict, Bounds(), refusal)
-        home = self._workshop.grounds.home(caller.tenant_id)
-        self._workshop.program("sudo" if verdict.needs_password else verdict.argv[0], home)
         bounds = bounds_of(verdict, caller.tenant_id, self._workshop.grounds)
-        return _Look(verdict, bounds, bounds.refusal)
+        name = "sudo" if verdict.needs_password else verdict.argv[0]
+        # Whether there is a program outside of the workspace is not told before a person has allowed to look.
+        if bounds.refusal is None and ("/" not in name or not bounds.scope):
+            self._workshop.program(name, self._workshop.grounds.home(caller.tenant_id))
+        is_free = verdict.is_open_ended and not self._workshop.confinement.is_tight
+        return _Look(verdict, bounds, bounds.refusal, is_free)
 
     def _refusal(self, verdict: Verdict) -> str | None:
         settings = self._workshop.settings
@@ -102,7 +109,7 @@ class ShellExecSafe(Tool[CommandArguments]):
             home=home,
             limits=workshop.limits,
             reach=reach,
-            environment=workshop.environment(home),
+            environment=workshop.environment(home, verdict.effect),
             program=workshop.program(argv[0], home),
             argv=argv,
             reads_input=prompt is not None,
@@ -112,16 +119,24 @@ class ShellExecSafe(Tool[CommandArguments]):
 
 def _assessment(arguments: CommandArguments, look: _Look) -> Assessment:
     verdict, scope = look.verdict, look.bounds.scope
+    is_high = look.is_free or look.bounds.is_vast
     return Assessment(
         effect=verdict.effect,
-        risk=arguments.risk(verdict.risk),
-        reason=f"It leaves the workspace: {scope}." if scope else verdict.reason,
+        risk=arguments.risk(Risk.HIGH if is_high else verdict.risk),
+        reason=_reason(look),
         scope=scope,
         action_type=verdict.action,
         command=arguments.command,
         refusal=look.refusal,
         needs_password=verdict.needs_password,
     )
+
+
+def _reason(look: _Look) -> str:
+    said = [f"It leaves the workspace: {look.bounds.scope}." if look.bounds.scope else look.verdict.reason]
+    said += [_VAST] if look.bounds.is_vast else []
+    said += [_FREE] if look.is_free else []
+    return " ".join(said)
 
 
 def _prompt(verdict: Verdict, invocation: Invocation) -> Prompt | None:

@@ -25,6 +25,7 @@ LINKS = {
     "to_nowhere": "{outside}/not-there",
     "folder/up": "../..",
     "to_shadow": "/etc/shadow",
+    "to_unseen": "{outside}/secret\u3164.txt",
 }
 
 PATHS: tuple[tuple[str, Fate], ...] = (
@@ -104,6 +105,11 @@ PATHS: tuple[tuple[str, Fate], ...] = (
     ("{outside}/.env", "refused"),
     ("{outside}/.netrc", "refused"),
     ("{outside}/id_ed25519", "refused"),
+    # what other commands are at work on
+    ("/tmp/retinue-0123456789abcdef0123456789abcdef", "refused"),
+    ("/tmp/retinue-0123456789abcdef0123456789abcdef/draft", "refused"),
+    ("/var/tmp/retinue-0123456789abcdef0123456789abcdef/draft", "refused"),
+    ("/tmp/retinue-of-somebody", "asked"),
     # links
     ("to_outside", "asked"),
     ("to_outside/secret.txt", "asked"),
@@ -144,6 +150,16 @@ PATHS: tuple[tuple[str, Fate], ...] = (
     ("notes\u2028.txt", "invalid"),
     ("\x7f", "invalid"),
     ("\u00e4" * 2_001, "invalid"),
+    ("x" * 300, "invalid"),
+    ("notes\u3164.txt", "invalid"),
+    ("notes\u2800.txt", "invalid"),
+    ("notes.txt\ufe0f", "invalid"),
+    ("notes\U000e0101.txt", "invalid"),
+    ("no\u034ftes.txt", "invalid"),
+    ("\u115fnotes.txt", "invalid"),
+    ("notes\uffa0.txt", "invalid"),
+    ("notes\u00ad.txt", "invalid"),
+    ("to_unseen", "invalid"),
     # text that only looks dangerous: nothing expands it
     ("~", "inside"),
     ("~root/.ssh/id_rsa", "inside"),
@@ -167,7 +183,6 @@ PATHS: tuple[tuple[str, Fate], ...] = (
     ("-rf", "inside"),
     ("--help", "inside"),
     ("*", "inside"),
-    ("x" * 300, "inside"),
     ("x/" * 500, "inside"),
     (".", "inside"),
     ("./", "inside"),

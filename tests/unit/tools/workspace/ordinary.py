@@ -1,11 +1,12 @@
 """Run by an ordinary user in a process of its own: what the tests say as root, said again without its rights.
 
-Arguments: a directory of that user's. Prints what it found as JSON.
+Arguments: a directory of that user's, and a change to the launcher. Prints what it found as JSON.
 """
 
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -17,10 +18,47 @@ from retinue.tools.workspace.confinement import probe
 from retinue.tools.workspace.registry import workspace_tools
 from retinue.tools.workspace.settings import WorkspaceSettings
 
+HANDS_OFF = """
+import os, resource
+def attempt(name, work):
+    try: work(); print(name)
+    except OSError: pass
+for process in ({server}, {victim}, os.getppid()):
+    attempt("limits", lambda: resource.prlimit(process, resource.RLIMIT_CPU, (1, 1)))
+    attempt("affinity", lambda: os.sched_setaffinity(process, os.sched_getaffinity(0)))
+    attempt("scheduler", lambda: os.sched_setscheduler(process, os.SCHED_IDLE, os.sched_param(0)))
+    attempt("parameters", lambda: os.sched_setparam(process, os.sched_param(0)))
+    attempt("priority", lambda: os.setpriority(os.PRIO_PROCESS, process, 19))
+attempt("priorities of a user", lambda: os.setpriority(os.PRIO_USER, 0, 19))
+print("over")
+"""
+MAZE = """
+import os
+os.chdir(os.environ["TMPDIR"])
+os.mkdir("a"); os.mkdir("a/b"); open("a/b/file", "w"); os.mkdir("a/b/c", 0); os.mkdir("d", 0)
+print(os.environ["TMPDIR"])
+"""
 BOMB = "import os, time\nwhile True:\n    if os.fork() == 0:\n        os.setsid()"
 
 
-async def main(place: Path) -> dict[str, Any]:
+def change_launcher(change: str) -> None:
+    """See the function of that name in `conftest`, which cannot be imported here."""
+    real = subprocess.Popen
+    code = (
+        "import runpy, sys; sys.argv = sys.argv[1:]\n"
+        f"sys.path += {sys.path!r}\n"
+        "from retinue.tools.workspace.launch import first, mounts\n"
+        f"{change}\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+
+    def start(command: list[str], **more: Any) -> Any:
+        return real([*command[:3], "-c", code, *command[3:]], **more)
+
+    subprocess.Popen = start  # type: ignore[assignment, misc]
+
+
+async def main(place: Path, victim: int) -> dict[str, Any]:
     tenant = uuid.UUID(int=1)
     caller = Caller(tenant_id=tenant, employee_id=tenant, conversation_id=tenant, run_id=tenant)
     settings = WorkspaceSettings(root=place / "root", protected=(place / "data",), seconds=15.0)
@@ -59,10 +97,19 @@ async def main(place: Path) -> dict[str, Any]:
     found["opened"] = await program(f"open({str(secret)!r}).read(); print('done')")
     found["killed"] = await program(f"import os; os.kill({os.getpid()}, 0); print('done')")
     found["environment"] = await program(f"open('/proc/{os.getpid()}/environ').read(); print('done')")
+    found["hands off"] = await program(HANDS_OFF.format(server=os.getpid(), victim=victim))
+    found["processes"] = await call("shell_exec_safe", command="ps aux")
+    found["seen"] = await program("import os; print(os.getpid())")
+    found["maze"] = await program(MAZE)
     found["bomb"] = await bomb()
     found["mode"] = secret.stat().st_mode & 0o777
     return found
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(main(Path(sys.argv[1])))))  # noqa: T201
+    other = subprocess.Popen(["sleep", "1000"], env={"CANARY": "canary"})
+    change_launcher(sys.argv[2])
+    try:
+        print(json.dumps(asyncio.run(main(Path(sys.argv[1]), other.pid))))  # noqa: T201
+    finally:
+        other.kill()

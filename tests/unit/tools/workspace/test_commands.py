@@ -1,6 +1,7 @@
 """What the gate says to each command of the corpus, and what comes of it when it is run after all."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -8,7 +9,10 @@ from retinue.domain.errors import ToolError
 from retinue.domain.policy import Permission
 from retinue.domain.tools import Assessment, Effect, Risk
 from retinue.runs.calls.gate import Allow, Ask, Deny, judge
+from retinue.tools.workspace.commands import dangers, nested
 from retinue.tools.workspace.commands.classify import classify
+from retinue.tools.workspace.commands.dangers import danger
+from retinue.tools.workspace.commands.privileged import ONLY_PLAIN
 from tests.unit.tools.workspace.conftest import CANARY, LOOSE, TIGHT, Site, attempt, needs_confinement
 from tests.unit.tools.workspace.corpus_allowed import ASKED, FREE
 from tests.unit.tools.workspace.corpus_refused import DESTROYERS, RAISED, SUDO
@@ -110,6 +114,7 @@ async def test_the_models_word_raises_the_risk(site: Site) -> None:
         ("python3 x.py", "interpreter", Effect.WRITE, Risk.HIGH),
         ("git push", "version_control", Effect.WRITE, Risk.HIGH),
         ("frobnicate", "unknown", Effect.WRITE, Risk.HIGH),
+        ("hostname -v", "unknown", Effect.WRITE, Risk.HIGH),
         ("sudo id", "privileged", Effect.WRITE, Risk.HIGH),
         ("curl http://a", "network", Effect.WRITE, Risk.HIGH),
     ],
@@ -150,13 +155,111 @@ async def test_the_question_names_the_command(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "a ", "(", ":(", "fork ", "f(){", "function f {", "while ", "'", '"', "\\", "/proc", "$0", "a=", "-"]
+    "unit",
+    [
+        *("a", "a ", "(", ":(", "fork ", "f(){", "function f {", "while ", "'", '"', "\\", "/proc", "$0", "a=", "-"),
+        *("/", "//x", "sh ", "eval ", "rm;", "systemctl;", "sh 'rm; rm' "),
+    ],
 )
 def test_long_commands_are_told_quickly(unit: str) -> None:
     began = time.process_time()
     classify((unit * 8_000)[:8_000])
     classify("x" + (unit * 8_000)[:7_998] + "y")
     assert time.process_time() - began < 1.5
+
+
+@pytest.mark.parametrize(
+    ("command", "most"),
+    [
+        ("sh " * 2_600, 1),
+        ("sh " * 100 + "'sh " + "sh " * 90 + "'", 2),
+        ("sh " + " ".join(f"w{number}" for number in range(1_000)), 1_000),
+        ("sh " + "'sh x' " * 1_000, 2),
+        ("sh " + " ".join(f"'sh {number}'" for number in range(800)), nested.MAX_PROGRAMS + 1),
+    ],
+)
+def test_every_text_for_a_shell_is_looked_at_once(monkeypatch: pytest.MonkeyPatch, command: str, most: int) -> None:
+    seen: list[str] = []
+
+    def counted(text: str, words: tuple[str, ...]) -> str | None:
+        seen.append(text)
+        return danger(text, words)
+
+    monkeypatch.setattr(nested, "danger", counted)
+    verdict = classify(command)
+    assert 0 < len(seen) <= most
+    assert verdict.refusal == (ONLY_PLAIN if len(seen) > nested.MAX_PROGRAMS and most < 1_000 else None)
+
+
+def test_the_words_after_a_program_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    real: Callable[[str], str] = dangers._place
+
+    def counted(argument: str) -> str:
+        seen.append(argument)
+        return real(argument)
+
+    monkeypatch.setattr(dangers, "_place", counted)
+    assert classify("rm;" * 2_600).refusal is None
+    assert len(seen) <= 2 * 2_600
+    assert classify("rm a; rm -rf /").refusal is not None
+
+
+@pytest.mark.parametrize("text", ["/" * 100_000, "/" * 100_000 + "proc-", "/x" * 50_000])
+def test_slashes_are_passed_over_once(text: str) -> None:
+    began = time.process_time()
+    assert danger(text, ()) is None
+    assert time.process_time() - began < 1.5
+
+
+@pytest.mark.parametrize(
+    ("command", "paths"),
+    [
+        ("grep --regexp=one a b", ("a", "b")),
+        ("grep -e one a b", ("a", "b")),
+        ("grep one a b", ("a", "b")),
+        ("find '' a -ls", ("", "a")),
+        ("find '(x' a -ls", ("(x", "a")),
+        ("find '!x' a", ("!x", "a")),
+        ("find - a ! -name b", ("-", "a")),
+        ("find a '(' -name b ')'", ("a",)),
+        ("cat - a", ("-", "a")),
+        ("df -x ext4 a", ("a",)),
+    ],
+)
+def test_the_tables_know_what_is_a_path(command: str, paths: tuple[str, ...]) -> None:
+    """By themselves: a second look at all words would hide their mistakes from other tests."""
+    assert classify(command).paths == paths
+
+
+@pytest.mark.parametrize("command", ["jq . notes.txt", "diff notes.txt notes.txt", "ps aux", "w"])
+async def test_what_nothing_confines_is_of_the_highest_risk(site: Site, command: str) -> None:
+    """They can read more than they are given, so without a kernel that keeps them in somebody is asked."""
+    a_program_for(site, command)
+    args = {"command": command}
+    assert (await site.assessed("shell_exec_safe", args, confinement=TIGHT)).risk is not Risk.HIGH
+    assert (await site.assessed("shell_exec_safe", args, confinement=LOOSE)).refusal is not None
+    assessment = await site.assessed("shell_exec_safe", args, confinement=LOOSE, unconfined=True)
+    assert assessment.risk is Risk.HIGH
+    assert "Nothing keeps it" in assessment.reason
+
+
+async def test_whether_a_program_outside_exists_is_not_told(site: Site) -> None:
+    (site.outside / "secret.txt").chmod(0o755)
+    there = await site.assessed("shell_exec_safe", {"command": f"{site.outside}/secret.txt"}, confinement=TIGHT)
+    missing = await site.assessed("shell_exec_safe", {"command": f"{site.outside}/missing"}, confinement=TIGHT)
+    assert (there.scope, missing.scope) == (f"{site.outside}/secret.txt", f"{site.outside}/missing")
+    assert there.action_type == missing.action_type
+
+
+async def test_what_is_no_path_by_the_tables_opens_nothing(site: Site) -> None:
+    """It is asked for, in case that the tables are wrong."""
+    command = f"grep {site.outside}/secret.txt notes.txt"
+    assessment = await site.assessed("shell_exec_safe", {"command": command}, confinement=TIGHT)
+    assert assessment.scope == f"{site.outside}/secret.txt (perhaps)"
+    (site.home / "link").symlink_to(site.outside / "secret.txt")
+    assessment = await site.assessed("shell_exec_safe", {"command": "ls -I link"}, confinement=TIGHT)
+    assert assessment.scope == f"{site.outside}/secret.txt (perhaps)"
 
 
 @pytest.mark.slow

@@ -35,7 +35,10 @@ while True:
 }
 
 
-@pytest.mark.parametrize("kernel", ["", "first.count_processes_anew = lambda: False"], ids=["all", "no namespaces"])
+NAMESPACES = ["", "first.count_processes_anew = lambda **_: False"]
+
+
+@pytest.mark.parametrize("kernel", NAMESPACES, ids=["all", "no namespaces"])
 @pytest.mark.parametrize("bomb", BOMBS)
 async def test_processes_without_end(
     site: Site, nothing_left: Callable[[], None], monkeypatch: pytest.MonkeyPatch, bomb: str, kernel: str
@@ -45,9 +48,6 @@ async def test_processes_without_end(
     result = await site.command("python3 bomb.py 2> errors", unconfined=True)
     assert result["stopped"] == "processes"
     nothing_left()
-
-
-NAMESPACES = ["", "first.count_processes_anew = lambda: False"]
 
 
 @pytest.mark.parametrize("kernel", NAMESPACES, ids=["all", "no namespaces"])
@@ -86,6 +86,21 @@ async def test_a_bomb_in_disguise(site: Site, nothing_left: Callable[[], None]) 
 async def test_memory_is_counted_over_all_processes(site: Site, nothing_left: Callable[[], None]) -> None:
     code = "import os, time\nfor _ in range(7): os.fork() or time.sleep(0)\nx = bytearray(60_000_000)\ntime.sleep(1000)"
     (site.home / "eat.py").write_text(code.replace("range(7)", "range(4)"))
+    result = await site.command("python3 eat.py", memory_bytes=300_000_000, unconfined=True)
+    assert result["stopped"] == "memory"
+    nothing_left()
+
+
+async def test_memory_that_processes_could_share_is_counted(site: Site, nothing_left: Callable[[], None]) -> None:
+    """Though each has its own, the kernel takes it for shared."""
+    code = """
+import mmap, os, time
+for _ in range(2): os.fork()
+held = mmap.mmap(-1, 100_000_000)
+for place in range(0, len(held), 4096): held[place] = 1
+time.sleep(1000)
+"""
+    (site.home / "eat.py").write_text(code)
     result = await site.command("python3 eat.py", memory_bytes=300_000_000, unconfined=True)
     assert result["stopped"] == "memory"
     nothing_left()

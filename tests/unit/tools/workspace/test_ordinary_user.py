@@ -33,9 +33,21 @@ def interpreter() -> str | None:
     return None
 
 
-@pytest.fixture(scope="module")
-def found() -> Iterator[dict[str, Any]]:
-    """What an ordinary user's server finds."""
+def may_make_namespaces() -> bool:
+    code = "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare(0x30000000) != 0)"
+    user = NOBODY if os.geteuid() == 0 else None
+    return subprocess.run([interpreter() or sys.executable, "-c", code], user=user, check=False).returncode == 0
+
+
+CHANGES = {
+    "all": "",
+    "no namespaces": "first.count_processes_anew = lambda **_: False\nmounts.isolate = lambda *_, **__: mounts.View()",
+}
+
+
+@pytest.fixture(scope="module", params=CHANGES)
+def found(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """What an ordinary user's server finds, where that user may make namespaces and where not."""
     is_root = os.geteuid() == 0
     python = interpreter() if is_root else sys.executable
     if python is None:
@@ -48,7 +60,7 @@ def found() -> Iterator[dict[str, Any]]:
         (place / "place").mkdir()
         shutil.chown(place / "place", NOBODY, NOBODY) if is_root else None
         done = subprocess.run(
-            [python, str(place / "ordinary.py"), str(place / "place")],
+            [python, str(place / "ordinary.py"), str(place / "place"), CHANGES[request.param]],
             env={"PYTHONPATH": ":".join(packages), "PATH": "/usr/bin:/bin", "CANARY": "canary"},
             user=NOBODY if is_root else None,
             cwd=place,
@@ -58,7 +70,7 @@ def found() -> Iterator[dict[str, Any]]:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        yield json.loads(done.stdout)
+        yield {**json.loads(done.stdout), "kernel": request.param}
 
 
 def test_it_was_an_ordinary_user(found: dict[str, Any]) -> None:
@@ -86,6 +98,28 @@ def test_what_is_the_same_users_is_out_of_reach(found: dict[str, Any], name: str
     assert "done" not in found[name]["stdout"]
     assert found[name]["exit_code"] != 0
     assert found["mode"] & 0o077 == found["mode"] & 0o044
+
+
+@needs_confinement
+def test_other_processes_are_out_of_reach(found: dict[str, Any]) -> None:
+    """The server, another process of its user, the supervisor: none can be slowed down, limited or blinded."""
+    assert found["hands off"]["stdout"] == "over\n"
+    assert found["hands off"]["exit_code"] == 0
+
+
+@needs_confinement
+@pytest.mark.skipif(not may_make_namespaces(), reason="ordinary users may make no namespaces here")
+def test_other_processes_do_not_exist(found: dict[str, Any]) -> None:
+    has_own = found["kernel"] == "all"
+    assert (int(found["seen"]["stdout"]) < 10) == has_own
+    assert ("ps aux" in found["processes"]["stdout"]) == has_own
+    assert "sleep" not in found["processes"]["stdout"]
+
+
+@needs_confinement
+def test_temporary_files_are_gone_afterwards(found: dict[str, Any]) -> None:
+    assert found["maze"]["exit_code"] == 0
+    assert not Path(found["maze"]["stdout"].strip()).exists()
 
 
 @needs_confinement

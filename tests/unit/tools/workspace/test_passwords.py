@@ -1,8 +1,10 @@
 """The password goes to sudo and nowhere else."""
 
+import ast
 import asyncio
 import gc
 import os
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +15,7 @@ from retinue.domain.errors import PasswordRefused, ToolError
 from retinue.domain.secret import Secret
 from retinue.tools.workspace.jobs import Prompt
 from retinue.tools.workspace.output import was_refused, without_secrets
-from tests.unit.tools.workspace.conftest import PASSWORD, Newcomers, Site, attempt, until
+from tests.unit.tools.workspace.conftest import PASSWORD, Newcomers, Site, attempt, change_launcher, until
 
 REPEAT = f"sh -c 'echo got {PASSWORD}; echo {PASSWORD}{PASSWORD} >&2'"
 
@@ -140,11 +142,84 @@ async def test_a_crash_in_the_middle_holds_it_not(
     assert not newcomers.all()
 
 
-async def test_sudo_that_asks_nothing_gets_nothing(site: Site) -> None:
-    """What reads the input would otherwise be the command."""
-    (site.bin / "sudo").write_text('#!/bin/sh\nshift 5\nexec timeout 1 "$@"\n')
-    result = await site.allowed("shell_exec_safe", {"command": "sudo cat"}, password=PASSWORD)
-    assert result["stdout"] == ""
+async def test_sudo_that_asks_nothing_runs_nothing(site: Site) -> None:
+    """Root's does not, nor one that is told not to. What reads the input would be the command."""
+    (site.bin / "sudo").write_text('#!/bin/sh\n[ "$5" = -l ] && exit 0\nshift 5\nexec timeout 1 "$@"\n')
+    command = {"command": "sudo sh -c 'cat > stolen'"}
+    error = await attempt(site.allowed("shell_exec_safe", command, password=PASSWORD))
+    assert isinstance(error, ToolError)
+    assert (error.problem_code, error.took_effect) == ("password_not_asked", False)
+    assert not (site.home / "stolen").exists()
+
+
+async def test_what_sudo_does_not_allow_is_not_begun(site: Site) -> None:
+    (site.bin / "sudo").write_text((site.bin / "sudo").read_text().replace("sys.exit(0)", "sys.exit(1)"))
+    error = await attempt(site.allowed("shell_exec_safe", {"command": "sudo touch made"}, password=PASSWORD))
+    assert isinstance(error, ToolError)
+    assert (error.problem_code, error.took_effect) == ("not_permitted", False)
+    assert not (site.home / "made").exists()
+
+
+async def test_sudo_is_tried_out_without_the_command(site: Site) -> None:
+    await site.allowed("shell_exec_safe", {"command": "sudo -H -u nobody echo made"}, password=PASSWORD)
+    trial, run = (ast.literal_eval(line)[0][5:] for line in log(site).splitlines())
+    assert trial == ["-l", "-u", "nobody", "--", "echo", "made"]
+    assert run == ["-H", "-u", "nobody", "--", "echo", "made"]
+    (site.path / "sudo.log").unlink()
+    await attempt(site.allowed("shell_exec_safe", {"command": "sudo touch made"}, password="wrong"))
+    assert [ast.literal_eval(line)[0][5] for line in log(site).splitlines()] == ["-l"]
+
+
+LIES = {
+    "a refusal": "echo 'sudo: 1 incorrect password attempt' >&2; exit 1",
+    "another question": "sed -n \"s/.*'-p', '\\([^']*\\)'.*/\\1/p\" {log} | tail -1 >&2; cat >> stolen; sleep 1000",
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_a_command_cannot_say_that_it_has_not_run(site: Site, lie: str) -> None:
+    """Or it would be run again, or get the password itself."""
+    (site.home / "deploy.sh").write_text(
+        f": > stolen; echo x >> made\n{LIES[lie].format(log=site.path / 'sudo.log')}\n"
+    )
+    error = await attempt(site.allowed("shell_exec_safe", {"command": "sudo sh deploy.sh"}, password=PASSWORD))
+    assert isinstance(error, ToolError)
+    assert not isinstance(error, PasswordRefused)
+    assert error.took_effect is None
+    assert (site.home / "made").read_text() == "x\n"
+    assert (site.home / "stolen").read_text() == ""
+
+
+async def test_both_calls_have_the_time_of_one(site: Site) -> None:
+    slow = (site.bin / "sudo").read_text().replace("sys.exit(0)", "time.sleep(2); sys.exit(0)")
+    (site.bin / "sudo").write_text(slow.replace("import os, sys", "import os, sys, time"))
+    command = {"command": "sudo sleep 1000"}
+    began = time.monotonic()
+    error = await attempt(site.allowed("shell_exec_safe", command, password=PASSWORD, seconds=4.0))
+    assert isinstance(error, ToolError)
+    assert error.problem_code == "tool_timeout"
+    assert time.monotonic() - began < 5.5
+
+
+ENDLESS = {
+    "sleep 1000": ("tool_timeout", "It took longer than 4 seconds and goes on: this server's user may not end it."),
+    "sh -c 'for n in $(seq 80); do sleep 1000 & done; wait'": ("tool_failed", "What became of the process is unknown."),
+}
+
+
+@pytest.mark.parametrize("endless", ENDLESS)
+async def test_what_cannot_be_ended_is_not_said_to_be(
+    site: Site, monkeypatch: pytest.MonkeyPatch, endless: str
+) -> None:
+    """Such as what sudo has started, for a server that is not root."""
+    change_launcher(
+        monkeypatch, "real = supervisor.tree.end_all\nsupervisor.tree.end_all = lambda group: real(group) and False"
+    )
+    command = {"command": f"sudo {endless}"}
+    error = await attempt(site.allowed("shell_exec_safe", command, password=PASSWORD, seconds=4.0))
+    assert isinstance(error, ToolError)
+    assert (error.problem_code, error.detail) == ENDLESS[endless]
+    assert error.took_effect is None
 
 
 async def test_only_the_systems_sudo_is_used(site: Site) -> None:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from retinue.domain.errors import ToolError
-from tests.unit.tools.workspace.conftest import CANARY, Newcomers, Site, attempt, marked, until
+from tests.unit.tools.workspace.conftest import CANARY, Newcomers, Site, attempt, change_launcher, marked, until
 from tests.unit.tools.workspace.stubborn import BEGUN, STUBBORN, have_begun
 
 
@@ -81,6 +81,28 @@ async def test_the_supervisor_needs_no_help(
     async with asyncio.timeout(30):
         with pytest.raises(asyncio.CancelledError):
             await task
+    nothing_left()
+
+
+BLIND = """
+import resource
+real = supervisor.Supervisor._watch
+def watch(*arguments):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    return real(*arguments)
+supervisor.Supervisor._watch = watch
+"""
+
+
+@pytest.mark.parametrize("kernel", ["", "first.count_processes_anew = lambda **_: False"], ids=["all", "no namespaces"])
+async def test_a_supervisor_that_cannot_see_ends_everything(
+    site: Site, nothing_left: Callable[[], None], monkeypatch: pytest.MonkeyPatch, mark: str, kernel: str
+) -> None:
+    change_launcher(monkeypatch, f"{kernel}\n{BLIND}")
+    error = await attempt(site.command(f"sleep 1000.{mark} & sleep 1001.{mark}", unconfined=True))
+    assert isinstance(error, ToolError)
+    assert (error.problem_code, error.took_effect) == ("tool_failed", None)
+    assert not marked(mark)
     nothing_left()
 
 

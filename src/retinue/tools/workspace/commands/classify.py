@@ -2,27 +2,29 @@
 
 import re
 
+import msgspec
+
 from retinue.domain.tools import Effect, Risk
 from retinue.tools.workspace.commands.calls import name_of
+from retinue.tools.workspace.commands.characters import is_deceptive
 from retinue.tools.workspace.commands.dangers import danger
-from retinue.tools.workspace.commands.options import Read, understand
+from retinue.tools.workspace.commands.doubts import doubts
+from retinue.tools.workspace.commands.nested import nested_danger
+from retinue.tools.workspace.commands.options import understand
 from retinue.tools.workspace.commands.privileged import ONLY_PLAIN, Raised, Unsupported, raised, raises_in
 from retinue.tools.workspace.commands.programs import (
-    COPIERS,
     FIND_TESTS,
     KINDS,
     LOOSE_READERS,
     PACKAGE_CHECKS,
     READERS,
-    SHELLS,
     SYSTEM,
-    WRITERS,
+    TEXT_ONLY,
 )
-from retinue.tools.workspace.commands.syntax import Malformed, Plain, Script, parse, rough_words
-from retinue.tools.workspace.commands.verdict import Verdict, refused
+from retinue.tools.workspace.commands.syntax import Malformed, Plain, Script, parse
+from retinue.tools.workspace.commands.verdict import Verdict, paths_among, refused
+from retinue.tools.workspace.commands.writers import writer
 
-MAX_DEPTH = 4
-"""Of shells inside shells."""
 _LINES = re.compile(r"(\d+|\$)(,(\d+|\$))?p")
 _ONLY_FOR_SHELLS = frozenset({"builtin", "command", "exec"})
 _UNKNOWN = "Nothing is known about this program."
@@ -33,7 +35,7 @@ def classify(text: str) -> Verdict:
 
     Whatever is not surely harmless is taken for a write of the highest risk.
     """
-    if any(not char.isprintable() and char not in "\t\n" for char in text):
+    if is_deceptive(text, allowed="\t\n"):
         return refused("invalid", "The command contains characters that cannot be seen.")
     match parse(text):
         case Malformed(detail):
@@ -45,7 +47,7 @@ def classify(text: str) -> Verdict:
 
 
 def _script(script: Script) -> Verdict:
-    why = danger(script.text, script.words) or _nested(script.words)
+    why = danger(script.text, script.words) or nested_danger(script.words)
     if why:
         return refused("shell", why)
     if raises_in(script):
@@ -54,7 +56,7 @@ def _script(script: Script) -> Verdict:
 
 
 def _plain(text: str, words: tuple[str, ...]) -> Verdict:
-    why = danger(text, words) or _nested(words)
+    why = danger(text, words) or nested_danger(words)
     if why:
         return refused(_kind_of(words), why)
     match raised(words):
@@ -72,30 +74,19 @@ def _plain(text: str, words: tuple[str, ...]) -> Verdict:
             )
     if words[0] in _ONLY_FOR_SHELLS:
         return _script(Script(text, words))
-    known = _package_check(words) or _reader(words) or _system(words) or _writer(words)
-    return known or _other(words)
+    return _program(words)
+
+
+def _program(words: tuple[str, ...]) -> Verdict:
+    if written := writer(words):
+        return written
+    known = _package_check(words) or _reader(words) or _system(words) or _other(words)
+    return known if words[0] in TEXT_ONLY else msgspec.structs.replace(known, doubts=doubts(words[1:], known.paths))
 
 
 def _kind_of(words: tuple[str, ...]) -> str:
     kind = KINDS.get(name_of(words[0]))
     return kind.action if kind else "dangerous"
-
-
-def _nested(words: tuple[str, ...], depth: int = 0) -> str | None:
-    """Why the program that is handed to another shell may not run."""
-    for place, word in enumerate(words[:-1]):
-        if name_of(word) not in SHELLS and word != "eval":
-            continue
-        for text in words[place + 1 :]:
-            inner = rough_words(text)
-            why = danger(text, inner)
-            if why is None and (depth == MAX_DEPTH or raises_in(Script(text, inner))):
-                why = ONLY_PLAIN
-            if why is None and len(inner) > 1:
-                why = _nested(inner, depth + 1)
-            if why:
-                return why
-    return None
 
 
 def _read(action: str, risk: Risk, reason: str, words: tuple[str, ...], paths: tuple[str, ...]) -> Verdict:
@@ -133,9 +124,14 @@ def _reader(words: tuple[str, ...]) -> Verdict | None:
 
 
 def _paths_of_find(arguments: tuple[str, ...]) -> tuple[str, ...] | None:
-    first = next((place for place, word in enumerate(arguments) if word[:1] in "-(!"), len(arguments))
+    first = next((place for place, word in enumerate(arguments) if _begins_expression(word)), len(arguments))
     tests = [word for word in arguments[first:] if word.startswith("-") and not word[1:2].isdigit()]
     return arguments[:first] if set(tests) <= FIND_TESTS else None
+
+
+def _begins_expression(word: str) -> bool:
+    """For find `(x`, `!x`, `-` and the empty word are paths."""
+    return (word.startswith("-") and word != "-") or word in ("(", "!")
 
 
 def _system(words: tuple[str, ...]) -> Verdict | None:
@@ -146,30 +142,7 @@ def _system(words: tuple[str, ...]) -> Verdict | None:
     return _read("system_info", Risk.MEDIUM, "It tells about the machine that the server runs on.", words, read.paths)
 
 
-def _writer(words: tuple[str, ...]) -> Verdict | None:
-    form = WRITERS.get(words[0])
-    if form is None:
-        return None
-    read: Read | None = understand(words[1:], form)
-    paths = read.paths if read else _paths_among(words[1:])
-    sources = paths[:-1] if read and words[0] in COPIERS else ()
-    return Verdict(
-        action="file_write",
-        reason="It changes files.",
-        argv=words,
-        sources=sources,
-        paths=paths[len(sources) :],
-        is_open_ended=read is None,
-    )
-
-
 def _other(words: tuple[str, ...]) -> Verdict:
     kind = KINDS.get(name_of(words[0]))
     action, reason = (kind.action, kind.what) if kind else ("unknown", _UNKNOWN)
-    return Verdict(action=action, reason=reason, argv=words, paths=_paths_among(words[1:]))
-
-
-def _paths_among(words: tuple[str, ...]) -> tuple[str, ...]:
-    """What looks as if it led out of the workspace."""
-    values = (word.partition("=")[2] if word.startswith("-") else word for word in words)
-    return tuple(value for value in values if value.startswith("/") or ".." in value.split("/"))
+    return Verdict(action=action, reason=reason, argv=words, paths=paths_among(words[1:]))

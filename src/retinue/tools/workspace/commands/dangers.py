@@ -18,8 +18,8 @@ _SCRIPT_DANGERS = {
     re.compile(r"\bfork(?:\s*\(\s*\))?\s*while\b|\bwhile\b[^;\n]{0,80}[\s;:{](?:os\.|Process\.)?fork\b"): _BOMB,
     re.compile(r"\bloop\s*[{(]\s*fork|\bfork(?:\s*\(\s*\))?\s*;\s*(?:redo|goto)\b"): _BOMB,
     re.compile(r"%0\s*\|\s*%0"): _BOMB,
-    re.compile(r"(?<![\w.-])/+(?:proc|sys)(?![\w.-])"): _KERNEL,
-    re.compile(r"(?<![\w.-])/+dev/(?!(?:null|zero|random|urandom|stdin|stdout|stderr)\b|fd/)"): _DEVICES,
+    re.compile(r"(?<![\w./-])/+(?:proc|sys)(?![\w.-])"): _KERNEL,
+    re.compile(r"(?<![\w./-])/+dev/(?!(?:null|zero|random|urandom|stdin|stdout|stderr)\b|fd/)"): _DEVICES,
 }
 _SYSTEM_PLACES = frozenset(
     names(
@@ -47,8 +47,14 @@ def danger(text: str, words: tuple[str, ...]) -> str | None:
         if pattern.search(text):
             return why
     for reading in readings(Script(text, words)):
+        named: set[str] = set()
         for place in called(reading):
-            found = _of_program(name_of(reading[place]), reading[place + 1 :])
+            name = name_of(reading[place])
+            # All words after its first call count for a program; another adds something where the next word matters.
+            if name in named and name != "init":
+                continue
+            named.add(name)
+            found = _of_program(name, reading[place + 1 :])
             if found:
                 return found
     return None

@@ -23,7 +23,9 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     numbers: bool = False
     """`-5` means five lines."""
     pattern_options: str = ""
-    """Options that take the place of the first operand."""
+    """Options that take the place of the first operand, by letter and by name."""
+    expands_files: bool = False
+    """`@file` stands for the arguments that are written in a file."""
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -36,6 +38,8 @@ class Read(msgspec.Struct, frozen=True):
 
 def understand(arguments: tuple[str, ...], form: Form) -> Read | None:
     """Null if any of the arguments is not known to be harmless."""
+    if form.expands_files and any(argument.startswith("@") for argument in arguments):
+        return None
     reader = _Reader(form)
     for argument in arguments:
         if not reader.take(argument):
@@ -95,7 +99,7 @@ class _Reader:
             case "paths" | "one_path":
                 paths = operands
             case "text_then_paths":
-                has_pattern = bool(self._options & set(self._form.pattern_options))
+                has_pattern = bool(self._options & set(self._form.pattern_options.split()))
                 paths = operands if has_pattern else operands[1:]
-        files = tuple(path for path in paths if path != "-")
-        return Read(files, tuple(operands), frozenset(self._options))
+        # `-` among them: for some programs it is a file of that name.
+        return Read(tuple(paths), tuple(operands), frozenset(self._options))

@@ -16,13 +16,16 @@ _GREP = Form(
     "line-regexp fixed-strings extended-regexp basic-regexp perl-regexp invert-match no-messages with-filename "
     "no-filename quiet silent text null color color= colour colour= include= exclude= exclude-dir= max-count= "
     "after-context= before-context= context= regexp=",
-    pattern_options="e",
+    pattern_options="e regexp f file",
 )
 _SUMS = Form(flags="btz", long="tag zero binary text")
 _PARTS = Form(flags="qvz", values="nc", long="lines= bytes= quiet silent verbose zero-terminated", numbers=True)
 
-LOOSE_READERS = frozenset(("diff", "jq"))
-"""Readers that can be led beyond the paths that they are given: by links in a directory, by an `import` in a filter."""
+LOOSE_READERS = frozenset(names("diff jq ps w"))
+"""Readers that reach beyond the paths that they are given: by links in a directory, by an `import` in a filter, or
+because what they tell about is other processes, with all that these were told."""
+TEXT_ONLY = frozenset(names("basename dirname echo false printf pwd seq tr true"))
+"""They open no file, whatever they are given."""
 
 READERS: dict[str, tuple[str, Form]] = {
     "cat": ("file_read", Form(flags="AbeEnstTuv", long="show-all number number-nonblank squeeze-blank show-ends")),
@@ -47,9 +50,9 @@ READERS: dict[str, tuple[str, Form]] = {
         "file_read",
         Form(flags="aBbcdeEilnNpqstTuwyZ", values="CUFIWx", long="brief unified unified= side-by-side"),
     ),
-    "od": ("file_read", Form(flags="bcdfiloxsv", values="AjNtw")),
+    "od": ("file_read", Form(flags="bcdfiloxsv", values="AjNt")),
     "hexdump": ("file_read", Form(flags="bcCdovx", values="ns")),
-    "strings": ("file_read", Form(flags="af", values="nt")),
+    "strings": ("file_read", Form(flags="af", values="nt", expands_files=True)),
     "base64": ("file_read", Form(flags="di", values="w", long="decode wrap=")),
     "jq": (
         "file_read",
@@ -77,7 +80,7 @@ READERS: dict[str, tuple[str, Form]] = {
         Form(flags="abchkmsSx", values="d", long="all human-readable summarize total max-depth= bytes apparent-size"),
     ),
     "tree": ("list", Form(flags="adDfFhiprstuC", values="ILP", long="dirsfirst noreport du")),
-    "realpath": ("list", Form(flags="emqsz", long="relative-to= canonicalize-existing canonicalize-missing")),
+    "realpath": ("list", Form(flags="emqsz", long="canonicalize-existing canonicalize-missing")),
     "readlink": ("list", Form(flags="efmnqsvz")),
     "basename": ("text", Form(operands="text", flags="az", values="s")),
     "dirname": ("text", Form(operands="text", flags="z")),
@@ -129,10 +132,10 @@ SYSTEM: dict[str, Form] = {
     "whoami": Form(operands="none"),
     "id": Form(operands="text", flags="Ggnruz", long="user group groups name"),
     "groups": Form(operands="text"),
-    "hostname": Form(operands="none", flags="adfiIsAyv"),
+    "hostname": Form(operands="none", flags="adfiIsAy"),
     "uptime": Form(operands="none", flags="ps", long="pretty since"),
     "date": Form(operands="text", flags="uRI", values="d", long="utc universal iso-8601 iso-8601= rfc-3339= date="),
-    "df": Form(flags="ahHiklmPTx", values="tB", long="human-readable total output output= all inodes print-type"),
+    "df": Form(flags="ahHiklmPT", values="tBx", long="human-readable total output output= all inodes print-type"),
     "free": Form(operands="none", flags="bhkmgtwl", long="human total wide bytes kibi mebi gibi si"),
     "ps": Form(operands="text", flags="aAcdefFHjlLmMTuvwxyZ", values="CGopstU", long="forest sort= no-headers"),
     "lscpu": Form(operands="none", flags="abceJxy"),
@@ -159,9 +162,6 @@ WRITERS: dict[str, Form] = {
     "truncate": Form(flags="co", values="s", long="size= no-create"),
 }
 """They change the files they are given, and nothing else."""
-
-COPIERS = frozenset({"cp", "ln"})
-"""Writers that only read what they are given, but for the last."""
 
 
 class Kind(msgspec.Struct, frozen=True):

@@ -18,6 +18,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Files and directories that it names, as they are written."""
     sources: tuple[str, ...] = ()
     """Those that a command which writes only reads."""
+    doubts: tuple[str, ...] = ()
+    """All other texts that could be paths, should what is known about the program be wrong."""
     is_open_ended: bool = True
     """It may do more than its words say: only the kernel can keep it in the workspace."""
     needs_password: bool = False
@@ -26,3 +28,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 def refused(action: str, why: str) -> Verdict:
     return Verdict(action=action, reason=why, refusal=why)
+
+
+def paths_among(words: tuple[str, ...]) -> tuple[str, ...]:
+    """What looks as if it led out of the workspace, in the arguments of a program of which nothing is known."""
+    values = (word.partition("=")[2] if word.startswith("-") else word for word in words)
+    return tuple(value for value in values if value.startswith("/") or ".." in value.split("/"))

@@ -4,18 +4,28 @@ import ctypes
 import os
 import signal
 import sys
+from functools import partial
 from typing import NoReturn
 
-_NEW_PROCESSES = 0x20000000
+from retinue.tools.workspace.launch import namespaces
+
 _SET_PARENT_DEATH_SIGNAL = 1
 
 
-def count_processes_anew() -> bool:
+def count_processes_anew(*, may_get_rights: bool) -> bool:
     """Let the next child of this process be the first of a namespace. Whether the kernel allows that.
 
-    With it all that came from it end at once, however fast they multiply.
+    With it all that came from it end at once, however fast they multiply, and processes outside do not exist for them.
+
+    `may_get_rights`: sudo is to work in it.
     """
-    return sys.platform.startswith("linux") and int(ctypes.CDLL(None).unshare(_NEW_PROCESSES)) == 0
+    if not sys.platform.startswith("linux") or (may_get_rights and os.geteuid() != 0):
+        return False
+    attempt = partial(namespaces.enter, namespaces.NEW_PROCESSES)
+    if not namespaces.works(attempt):
+        return False
+    attempt()
+    return True
 
 
 def end_with_parent() -> None:

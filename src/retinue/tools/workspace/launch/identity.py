@@ -34,6 +34,10 @@ def give_up_privileges() -> None:
         raise CannotConfine from None
 
 
+def is_nobody() -> bool:
+    return os.getuid() == NOBODY
+
+
 def _become_nobody(library: ctypes.CDLL) -> bool:
     """Whether that is possible; in a container there may be no such user."""
     for capability in set(range(64)) - {_DAC_OVERRIDE}:

@@ -22,6 +22,8 @@ _OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 _RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
 _TCP = 0b11
 _ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
+SIGNALS_SINCE = 6
+"""The version from which on it keeps signals from processes outside."""
 
 
 class _Ruleset(ctypes.Structure):
@@ -51,9 +53,9 @@ def restrict(rules: Iterable[tuple[int, int]], *, connects: bool) -> None:
     ruleset = _Ruleset(
         files=handled,
         network=_TCP if version >= 4 and not connects else 0,
-        scoped=_ABSTRACT_SOCKETS_AND_SIGNALS if version >= 6 else 0,
+        scoped=_ABSTRACT_SOCKETS_AND_SIGNALS if version >= SIGNALS_SINCE else 0,
     )
-    size = 8 if version < 4 else 16 if version < 6 else 24
+    size = 8 if version < 4 else 16 if version < SIGNALS_SINCE else 24
     fd = _call(_CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(size), ctypes.c_uint32(0))
     try:
         for beneath, rights in rules:

@@ -8,61 +8,64 @@ import os
 import struct
 import sys
 from collections.abc import Iterable
+from functools import partial
+from typing import NamedTuple
 
-_NEW_MOUNTS, _NEW_USER = 0x00020000, 0x10000000
+from retinue.tools.workspace.launch import namespaces
+from retinue.tools.workspace.launch.namespaces import checked
+
 _BIND, _RECURSIVE, _PRIVATE = 0x1000, 0x4000, 0x40000
+_HARMLESS = 0x2 | 0x4 | 0x8
+"""No programs with other rights, no devices, no programs at all."""
 _MOUNT_SETATTR = 442
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _READ_ONLY = 0x1
 
 
-def isolate(writable: Iterable[str]) -> bool:
-    """Leave only these directories writable for this process. Whether the kernel allows that; if not, all is as it was.
+class View(NamedTuple):
+    """What a process sees of the files."""
 
-    Directories that are gone, or have become links, are left read-only.
+    is_isolated: bool = False
+    """Only what it may write is writable."""
+    has_own_processes: bool = False
+    """Its /proc shows the processes of its namespace and no others."""
+
+
+def isolate(writable: Iterable[str], *, is_alone: bool) -> View:
+    """Leave only these directories writable for this process, and show a process that is alone nothing of others.
+
+    As far as the kernel allows that. Directories that are gone, or have become links, are left read-only.
 
     Raises: OSError: it broke off in the middle; the process must not go on.
     """
-    if not sys.platform.startswith("linux") or not hasattr(os, "fork"):
-        return False
+    if not sys.platform.startswith("linux"):
+        return View()
     places = [os.fsencode(path) for path in writable if os.path.isdir(path) and os.path.realpath(path) == path]
-    # Tried out first: half of it, as some systems grant it to ordinary users, is worse than nothing.
-    trial = os.fork()
-    if trial == 0:
-        try:
-            _isolate(places)
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    if os.waitpid(trial, 0)[1] != 0:
-        return False
-    _isolate(places)
-    return True
+    for has_own_processes in (True, False) if is_alone else (False,):
+        attempt = partial(_isolate, places, has_own_processes=has_own_processes)
+        if namespaces.works(attempt):
+            attempt()
+            return View(is_isolated=True, has_own_processes=has_own_processes)
+    return View()
 
 
-def _isolate(places: list[bytes]) -> None:
+def _isolate(places: list[bytes], *, has_own_processes: bool) -> None:
     library = ctypes.CDLL(None, use_errno=True)
-    user, group = os.geteuid(), os.getegid()
-    _checked(library.unshare(_NEW_MOUNTS | (0 if user == 0 else _NEW_USER)))
-    if user != 0:
-        _keep_ids(user, group)
-    _checked(library.mount(b"none", b"/", None, ctypes.c_ulong(_RECURSIVE | _PRIVATE), None))
+    namespaces.enter(namespaces.NEW_MOUNTS)
+    checked(library.mount(b"none", b"/", None, ctypes.c_ulong(_RECURSIVE | _PRIVATE), None))
+    if has_own_processes:
+        # Refused where something lies over a part of /proc, as in most containers.
+        checked(library.mount(b"proc", b"/proc", b"proc", ctypes.c_ulong(_HARMLESS), None))
     for place in places:
-        _checked(library.mount(place, place, None, ctypes.c_ulong(_BIND | _RECURSIVE), None))
+        checked(library.mount(place, place, None, ctypes.c_ulong(_BIND | _RECURSIVE), None))
     _set_attributes(library, b"/", on=_READ_ONLY, off=0)
     for place in places:
         _set_attributes(library, place, on=0, off=_READ_ONLY)
 
 
-def _keep_ids(user: int, group: int) -> None:
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-            file.write(text)
-
-
 def _set_attributes(library: ctypes.CDLL, path: bytes, *, on: int, off: int) -> None:
     attributes = ctypes.create_string_buffer(struct.pack("QQQQ", on, off, 0, 0), 32)
-    _checked(
+    checked(
         library.syscall(
             ctypes.c_long(_MOUNT_SETATTR),
             ctypes.c_int(_AT_FDCWD),
@@ -72,9 +75,3 @@ def _set_attributes(library: ctypes.CDLL, path: bytes, *, on: int, off: int) -> 
             ctypes.c_size_t(32),
         )
     )
-
-
-def _checked(result: int) -> None:
-    if result != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))

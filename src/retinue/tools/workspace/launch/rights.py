@@ -5,10 +5,12 @@ import math
 import os
 import resource
 import signal
+from collections import Counter
 from typing import Any
 
 from retinue.tools.workspace.launch import landlock, syscall_filter
 from retinue.tools.workspace.launch.identity import CannotConfine
+from retinue.tools.workspace.launch.syscall_filter import Marks
 from retinue.tools.workspace.launch.walk import PathChanged, walk
 
 _NICE = 10
@@ -16,8 +18,8 @@ THREADS = 4
 """For each process that is allowed. The kernel counts threads, the supervisor processes."""
 
 
-def limit(limits: dict[str, Any]) -> None:
-    """Set the resource limits of this process and of all that come from it."""
+def limit(limits: dict[str, Any], threads: Counter[int]) -> None:
+    """Set the resource limits of this process and of all that come from it. `threads`: see `threads_by_user`."""
     cpu = math.ceil(limits["seconds"]) + 1
     wanted = {
         "RLIMIT_CORE": 0,
@@ -28,7 +30,7 @@ def limit(limits: dict[str, Any]) -> None:
     }
     if os.getuid() != 0:
         # The kernel counts all threads of the user, perhaps the server's among them, and exempts root.
-        wanted["RLIMIT_NPROC"] = _threads_of_user() + limits["processes"] * THREADS
+        wanted["RLIMIT_NPROC"] = threads[os.getuid()] + limits["processes"] * THREADS
     for name, value in wanted.items():
         kind = getattr(resource, name, None)
         if kind is not None:
@@ -54,12 +56,8 @@ def stand_back() -> None:
         file.write("1000")
 
 
-def confine(reach: dict[str, Any], *, marks_files: bool) -> None:
-    """Keep this process to its reach. Raises: CannotConfine.
-
-    `marks_files`: it may change modes, owners and attributes of files by their path, since read-only mounts keep it
-    from doing so elsewhere.
-    """
+def confine(reach: dict[str, Any], *, marks: Marks) -> None:
+    """Keep this process to its reach. Raises: CannotConfine."""
     rules = [
         (fd, rights)
         for name, rights in (("runs", landlock.RUN), ("reads", landlock.READ), ("writes", landlock.WRITE))
@@ -67,7 +65,7 @@ def confine(reach: dict[str, Any], *, marks_files: bool) -> None:
     ]
     try:
         landlock.restrict(rules, connects=reach.get("connects", False))
-        syscall_filter.restrict(connects=reach.get("connects", False), marks_files=marks_files)
+        syscall_filter.restrict(connects=reach.get("connects", False), marks=marks)
     except (OSError, KeyError):
         raise CannotConfine from None
     finally:
@@ -84,19 +82,12 @@ def _opened(paths: list[str]) -> list[int]:
     return fds
 
 
-def _threads_of_user() -> int:
-    count = 0
+def threads_by_user() -> Counter[int]:
+    """How many threads each user has, as far as /proc tells: to be called where it still shows all processes."""
+    found: Counter[int] = Counter()
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc"):
             if name.isdigit():
-                count += _threads(name)
-    return count
-
-
-def _threads(process: str) -> int:
-    try:
-        if os.stat(f"/proc/{process}").st_uid != os.getuid():
-            return 0
-        return max(os.stat(f"/proc/{process}/task").st_nlink - 2, 1)
-    except OSError:
-        return 0
+                with contextlib.suppress(OSError):
+                    found[os.stat(f"/proc/{name}").st_uid] += max(os.stat(f"/proc/{name}/task").st_nlink - 2, 1)
+    return found

@@ -10,7 +10,8 @@ import socket
 import sys
 from typing import Any
 
-from retinue.tools.workspace.launch import child, first, scratch, tree
+from retinue.tools.workspace.launch import child, first, tree
+from retinue.tools.workspace.launch.scratch import Scratch
 
 _SET_CHILD_SUBREAPER = 36
 _TICK_MS = 50
@@ -26,37 +27,49 @@ class Supervisor:
         self._child = 0
         self._own = 0
         """A child that is none of the command's processes: the first of its namespace."""
+        self._scratch: Scratch | None = None
         self._stopped: str | None = None
 
     def run(self) -> None:
         """Do the whole job and tell the server of it."""
         _adopt_orphans()
         _stay_awake()
-        bell = _ring_when_a_child_ends()
-        temporary = self._make_scratch()
+        try:
+            bell = _ring_when_a_child_ends()
+            self._make_scratch()
+            news = self._start()
+        except OSError:
+            self._remove_scratch()
+            self._tell({"failed": child.NOT_STARTED})
+            return
+        _let_go_of_outputs()
+        self._tell({"started": self._child})
+        word = self._watch(news, bell)
+        ended = self._end()
+        self._remove_scratch()
+        self._tell({"failed": word} if word else ended)
+
+    def _start(self) -> int:
+        """Returns the descriptor on which the child says why it cannot begin."""
         news, told = os.pipe()
-        has_first = first.count_processes_anew()
+        has_first = first.count_processes_anew(may_get_rights=self._job["is_privileged"])
         self._child = os.fork()
         if self._child == 0:
             child.work(self._job, told)
         os.close(told)
-        _let_go_of_outputs()
         self._own = self._child if has_first else 0
-        self._tell({"started": self._child})
-        word = self._watch(news, bell)
-        code = self._end()
-        if temporary:
-            scratch.remove(temporary)
-        self._tell({"failed": word} if word else {"ended": code, "stopped": self._stopped})
+        return news
 
-    def _make_scratch(self) -> str | None:
+    def _make_scratch(self) -> None:
         """Where a confined command can write besides its workspace, until it ends."""
-        if self._job["kind"] != "run" or self._job["reach"] is None:
-            return None
-        path = scratch.make()
-        self._job["environment"]["TMPDIR"] = path
-        self._job["reach"]["writes"].append(path)
-        return path
+        if self._job["kind"] == "run" and self._job["reach"] is not None:
+            self._scratch = Scratch()
+            self._job["environment"]["TMPDIR"] = self._scratch.path
+            self._job["reach"]["writes"].append(self._scratch.path)
+
+    def _remove_scratch(self) -> None:
+        if self._scratch is not None:
+            self._scratch.remove()
 
     def _watch(self, news: int, bell: int) -> str:
         """Until the child has ended or has to. Returns the word for why its work could not be begun."""
@@ -83,12 +96,18 @@ class Supervisor:
     def _is_too_large(self) -> bool:
         limits = self._job["limits"]
         tree.bury_orphans(but=self._child)
-        # From here on, and not from the child on: what loses its parent comes to this process.
-        found = tree.descendants(os.getpid(), limits["processes"] + 2)
-        processes = [process for process in found if process != self._own]
+        try:
+            # From here on, and not from the child on: what loses its parent comes to this process.
+            found = tree.descendants(os.getpid(), limits["processes"] + 2)
+            processes = [process for process in found if process != self._own]
+            memory = tree.memory(processes)
+        except OSError:
+            # Whoever can blind this process must not gain by it.
+            self._stopped = "unseen"
+            return True
         if len(processes) > limits["processes"]:
             self._stopped = "processes"
-        elif tree.memory(processes) > limits["memory_bytes"]:
+        elif memory > limits["memory_bytes"]:
             self._stopped = "memory"
         return self._stopped is not None
 
@@ -96,13 +115,14 @@ class Supervisor:
         # Left as a zombie, so that its number, which is its group's, stays its own until the group is gone.
         return os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
-    def _end(self) -> int | None:
-        """End whatever is left. The exit code as shells give it; null if the child did not end by itself."""
+    def _end(self) -> dict[str, Any]:
+        """End whatever is left, and say how it ended: the exit code as shells give it, null if it was ended."""
         ended = os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        tree.end_all(self._child)
-        if ended is None:
-            return None
-        return ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
+        is_left = not tree.end_all(self._child)
+        code = None
+        if ended is not None:
+            code = ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
+        return {"ended": code, "stopped": self._stopped, "is_left": is_left}
 
     def _tell(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):

@@ -5,13 +5,19 @@ import os
 import signal
 import time
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_GONE = (FileNotFoundError, ProcessLookupError)
+_OF_OTHERS = PermissionError
+"""Where /proc hides the processes of other users, such as those that sudo starts."""
+_HELD = (b"RssAnon:", b"RssShmem:")
 _PATIENCE = 2.0
 """Seconds to go on ending processes that do not end, such as those of another user."""
 
 
 def descendants(process: int, most: int | None = None) -> list[int]:
-    """All that came from a process, as far as /proc tells; at least `most` if there are so many."""
+    """All that came from a process, as far as /proc tells; at least `most` if there are so many.
+
+    Raises: OSError: it cannot be seen.
+    """
     found: list[int] = []
     waiting = [process]
     while waiting and (most is None or len(found) < most):
@@ -22,23 +28,29 @@ def descendants(process: int, most: int | None = None) -> list[int]:
 
 
 def memory(processes: list[int]) -> int:
-    """Bytes that the processes hold for themselves."""
+    """Bytes that the processes hold and that no file backs. What they share counts for each.
+
+    Raises: OSError: it cannot be seen.
+    """
     return sum(map(_own_memory, processes))
 
 
-def end_all(group: int) -> None:
+def end_all(group: int) -> bool:
     """End a process group and whatever else came from this process, which adopts what loses its parent.
 
-    Returns when nothing is left, or when what is left cannot be ended by this user.
+    Returns whether nothing is left. What this user may not end is, and what goes on multiplying unseen.
     """
     _kill_group(group)
     until = time.monotonic() + _PATIENCE
     while True:
-        for process in descendants(os.getpid()):
-            with contextlib.suppress(OSError):
-                os.kill(process, signal.SIGKILL)
-        if not _reap() or time.monotonic() > until:
-            return
+        with contextlib.suppress(OSError):
+            for process in descendants(os.getpid()):
+                with contextlib.suppress(OSError):
+                    os.kill(process, signal.SIGKILL)
+        if not _reap():
+            return True
+        if time.monotonic() > until:
+            return False
         time.sleep(0.001)
         _kill_group(group)
 
@@ -69,17 +81,14 @@ def _reap() -> bool:
 
 def _children(process: int) -> list[int]:
     found: list[int] = []
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(*_GONE, _OF_OTHERS):
         for thread in os.listdir(f"/proc/{process}/task"):
-            with open(f"/proc/{process}/task/{thread}/children", "rb") as file:
+            with contextlib.suppress(*_GONE), open(f"/proc/{process}/task/{thread}/children", "rb") as file:
                 found += map(int, file.read().split())
     return found
 
 
 def _own_memory(process: int) -> int:
-    try:
-        with open(f"/proc/{process}/statm", "rb") as file:
-            _, resident, shared, *_ = map(int, file.read().split())
-    except (OSError, ValueError):
-        return 0
-    return (resident - shared) * _PAGE
+    with contextlib.suppress(*_GONE, _OF_OTHERS), open(f"/proc/{process}/status", "rb") as file:
+        return sum(int(line.split()[1]) * 1_024 for line in file if line.startswith(_HELD))
+    return 0
