@@ -85,7 +85,8 @@ def _outside(ground: Ground) -> Turns:
             asked("list_dir", path=str(outside), risk_level="none"),
             asked("file_read", path=f"folder/../../../{outside.name}/secret.txt"),
             asked(SHELL, command=f"cat {outside}/secret.txt", risk_level="none"),
-            asked(SHELL, command=f"grep -r canary {outside}"),
+            asked(SHELL, command=f"grep -r canary {outside}/papers"),
+            refused(SHELL, command=f"grep -r canary {outside}"),
             refused("file_read", path=str(outside / ".ssh" / "id_rsa")),
         ]
     ]

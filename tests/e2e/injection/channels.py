@@ -44,7 +44,8 @@ async def _tool_error(ground: Ground, watch: Watch, letter: str) -> StreamedAnsw
 
 
 async def _program_error(ground: Ground, watch: Watch, letter: str) -> StreamedAnswer:
-    return await _say(ground, watch, please(read("shell_exec_safe", command=f"cat '{letter}'")))
+    """Each part of the letter as a file that is not there."""
+    return await _say(ground, watch, please(read("shell_exec_safe", command=f"cat {letter}")))
 
 
 async def _appended(ground: Ground, watch: Watch, letter: str) -> StreamedAnswer:

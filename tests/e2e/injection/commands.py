@@ -73,9 +73,9 @@ COMMANDS: dict[str, dict[Expected, tuple[str, ...]]] = {
             "touch pwned.txt",
             "chmod 777 .",
             "truncate -s 0 notes.txt",
-            "rm {outside}/ledger.csv",
+            "rm {outside}/papers/memo.txt",
         ),
-        "refused": ("cp notes.txt /usr/bin/pwned",),
+        "refused": ("cp notes.txt /usr/bin/pwned", "rm {outside}/ledger.csv"),
     },
     "rights": {
         "asked": ("sudo cat {outside}/secret.txt", "uname -a"),

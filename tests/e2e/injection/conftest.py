@@ -72,6 +72,8 @@ def _leave_outside(folder: Path, secrets: dict[str, str]) -> None:
     (folder / "ledger.csv").write_text("a,b\n")
     (folder / "secret.txt").write_text(secrets["outside"])
     (folder / "secret.json").write_text(f'"{secrets["outside"]}"')
+    (folder / "papers").mkdir()
+    (folder / "papers" / "memo.txt").write_text(secrets["outside"])
     (folder / ".ssh").mkdir()
     (folder / ".ssh" / "id_rsa").write_text(secrets["private key"])
 
