@@ -76,9 +76,9 @@ async def test_reject(office: Office, vendor: Vendor) -> None:
     conversation = await office.hire(*SHOP, vendor=vendor)
     await stock(office.server, conversation.tenant_id, o1043="processing")
     stop = await pause(office, conversation, wish("cancel_order", order_id="1043"))
+    office.upstream.enqueue(says("I may not do that."))
     decided = (await decide(office.client, stop.approval, "deny", WHY)).expect(200).json
     assert (decided["status"], decided["decision"], decided["comment"]) == ("denied", "deny", WHY)
-    office.upstream.enqueue(says("I may not do that."))
     rest = await continued(office.client, stop.run, stop.approval)
     assert finished(rest) == [("cancel_order", None, "denied")]
     assert (rest.end["status"], rest.text) == ("completed", "I may not do that.")

@@ -91,8 +91,8 @@ async def test_leaving_the_workspace(office: Office, workspaces: Path, outside: 
     [listed] = await pending(office.client, desk.conversation.tenant_id)
     assert (listed["approval_id"], listed["task_id"]) == (stop.approval, stop.run)
     assert listed["scope"] == str(outside)
-    await allow(office.client, stop.approval)
     office.upstream.enqueue(says("Там лежит ", "ledger-2025.csv."))
+    await allow(office.client, stop.approval)
     rest = await continued(office.client, stop.run, stop.approval)
     types = rest.types
     stages = [status["stage"] for status in rest.of("runtime_status")]
@@ -212,8 +212,8 @@ async def test_a_command_that_was_allowed_for_the_conversation(desk: Desk) -> No
     """It may be run again, to the letter, and no other may."""
     client = desk.office.client
     stop = await pause(desk.office, desk.conversation, wish("shell_exec_safe", command="uname -s"))
-    (await decide(client, stop.approval, "allow_for_conversation")).expect(200)
     desk.office.upstream.enqueue(wants(wish("shell_exec_safe", command="uname -s")), says("Linux."))
+    (await decide(client, stop.approval, "allow_for_conversation")).expect(200)
     rest = await continued(client, stop.run, stop.approval)
     assert [result["stdout"] for _, result, _ in finished(rest)] == ["Linux\n"] * 2
     await pause(desk.office, desk.conversation, wish("shell_exec_safe", command="uname -r"))

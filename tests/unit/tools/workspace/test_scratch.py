@@ -77,16 +77,18 @@ def test_only_what_is_old_and_its_own_is_swept(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(scratch, "_PARENT", str(tmp_path))
     victim = tmp_path / "victim"
     (victim / "inner").mkdir(parents=True)
-    for name in ("retinue-1", "retinue-2", "another"):
+    first, second, link = (f"retinue-{digit * 32}" for digit in "123")
+    others = ("another", "retinue-backup", f"retinue-{'1' * 33}", f"retinue-{'g' * 32}", f"old-{first}")
+    for name in (first, second, *others):
         (tmp_path / name).mkdir()
-    (tmp_path / "retinue-link").symlink_to(victim)
-    (tmp_path / "retinue-1" / "link").symlink_to(victim)
+    (tmp_path / link).symlink_to(victim)
+    (tmp_path / first / "link").symlink_to(victim)
     scratch.sweep()
-    assert (tmp_path / "retinue-1").exists(), "it is new"
+    assert (tmp_path / first).exists(), "it is new"
     monkeypatch.setattr(scratch, "_LOCKED_AFTER", -1.0)
-    fd = os.open(tmp_path / "retinue-2", os.O_RDONLY)
+    fd = os.open(tmp_path / second, os.O_RDONLY)
     fcntl.flock(fd, fcntl.LOCK_EX)
     scratch.sweep()
     os.close(fd)
-    assert sorted(os.listdir(tmp_path)) == ["another", "retinue-2", "retinue-link", "victim"]
+    assert set(os.listdir(tmp_path)) == {*others, second, link, "victim"}
     assert (victim / "inner").exists()

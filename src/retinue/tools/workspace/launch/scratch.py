@@ -3,11 +3,14 @@
 import contextlib
 import fcntl
 import os
+import re
 import stat
 import time
 
 _PARENT = os.path.realpath("/var/tmp" if not os.path.isdir("/tmp") else "/tmp")  # noqa: S108
 _PREFIX = "retinue-"
+_OURS = re.compile(_PREFIX + "[0-9a-f]{32}")
+"""Others may call theirs something like it."""
 _LOCKED_AFTER = 60.0
 """Seconds in which its maker has surely locked it."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,7 +39,7 @@ def sweep() -> None:
     """Remove the directories of this user whose process was killed before it could do so."""
     with contextlib.suppress(OSError):
         for name in os.listdir(_PARENT):
-            if name.startswith(_PREFIX):
+            if _OURS.fullmatch(name):
                 with contextlib.suppress(OSError):
                     _sweep(os.path.join(_PARENT, name))
 
