@@ -1,5 +1,7 @@
 """What all tests share. The fixtures live by topic in `tests/support`."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
@@ -9,15 +11,23 @@ pytest_plugins = (
     "tests.support.databases",
     "tests.support.redis",
     "tests.support.server",
+    "tests.support.forking",
 )
 
 settings.register_profile("retinue", derandomize=True, deadline=None)
 settings.load_profile("retinue")
 
 
+_OF_MANY = ("contract/http", "contract/repositories", "unit/runs/acting", "unit/tools/workspace")
+SLOW = [Path(__file__).parent / name for name in _OF_MANY]
+"""Where each test has a database or processes of its own, and there are hundreds of them."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs on SQLite or in memory as well is slow where it needs a server."""
     for item in items:
+        if any(folder in item.path.parents for folder in SLOW):
+            item.add_marker("slow")
         callspec = getattr(item, "callspec", None)
         if callspec is not None and {"postgresql", "redis"} & set(map(str, callspec.params.values())):
             item.add_marker("slow")

@@ -60,14 +60,6 @@ def upstream(fake: ThreadedUpstream) -> ThreadedUpstream:
     return fake
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    """What all servers are forked from."""
-    running = Template(tmp_path_factory.mktemp("template") / "log")
-    yield running
-    running.close()
-
-
 @pytest.fixture(scope="module")
 def alone(
     request: pytest.FixtureRequest,

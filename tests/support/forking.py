@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from tests.support.processes import DidNotStart, ServerProcess, _die_with_parent, free_port
 from tests.support.server import START_WITHIN, RetinueServer
@@ -152,3 +153,11 @@ def forked_retinue(template: Template, folder: Path, environment: Mapping[str, s
         with suppress(ProcessLookupError):
             server.process.send_group(signal.SIGCONT)
         server.process.kill()
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """What servers and commands of a test process are forked from."""
+    running = Template(tmp_path_factory.mktemp("template") / "log")
+    yield running
+    running.close()

@@ -65,6 +65,19 @@ class Settings(BaseSettings):
     retention: Retention = Retention()
     readiness: Readiness = Readiness()
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> "Sources":
+        """Nothing but what the constructor is given: pydantic would read variables such as `PORT` for `port`."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
     @field_validator("master_keys")
     @classmethod
     def _keys_are_well_formed(cls, value: SecretStr) -> SecretStr:

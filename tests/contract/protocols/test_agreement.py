@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 
 from retinue.domain import events as e
@@ -13,6 +14,8 @@ from retinue.protocols.events import Envelope, EventsProtocol
 from retinue.protocols.messages import WAITING, MessagesProtocol
 from tests.contract.protocols.frames import PROTOCOLS, Frame, encoded, frames
 from tests.support.runs import snapshot, whole_runs
+
+pytestmark = pytest.mark.slow
 
 Story = dict[str, Any]
 

@@ -13,6 +13,8 @@ from retinue.protocols.base import Protocol
 from tests.contract.protocols.frames import PROTOCOLS, encoded, frames
 from tests.support.runs import RUN_ID, any_event, every_event, recorded, whole_runs
 
+pytestmark = pytest.mark.slow
+
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
 
 

@@ -19,9 +19,9 @@ class Place(NamedTuple):
     conversation: str
     run: str
     """It has ended."""
-    waiting: str
+    waiting: str = ""
     """A run of another conversation that waits."""
-    approval: str
+    approval: str = ""
     """What it waits for."""
 
     def fill(self, template: str) -> str:
@@ -34,18 +34,23 @@ class Place(NamedTuple):
         )
 
 
-async def settle(client: CheckedClient) -> Place:
+async def settle(client: CheckedClient, *, waits: bool = True) -> Place:
+    """
+    Args:
+        waits: whether a run is to wait there.
+    """
     conversation = await client.hire()
     answer = (await client.post_message(conversation.id, "Hello", respond=True)).expect(200).json
-    [approval] = await _wait_for_approval(client, conversation.tenant_id)
-    return Place(
+    place = Place(
         tenant=str(conversation.tenant_id),
         employee=str(conversation.employee_id),
         conversation=str(conversation.id),
         run=answer["run_id"],
-        waiting=approval["run_id"],
-        approval=approval["approval_id"],
     )
+    if not waits:
+        return place
+    [approval] = await _wait_for_approval(client, conversation.tenant_id)
+    return place._replace(waiting=approval["run_id"], approval=approval["approval_id"])
 
 
 async def _wait_for_approval(client: CheckedClient, tenant: UUID) -> list[dict[str, Any]]:
@@ -70,6 +75,10 @@ class Route(NamedTuple):
     """Without a body, or with null, nothing is asked for beyond the path."""
     refusal: str = "validation_failed"
     """The code of a body of the wrong shape."""
+
+    @property
+    def is_for_a_run_that_waits(self) -> bool:
+        return "{approval_id}" in self.template or self.template.endswith(GOING_ON)
 
     def body(self, place: Place, number: int = 0) -> dict[str, Any]:
         """A body that is accepted; the number makes slugs differ."""

@@ -78,15 +78,16 @@ STRANGE_VALUES: tuple[bytes, ...] = (
 )
 
 
-@pytest.fixture
-async def place(client: CheckedClient) -> Place:
-    return await settle(client)
-
-
 @pytest.fixture(params=ROUTES, ids=lambda route: f"{route.method} {route.template.removeprefix('/api/v1')}")
 def route(request: pytest.FixtureRequest) -> Route:
     found: Route = request.param
     return found
+
+
+@pytest.fixture
+async def place(request: pytest.FixtureRequest, client: CheckedClient) -> Place:
+    route: Route | None = request.getfixturevalue("route") if "route" in request.fixturenames else None
+    return await settle(client, waits=route is not None and route.is_for_a_run_that_waits)
 
 
 def described(description: Description, route: Route, place: Place, answer: RawAnswer) -> None:

@@ -2,14 +2,15 @@
 
 import re
 import socket
-import subprocess
-import sys
 from pathlib import Path
+from secrets import token_hex
+from typing import Protocol
 
 import pytest
 
 from tests.e2e.contract.wire import fetch
 from tests.support.databases import Postgres
+from tests.support.forking import ForkedProcess, Template, forked_retinue
 from tests.support.processes import free_port
 from tests.support.server import RetinueServer, environment_for, migrate, running_retinue
 
@@ -18,21 +19,24 @@ pytestmark = pytest.mark.slow
 WITHIN = 60
 
 
-def refused(folder: Path, environment: dict[str, str], *command: str) -> str:
+class Refuses(Protocol):
+    def __call__(self, folder: Path, environment: dict[str, str], *command: str) -> str: ...
+
+
+@pytest.fixture
+def refused(template: Template) -> Refuses:
     """What is said by a command that must not succeed, nor show its insides."""
-    done = subprocess.run(
-        [sys.executable, "-m", "retinue", *(command or ("serve",))],
-        check=False,
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN,
-    )
-    said = done.stdout + done.stderr
-    assert done.returncode != 0, said
-    assert "Traceback" not in said, said
-    return said
+
+    def refused(folder: Path, environment: dict[str, str], *command: str) -> str:
+        log = folder / f"refused-{token_hex(4)}.log"
+        process = ForkedProcess(template, command or ("serve",), log=log, env=environment, cwd=folder)
+        status = process.wait(within=WITHIN)
+        said = log.read_text()
+        assert status != 0, said
+        assert "Traceback" not in said, said
+        return said
+
+    return refused
 
 
 def without(environment: dict[str, str], *names: str) -> dict[str, str]:
@@ -74,7 +78,7 @@ def test_open_mode_keeps_strangers_pages_out(tmp_path: Path, embedded: dict[str,
 
 @pytest.mark.parametrize("content", [None, "nonsense"])
 def test_a_master_key_file_that_cannot_be_used_is_said(
-    tmp_path: Path, embedded: dict[str, str], content: str | None
+    tmp_path: Path, embedded: dict[str, str], content: str | None, refused: Refuses
 ) -> None:
     environment, file = open_mode(embedded), tmp_path / "master.key"
     file.write_text(content or "k1:" + "A" * 43 + "=")
@@ -86,7 +90,7 @@ def test_a_master_key_file_that_cannot_be_used_is_said(
         assert content is not None or "chmod 600" in said
 
 
-def test_the_demo_talks_over_ipv6(tmp_path: Path, embedded: dict[str, str]) -> None:
+def test_the_demo_talks_over_ipv6(tmp_path: Path, embedded: dict[str, str], refused: Refuses) -> None:
     said = refused(tmp_path, {**open_mode(embedded), "RETINUE_HOST": "::1"}, "demo")
     assert f"http://[::1]:{embedded['RETINUE_PORT']} does not answer" in said
 
@@ -99,20 +103,22 @@ def test_a_folder_that_is_not_there_is_created(tmp_path: Path) -> None:
     assert (tmp_path / ".data/deep/retinue.sqlite3").is_file()
 
 
-def test_a_database_that_cannot_be_opened_is_said(tmp_path: Path, embedded: dict[str, str]) -> None:
+def test_a_database_that_cannot_be_opened_is_said(tmp_path: Path, embedded: dict[str, str], refused: Refuses) -> None:
     (tmp_path / "file").touch()
     embedded["RETINUE_DATABASE_URL"] = f"sqlite+aiosqlite:///{tmp_path / 'file' / 'retinue.db'}"
     assert "database" in refused(tmp_path, embedded)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_open_mode_is_refused_beyond_loopback(tmp_path: Path, embedded: dict[str, str], host: str) -> None:
+def test_open_mode_is_refused_beyond_loopback(
+    tmp_path: Path, embedded: dict[str, str], host: str, refused: Refuses
+) -> None:
     said = refused(tmp_path, {**open_mode(embedded), "RETINUE_HOST": host})
     assert "RETINUE_OPERATOR_KEY" in said
     assert host in said
 
 
-def test_open_mode_is_refused_on_postgresql(tmp_path: Path, postgres: Postgres) -> None:
+def test_open_mode_is_refused_on_postgresql(tmp_path: Path, postgres: Postgres, refused: Refuses) -> None:
     with postgres.database() as url:
         assert "RETINUE_OPERATOR_KEY" in refused(tmp_path, open_mode(environment_for(url)))
 
@@ -133,7 +139,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("command", ["serve", "migrate", "check-config", "demo"])
 def test_settings_that_cannot_be_read_are_named_all_at_once(
-    tmp_path: Path, embedded: dict[str, str], command: str
+    tmp_path: Path, embedded: dict[str, str], command: str, refused: Refuses
 ) -> None:
     file = tmp_path / "retinue.toml"
     file.write_text("[limits]\nbody_bites = 5\n")
@@ -146,7 +152,9 @@ def test_settings_that_cannot_be_read_are_named_all_at_once(
     assert "hunter2" not in said
 
 
-def test_settings_that_must_not_start_a_server_are_named_all_at_once(tmp_path: Path, embedded: dict[str, str]) -> None:
+def test_settings_that_must_not_start_a_server_are_named_all_at_once(
+    tmp_path: Path, embedded: dict[str, str], refused: Refuses
+) -> None:
     weak = {"RETINUE_OPERATOR_KEY": "kurz-ü", "RETINUE_COORDINATION_URL": "redis://:hunter2@127.0.0.1:6379/0"}
     weak["RETINUE_WORKERS"] = "2"
     said = refused(tmp_path, without(embedded, "RETINUE_MASTER_KEYS") | weak)
@@ -156,12 +164,14 @@ def test_settings_that_must_not_start_a_server_are_named_all_at_once(tmp_path: P
     assert "hunter2" not in said
 
 
-def test_a_configuration_file_that_is_not_there_is_named(tmp_path: Path, embedded: dict[str, str]) -> None:
+def test_a_configuration_file_that_is_not_there_is_named(
+    tmp_path: Path, embedded: dict[str, str], refused: Refuses
+) -> None:
     said = refused(tmp_path, {**embedded, "RETINUE_CONFIG": str(tmp_path / "nowhere.toml")})
     assert str(tmp_path / "nowhere.toml") in said
 
 
-def test_an_outdated_schema_on_postgresql_is_refused(tmp_path: Path, postgres: Postgres) -> None:
+def test_an_outdated_schema_on_postgresql_is_refused(tmp_path: Path, postgres: Postgres, refused: Refuses) -> None:
     with postgres.database() as url:
         environment = environment_for(url)
         assert "retinue migrate" in refused(tmp_path, environment)
@@ -170,12 +180,12 @@ def test_an_outdated_schema_on_postgresql_is_refused(tmp_path: Path, postgres: P
             assert fetch(server.address, "GET", "/api/v1/health/ready").status == 200
 
 
-def test_a_database_that_is_not_there_is_said(tmp_path: Path, postgres: Postgres) -> None:
+def test_a_database_that_is_not_there_is_said(tmp_path: Path, postgres: Postgres, refused: Refuses) -> None:
     said = refused(tmp_path, environment_for(postgres.url("nowhere")))
     assert "database" in said
 
 
-def test_a_port_in_use_is_said(tmp_path: Path, embedded: dict[str, str]) -> None:
+def test_a_port_in_use_is_said(tmp_path: Path, embedded: dict[str, str], refused: Refuses) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = refused(tmp_path, {**embedded, "RETINUE_PORT": str(port)})
@@ -183,8 +193,10 @@ def test_a_port_in_use_is_said(tmp_path: Path, embedded: dict[str, str]) -> None
     assert re.search("in use", said)
 
 
-def test_a_second_server_on_one_sqlite_file_is_refused(tmp_path: Path, embedded: dict[str, str]) -> None:
-    with running_retinue(tmp_path, embedded) as server:
+def test_a_second_server_on_one_sqlite_file_is_refused(
+    tmp_path: Path, embedded: dict[str, str], refused: Refuses, template: Template
+) -> None:
+    with forked_retinue(template, tmp_path, embedded) as server:
         said = refused(tmp_path, {**embedded, "RETINUE_PORT": str(free_port())})
         assert "SQLite is for one process" in said
         assert server.kill() != 0
@@ -192,21 +204,27 @@ def test_a_second_server_on_one_sqlite_file_is_refused(tmp_path: Path, embedded:
 
 
 def test_a_second_server_on_one_postgresql_database_is_refused(
-    tmp_path: Path, postgres: Postgres, migrated_template: str, redis_url: str
+    *,
+    tmp_path: Path,
+    postgres: Postgres,
+    migrated_template: str,
+    redis_url: str,
+    template: Template,
+    refused: Refuses,
 ) -> None:
     with postgres.database(template=migrated_template) as url:
         alone = environment_for(url)
         together = {**alone, "RETINUE_COORDINATION_URL": redis_url}
-        with running_retinue(tmp_path, alone, is_migrated=True) as server:
+        with forked_retinue(template, tmp_path, alone) as server:
             for other in (alone, together):
                 said = refused(tmp_path, {**other, "RETINUE_PORT": str(free_port())})
                 assert "serves this database" in said
                 assert "RETINUE_COORDINATION_URL" in said
             assert server.kill() != 0
             server.start()  # the place of a process that was killed holds nobody up
-        with running_retinue(tmp_path, together, is_migrated=True):
+        with forked_retinue(template, tmp_path, together):
             assert "memory://" in refused(tmp_path, {**alone, "RETINUE_PORT": str(free_port())})
-            with running_retinue(tmp_path, together, is_migrated=True):
+            with forked_retinue(template, tmp_path, together):
                 pass
 
 

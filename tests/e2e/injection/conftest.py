@@ -12,7 +12,7 @@ from tests.e2e.injection.receiver import Receiver, running_receiver
 from tests.e2e.streams.servers import one_server
 from tests.e2e.tools.sudo import FakeSudo
 from tests.support.databases import DIALECTS, Dialect
-from tests.support.forking import ForkedServer, Template
+from tests.support.forking import ForkedServer
 
 
 @pytest.fixture(scope="session")
@@ -27,14 +27,6 @@ def receiver() -> Iterator[Receiver]:
     """Where nothing may arrive that nobody has allowed."""
     with running_receiver() as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    """What all servers are forked from."""
-    running = Template(tmp_path_factory.mktemp("template") / "log")
-    yield running
-    running.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from tests.e2e.streams.busy import FIRST, Busy
 from tests.e2e.streams.servers import Replicas, one_server, two_servers
 from tests.e2e.streams.talk import after_tokens, begin, hire
 from tests.support.databases import DIALECTS, Dialect, fresh_database
-from tests.support.forking import ForkedServer, Template
+from tests.support.forking import ForkedServer
 from tests.support.server import RetinueServer, environment_for, running_retinue
 from tests.support.upstream import ThreadedUpstream, upstream_in_thread
 
@@ -36,14 +36,6 @@ def upstream(fake: ThreadedUpstream) -> Iterator[ThreadedUpstream]:
     fake.reset()
     yield fake
     fake.check()
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    """What servers that tests may stop are forked from."""
-    running = Template(tmp_path_factory.mktemp("template") / "log")
-    yield running
-    running.close()
 
 
 @contextmanager

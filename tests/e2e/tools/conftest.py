@@ -9,7 +9,7 @@ from tests.e2e.streams.servers import Replicas, one_server, two_servers
 from tests.e2e.tools.sudo import FakeSudo
 from tests.e2e.tools.work import Office
 from tests.support.databases import DIALECTS
-from tests.support.forking import ForkedServer, Template
+from tests.support.forking import ForkedServer
 from tests.support.upstream import ThreadedUpstream, upstream_in_thread
 
 
@@ -26,14 +26,6 @@ def upstream(fake: ThreadedUpstream) -> Iterator[ThreadedUpstream]:
     fake.reset()
     yield fake
     fake.check()
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    """What all servers are forked from."""
-    running = Template(tmp_path_factory.mktemp("template") / "log")
-    yield running
-    running.close()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ from tests.unit.runs.process import Process
 from tests.unit.runs.test_idempotency import a_key, counts
 from tests.unit.runs.test_queue import begun, enqueue
 
+pytestmark = pytest.mark.slow
+
 POLICIES = ("reject", "enqueue", "interrupt", "append")
 
 

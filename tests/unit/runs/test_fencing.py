@@ -18,6 +18,8 @@ from tests.unit.runs.logs import whole
 from tests.unit.runs.process import Process, Published
 from tests.unit.runs.test_runner import asks_for_tools
 
+pytestmark = pytest.mark.slow
+
 
 async def frozen(office: Process, gate: Gate) -> Run:
     await office.configure()

@@ -19,6 +19,8 @@ from tests.unit.runs.conftest import World
 from tests.unit.runs.doubles import DEADLINE, Gate, until
 from tests.unit.runs.test_follow import end, following, read, say, seqs, store
 
+pytestmark = pytest.mark.slow
+
 
 class Outage:
     """Units that only read fail so many times; -1 for ever."""

@@ -16,6 +16,8 @@ from tests.unit.runs.logs import kinds, places, whole
 from tests.unit.runs.process import Process
 from tests.unit.runs.test_runner import asks_for_tools
 
+pytestmark = pytest.mark.slow
+
 
 async def begun(office: Process, gate: Gate) -> Run:
     await office.configure()

@@ -194,3 +194,11 @@ def test_refusals_and_representations_show_no_secret() -> None:
         assert not any(secret in shown for secret in (OPERATOR_KEY, MASTER_KEY, "hunter"))
     assert settings.public()["database"]["url"] == "postgresql+asyncpg://u:***@h/d"
     assert set(settings.secrets()) == {OPERATOR_KEY, MASTER_KEY, "hunter%202", "hunter 2"}
+
+
+def test_variables_without_the_prefix_mean_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`PORT` and `WORKERS` are set on many machines, for other programs."""
+    for name in ("PORT", "WORKERS", "HOST"):
+        monkeypatch.setenv(name, "3")
+    assert Settings() == Settings.model_construct()
+    assert (Settings().port, Settings().workers) == (8000, 1)

@@ -13,13 +13,6 @@ from tests.support.server import environment_for, is_ready
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    running = Template(tmp_path_factory.mktemp("template") / "log")
-    yield running
-    running.close()
-
-
 @pytest.fixture
 def server(template: Template, tmp_path: Path) -> Iterator[ForkedServer]:
     environment = environment_for(f"sqlite+aiosqlite:///{tmp_path / 'retinue.db'}")
