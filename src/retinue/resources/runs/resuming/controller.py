@@ -27,7 +27,7 @@ _LastEventId = Annotated[
         "and decides nothing.",
     ),
 ]
-_KEYED = {"idempotency_key_reused": errors.InvalidRequest, "idempotency_key_in_use": errors.Conflict}
+_KEYED = {"idempotency_key_reused": errors.InvalidRequest}
 _STREAMING = {
     **_KEYED,
     **PLACES,
@@ -50,7 +50,10 @@ class ResumingController(Controller):
         status_code=200,
         frames=FRAMES,
         accepts=ContinueBody,
-        problems=_STREAMING | DECIDING | NOT_BOOLEAN | {"approval_pending": errors.Conflict},
+        problems=_STREAMING
+        | DECIDING
+        | NOT_BOOLEAN
+        | {"approval_pending": errors.Conflict, "idempotency_key_in_use": errors.Conflict},
     )
     async def continue_run(
         self,
