@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.client import RetinueClient
-from tests.support.databases import DIALECTS, Postgres, fresh_database
+from tests.support.databases import DIALECTS, fresh_database
 from tests.support.processes import DidNotStart, ServerProcess, free_port
 from tests.support.upstream import ThreadedUpstream
 
@@ -130,14 +130,6 @@ def migrate(folder: Path, environment: Mapping[str, str]) -> None:
     command = [sys.executable, "-m", "retinue", "migrate"]
     done = subprocess.run(command, check=False, env=environment, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, f"migrate ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-
-
-@pytest.fixture(scope="session")
-def migrated_template(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name of a PostgreSQL database with the newest schema and nothing in it, to copy from."""
-    name = postgres.create()
-    migrate(tmp_path_factory.mktemp("migrate"), environment_for(postgres.url(name)))
-    return name
 
 
 @pytest.fixture(scope="module", params=DIALECTS)

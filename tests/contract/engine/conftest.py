@@ -1,11 +1,9 @@
 """The engine's small world on PostgreSQL, where transactions really meet. On SQLite writers are serial."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from retinue.db import migrations
 from tests.contract.repositories.builders import a_tenant, an_employee
 from tests.support.databases import Postgres
 from tests.unit.runs.conftest import World, patience, polling, quiet
@@ -14,18 +12,11 @@ from tests.unit.runs.doubles import ChangeableDatabase
 __all__ = ["patience", "polling", "quiet"]
 
 
-@pytest.fixture(scope="session")
-def migrated_name(postgres: Postgres) -> str:
-    name = postgres.create()
-    asyncio.run(migrations.upgrade(postgres.url(name)))
-    return name
-
-
 @pytest.fixture
-async def world(postgres: Postgres, migrated_name: str) -> AsyncIterator[World]:
+async def world(postgres: Postgres, migrated_template: str) -> AsyncIterator[World]:
     tenant = a_tenant()
     employee = an_employee(tenant)
-    with postgres.database(template=migrated_name) as url:
+    with postgres.database(template=migrated_template) as url:
         database = ChangeableDatabase.connect(url)
         async with database.operator() as operator:
             await operator.tenants.add(tenant)

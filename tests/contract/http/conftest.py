@@ -1,5 +1,6 @@
 """Clients of the API."""
 
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from retinue.db.session import Database
-from retinue.db.tables import Base
 from retinue.domain.errors import EgressRefused, InvalidRequest, ProviderAuth
 from retinue.domain.model_io import Capabilities, ModelRequest
 from retinue.providers.base import ProviderConfig
@@ -53,15 +53,13 @@ class FakeProviders:
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Database]:
     database = Database.connect(url)
-    async with database._engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
     yield database
     await database.aclose()
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    async with opened(database_url) as database:
+async def database(migrated_url: str) -> AsyncIterator[Database]:
+    async with opened(migrated_url) as database:
         yield database
 
 
@@ -78,7 +76,8 @@ async def client(database: Database, providers: FakeProviders) -> AsyncIterator[
 
 
 @pytest.fixture
-async def lone_database(tmp_path: Path) -> AsyncIterator[Database]:
+async def lone_database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
+    shutil.copy(migrated_file, tmp_path / "lone.db")
     async with opened(f"sqlite+aiosqlite:///{tmp_path / 'lone.db'}") as database:
         yield database
 

@@ -1,48 +1,16 @@
 """A migrated database per test, copied from one that was migrated once per test process."""
 
-import asyncio
-import shutil
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 import pytest
 
-from retinue.db import migrations
 from retinue.db.session import Database
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.runs import Run, RunStatus
 from retinue.domain.tenants import Tenant
 from tests.contract.repositories.builders import a_conversation, a_run, a_tenant, an_employee
-from tests.support.databases import DIALECTS, Postgres
-
-_TEMPLATE = "migrated_template"
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "retinue.db"
-    asyncio.run(migrations.upgrade(f"sqlite+aiosqlite:///{path}"))
-    return path
-
-
-@pytest.fixture(scope="session")
-def migrated_template(postgres: Postgres) -> str:
-    name = postgres.create(name=_TEMPLATE)
-    asyncio.run(migrations.upgrade(postgres.url(name)))
-    return name
-
-
-@pytest.fixture(params=DIALECTS)
-def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "retinue.db")
-        yield f"sqlite+aiosqlite:///{tmp_path / 'retinue.db'}"
-        return
-    template = request.getfixturevalue("migrated_template")
-    with request.getfixturevalue("postgres").database(template=template) as url:
-        yield url
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """The jobs look after the engine's runs, in the engine's little world."""
 
-from tests.unit.runs.conftest import database, migrated_sqlite, patience, polling, quiet, world
+from tests.unit.runs.conftest import database, patience, polling, quiet, world
 
-__all__ = ["database", "migrated_sqlite", "patience", "polling", "quiet", "world"]
+__all__ = ["database", "patience", "polling", "quiet", "world"]

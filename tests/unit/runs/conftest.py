@@ -13,7 +13,6 @@ import structlog
 import tenacity
 
 from retinue.coordination.memory import MemoryCoordination
-from retinue.db import migrations
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.events import RecordedEvent
@@ -46,16 +45,9 @@ OWNER = "test"
 LEASE = Lease(owner=OWNER, seconds=60)
 
 
-@pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "retinue.db"
-    asyncio.run(migrations.upgrade(f"sqlite+aiosqlite:///{path}"))
-    return path
-
-
 @pytest.fixture
-async def database(migrated_sqlite: Path, tmp_path: Path) -> AsyncIterator[ChangeableDatabase]:
-    shutil.copy(migrated_sqlite, tmp_path / "retinue.db")
+async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[ChangeableDatabase]:
+    shutil.copy(migrated_file, tmp_path / "retinue.db")
     database = ChangeableDatabase.connect(f"sqlite+aiosqlite:///{tmp_path / 'retinue.db'}")
     yield database
     await database.aclose()
