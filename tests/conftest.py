@@ -1,5 +1,6 @@
 """What all tests share. The fixtures live by topic in `tests/support`."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         callspec = getattr(item, "callspec", None)
         if callspec is not None and {"postgresql", "redis"} & set(map(str, callspec.params.values())):
             item.add_marker("slow")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are kept to the end: the garbage collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

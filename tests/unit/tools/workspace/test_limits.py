@@ -72,8 +72,24 @@ print("done")
 """
     (site.home / "many.py").write_text(code)
     result = await site.command("python3 many.py", unconfined=True)
-    assert result["stdout"] == "done\n"
+    assert result["stdout"] == "done\n", result
     assert result["exit_code"] == 0
+
+
+@pytest.mark.parametrize("kernel", NAMESPACES, ids=["all", "no namespaces"])
+async def test_the_dead_do_not_count(site: Site, monkeypatch: pytest.MonkeyPatch, kernel: str) -> None:
+    """However long their parent lets them lie about."""
+    change_launcher(monkeypatch, kernel)
+    code = """
+import os, time
+for number in range(200):
+    if os.fork() == 0: os._exit(0)
+time.sleep(0.3)
+print("done")
+"""
+    (site.home / "dead.py").write_text(code)
+    result = await site.command("python3 dead.py", unconfined=True)
+    assert (result["stdout"], result["exit_code"]) == ("done\n", 0), result
 
 
 async def test_a_bomb_in_disguise(site: Site, nothing_left: Callable[[], None]) -> None:

@@ -14,6 +14,8 @@ from retinue.tools.workspace.launch import child, first, tree
 from retinue.tools.workspace.launch.scratch import Scratch
 
 _SET_CHILD_SUBREAPER = 36
+_CROWD = 10
+"""So many times the processes that a command may have are looked through for those that have ended."""
 _TICK_MS = 50
 """A bomb of processes grows by some hundreds in that time."""
 
@@ -98,8 +100,10 @@ class Supervisor:
         tree.bury_orphans(but=self._child)
         try:
             # From here on, and not from the child on: what loses its parent comes to this process.
-            found = tree.descendants(os.getpid(), limits["processes"] + 2)
+            found = tree.descendants(os.getpid(), _CROWD * limits["processes"])
             processes = [process for process in found if process != self._own]
+            if len(processes) > limits["processes"]:
+                processes = tree.living(processes)
             memory = tree.memory(processes)
         except OSError:
             # Whoever can blind this process must not gain by it.

@@ -35,6 +35,14 @@ def memory(processes: list[int]) -> int:
     return sum(map(_own_memory, processes))
 
 
+def living(processes: list[int]) -> list[int]:
+    """Those of the processes that have not ended. The dead count for nobody, however long their parent lets them lie.
+
+    Raises: OSError: it cannot be seen.
+    """
+    return [process for process in processes if _is_alive(process)]
+
+
 def end_all(group: int) -> bool:
     """End a process group and whatever else came from this process, which adopts what loses its parent.
 
@@ -86,6 +94,13 @@ def _children(process: int) -> list[int]:
             with contextlib.suppress(*_GONE), open(f"/proc/{process}/task/{thread}/children", "rb") as file:
                 found += map(int, file.read().split())
     return found
+
+
+def _is_alive(process: int) -> bool:
+    with contextlib.suppress(*_GONE), open(f"/proc/{process}/stat", "rb") as file:
+        # The state follows the name, which stands in brackets and may hold any.
+        return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    return False
 
 
 def _own_memory(process: int) -> int:
