@@ -67,10 +67,10 @@ migrate: $(RUNTIME) ## Bring the database that the settings name up to date
 	@$(BIN)/python -m retinue migrate
 
 test: check ## Everything CI runs: check, then the whole suite on SQLite and PostgreSQL; no network, no keys
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-fast: install ## The suite without its slow part, in less than a minute
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(FAST)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(FAST)
 
 chaos: install ## Cut, kill, freeze and crowd it for about half an hour; CHAOS_SEED=… repeats a run
 	CHAOS=full $(BIN)/python -m pytest tests/chaos -n $(WORKERS) --dist worksteal
