@@ -1,6 +1,7 @@
 """Two who change the same run at the same moment: neither is lost, and neither waits for the other for ever."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -14,13 +15,15 @@ from tests.unit.runs.acting.books import ended
 from tests.unit.runs.acting.story import conversation_of, decide_next, goes_on, office_with, pending, started
 from tests.unit.runs.acting.tools import a_write, wants
 from tests.unit.runs.conftest import World
-from tests.unit.runs.doubles import DEADLINE, FirstGate, Gate, says
+from tests.unit.runs.doubles import DEADLINE, Gate, says
 from tests.unit.runs.process import Process
 
 pytestmark = pytest.mark.slow
 
 
-def stopped_before(monkeypatch: pytest.MonkeyPatch, owner: type[Any], name: str, gate: Gate) -> Gate:
+def stopped_before(
+    monkeypatch: pytest.MonkeyPatch, owner: type[Any], name: str, gate: Callable[[], Awaitable[None]]
+) -> None:
     """Whoever calls this method waits at the gate, inside its transaction."""
     real = getattr(owner, name)
 
@@ -29,7 +32,6 @@ def stopped_before(monkeypatch: pytest.MonkeyPatch, owner: type[Any], name: str,
         return await real(*args, **more)
 
     monkeypatch.setattr(owner, name, slow)
-    return gate
 
 
 async def until_blocked(postgres: Postgres) -> None:
@@ -60,7 +62,8 @@ async def test_who_cancels_a_run_that_is_just_pausing_ends_it(
     """The wish comes to the row when the pause is written and not committed: it must not be left with a run that
     nobody looks at.
     """
-    gate = stopped_before(monkeypatch, MessageRepository, "pause", Gate())
+    gate = Gate()
+    stopped_before(monkeypatch, MessageRepository, "pause", gate)
     office = await office_with(world, wants("send"), says("Stopped."), tools=[tool := a_write("send")])
     conversation = await world.conversation()
     run = await office.start(conversation)
@@ -81,22 +84,32 @@ async def test_who_cancels_a_run_that_is_just_pausing_ends_it(
 async def test_taking_over_and_interrupting_do_not_wait_for_each_other(
     world: World, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both touch the run and its approvals, and have to do it in the same order."""
+    """Both touch the run and its approvals, and have to do it in the same order: here the one that interrupts has seen
+    the run wait, and another process has taken it over before the approvals are locked.
+    """
     office = await office_with(world, wants("send"), says("Yes."), tools=[a_write("send")])
     full = Process(world, name="full", tools=[a_write("send")], max_active=0)
     run, _ = await started(office)
     conversation = await conversation_of(world, run)
+    before = postgres.execute("SELECT sum(deadlocks) FROM pg_stat_database")
+    to_interrupt, to_end = Gate(), Gate()
+    gates = iter([to_interrupt, to_end])
+
+    async def the_next_gate() -> None:
+        await next(gates)()
+
+    stopped_before(monkeypatch, ApprovalRepository, "lock", the_next_gate)
+    interrupting = asyncio.create_task(full.start(conversation, "Stop", on_busy="interrupt"))
+    await to_interrupt.wait_until_reached()
     await decide_next(full)
     await full.errands.finish()
     async with world.database.unit(run.tenant_id) as unit:
         await unit.runs.request_cancel(run.id)
-    gate = stopped_before(monkeypatch, ApprovalRepository, "lock", FirstGate())
-    before = postgres.execute("SELECT sum(deadlocks) FROM pg_stat_database")
     looking = asyncio.create_task(office.lookout.look())
-    await gate.wait_until_reached()
-    interrupting = asyncio.create_task(full.start(conversation, "Stop", on_busy="interrupt"))
+    await to_end.wait_until_reached()
+    to_interrupt.opened.set()
     await until_blocked(postgres)
-    gate.opened.set()
+    to_end.opened.set()
     await asyncio.gather(looking, interrupting)
     assert postgres.execute("SELECT sum(deadlocks) FROM pg_stat_database") == before
     assert (await ended(world, run)).run.status is RunStatus.CANCELLED
