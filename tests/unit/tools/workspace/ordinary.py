@@ -38,7 +38,13 @@ os.chdir(os.environ["TMPDIR"])
 os.mkdir("a"); os.mkdir("a/b"); open("a/b/file", "w"); os.mkdir("a/b/c", 0); os.mkdir("d", 0)
 print(os.environ["TMPDIR"])
 """
-BOMB = "import os, time\nwhile True:\n    if os.fork() == 0:\n        os.setsid()"
+BOMB = """
+import os
+while True:
+    try:
+        if os.fork() == 0: os.setsid()
+    except OSError: pass  # what may have no more goes on with what it has
+"""
 
 
 def change_launcher(change: str) -> None:
