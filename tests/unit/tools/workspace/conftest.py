@@ -1,12 +1,14 @@
 """A tenant's workspace, with a neighbour and a world around it that must stay as they are."""
 
 import asyncio
+import fcntl
 import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,14 @@ for turn in range({tries}):
 os.write(2, b"sudo: {tries} incorrect password attempts\\n")
 sys.exit(1)
 """
+
+
+@pytest.fixture
+def bombs_alone() -> Iterator[None]:
+    """Only one test of all test processes at a time: a user's processes are counted together, and bombs take all."""
+    with (Path(tempfile.gettempdir()) / "retinue-tests-bombs.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

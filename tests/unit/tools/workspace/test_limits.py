@@ -24,6 +24,8 @@ async def test_output_that_just_fits_is_whole(site: Site) -> None:
     assert (len(result["stdout"]), result["is_cut"]) == (299_999, True)
 
 
+pytestmark = pytest.mark.usefixtures("bombs_alone")
+
 BOMBS = {
     "forks": "import os\nwhile True:\n    os.fork()",
     "sessions": "import os\nwhile True:\n    if os.fork() == 0: os.setsid()",

@@ -99,11 +99,7 @@ class Supervisor:
         limits = self._job["limits"]
         tree.bury_orphans(but=self._child)
         try:
-            # From here on, and not from the child on: what loses its parent comes to this process.
-            found = tree.descendants(os.getpid(), _CROWD * limits["processes"])
-            processes = [process for process in found if process != self._own]
-            if len(processes) > limits["processes"]:
-                processes = tree.living(processes)
+            processes = self._processes(limits["processes"])
             memory = tree.memory(processes)
         except OSError:
             # Whoever can blind this process must not gain by it.
@@ -114,6 +110,22 @@ class Supervisor:
         elif memory > limits["memory_bytes"]:
             self._stopped = "memory"
         return self._stopped is not None
+
+    def _processes(self, limit: int) -> list[int]:
+        """The command's processes, or more than `limit` of them. The dead count only where there are very many.
+
+        Looks at few first: of a bomb those are alive, and it grows while it is looked at.
+
+        Raises: OSError: they cannot be seen.
+        """
+        found = self._found(limit + 2)
+        if len(found) > limit and len(tree.living(found)) <= limit:
+            return tree.living(self._found(_CROWD * limit))
+        return found
+
+    def _found(self, most: int) -> list[int]:
+        # From here on, and not from the child on: what loses its parent comes to this process.
+        return [process for process in tree.descendants(os.getpid(), most) if process != self._own]
 
     def _has_ended(self) -> bool:
         # Left as a zombie, so that its number, which is its group's, stays its own until the group is gone.
