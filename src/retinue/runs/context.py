@@ -66,13 +66,12 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
 
     def _beside_history(self, turns: Sequence[Turn]) -> tuple[Turn, ...]:
         *earlier, question = self.turns
-        fixed = (question, *turns)
+        fixed = sum(estimate_turn(turn) for turn in (question, *turns))
         room: float = self.input_tokens - estimate_tokens(self.system) - estimate_tools(self.tools)
-        excess = HISTORY_MARGIN * sum(estimate_turn(turn) for turn in fixed) - room
+        excess = HISTORY_MARGIN * fixed - room
         if excess > 0:
             return (question, *shorten_results(turns, excess))
-        room -= sum(estimate_turn(turn) for turn in fixed)
-        return (*fit_turns(earlier, room), question, *turns)
+        return (*fit_turns(earlier, room - fixed), question, *turns)
 
     def __repr__(self) -> str:
         return f"RunContext(conversation={self.conversation.id}, employee={self.employee.id})"
