@@ -14,7 +14,6 @@ from retinue.db import migrations
 from retinue.db.tables import Base
 from retinue.domain.errors import InternalError, RetinueError, Unavailable
 from tests.migrations.schema import conditions, described, look
-from tests.support.databases import sqlite_threads_ended
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,7 +105,6 @@ async def test_an_unreachable_database_is_unavailable(tmp_path: Path) -> None:
     ):
         with pytest.raises(Unavailable):
             await migrations.current(url)
-    await sqlite_threads_ended()
 
 
 async def test_migrating_makes_the_folder_of_a_sqlite_file(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -196,13 +195,3 @@ def fresh_database(
     server: Postgres = request.getfixturevalue("postgres")
     with server.database(template=request.getfixturevalue(template) if template else "template0") as url:
         yield url
-
-
-async def sqlite_threads_ended() -> None:
-    """Wait until no thread of a SQLite connection is left.
-
-    The thread of a connection that could not be made ends on its own and tells the loop, which must still be there.
-    """
-    async with asyncio.timeout(10):
-        while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):  # noqa: ASYNC110
-            await asyncio.sleep(0)
