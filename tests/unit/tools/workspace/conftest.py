@@ -1,6 +1,7 @@
 """A tenant's workspace, with a neighbour and a world around it that must stay as they are."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import secrets
@@ -139,11 +140,22 @@ sys.exit(1)
 """
 
 
-@pytest.fixture
-def bombs_alone() -> Iterator[None]:
-    """Only one test of all test processes at a time: a user's processes are counted together, and bombs take all."""
+@contextlib.contextmanager
+def one_bomb_at_a_time(*, is_bomb: bool = True) -> Iterator[None]:
+    """Over all test processes: a user's processes are counted together, and bombs take all that there may be."""
     with (Path(tempfile.gettempdir()) / "retinue-tests-bombs.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX if is_bomb else fcntl.LOCK_SH)
+        yield
+
+
+@pytest.fixture
+def bombs_alone() -> None:
+    """Marks tests of bombs."""
+
+
+@pytest.fixture(autouse=True)
+def away_from_bombs(request: pytest.FixtureRequest) -> Iterator[None]:
+    with one_bomb_at_a_time(is_bomb="bombs_alone" in request.fixturenames):
         yield
 
 

@@ -81,13 +81,15 @@ async def main(place: Path, victim: int) -> dict[str, Any]:
         except ToolError as error:
             return error.problem_code
 
+    name = f"program{os.getpid()}.py"  # others may do the same at the same time
+
     async def program(code: str) -> Any:
-        (home / "program.py").write_text(code)
-        return await call("shell_exec_safe", command="python3 program.py")
+        (home / name).write_text(code)
+        return await call("shell_exec_safe", command=f"python3 {name}")
 
     async def bomb() -> Any:
-        (home / "program.py").write_text(BOMB)
-        return await call("shell_exec_safe", command="python3 program.py 2> errors")
+        (home / name).write_text(BOMB)
+        return await call("shell_exec_safe", command=f"python3 {name} 2> errors")
 
     (place / "data").mkdir()
     secret = place / "data" / "secret.txt"
@@ -108,6 +110,7 @@ async def main(place: Path, victim: int) -> dict[str, Any]:
     found["seen"] = await program("import os; print(os.getpid())")
     found["maze"] = await program(MAZE)
     found["bomb"] = await bomb()
+    found["program"] = name
     found["mode"] = secret.stat().st_mode & 0o777
     return found
 

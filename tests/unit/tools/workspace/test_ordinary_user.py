@@ -7,7 +7,6 @@ import site as python_site
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 
 from retinue.tools.workspace import registry
 from tests.unit.tools.workspace import ordinary
-from tests.unit.tools.workspace.conftest import needs_confinement
+from tests.unit.tools.workspace.conftest import needs_confinement, one_bomb_at_a_time
 
 NOBODY = 65_534
 
@@ -46,8 +45,13 @@ CHANGES = {
 
 
 @pytest.fixture(scope="module", params=CHANGES)
-def found(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+def found(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What an ordinary user's server finds, where that user may make namespaces and where not."""
+    with one_bomb_at_a_time():
+        return look(request.param)
+
+
+def look(kernel: str) -> dict[str, Any]:
     is_root = os.geteuid() == 0
     python = interpreter() if is_root else sys.executable
     if python is None:
@@ -60,7 +64,7 @@ def found(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
         (place / "place").mkdir()
         shutil.chown(place / "place", NOBODY, NOBODY) if is_root else None
         done = subprocess.run(
-            [python, str(place / "ordinary.py"), str(place / "place"), CHANGES[request.param]],
+            [python, str(place / "ordinary.py"), str(place / "place"), CHANGES[kernel]],
             env={"PYTHONPATH": ":".join(packages), "PATH": "/usr/bin:/bin", "CANARY": "canary"},
             user=NOBODY if is_root else None,
             cwd=place,
@@ -70,7 +74,7 @@ def found(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        yield {**json.loads(done.stdout), "kernel": request.param}
+        return {**json.loads(done.stdout), "kernel": kernel}
 
 
 def test_it_was_an_ordinary_user(found: dict[str, Any]) -> None:
@@ -124,5 +128,6 @@ def test_temporary_files_are_gone_afterwards(found: dict[str, Any]) -> None:
 
 @needs_confinement
 def test_processes_without_end_are_ended(found: dict[str, Any]) -> None:
+    assert not isinstance(found["bomb"], str), found["bomb"]
     assert found["bomb"]["stopped"] == "processes"
-    assert not [p for p in psutil.process_iter(["cmdline"]) if "program.py" in (p.info["cmdline"] or [])]
+    assert not [p for p in psutil.process_iter(["cmdline"]) if found["program"] in (p.info["cmdline"] or [])]

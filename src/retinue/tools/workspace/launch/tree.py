@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import time
 
@@ -9,7 +10,7 @@ _GONE = (FileNotFoundError, ProcessLookupError)
 _OF_OTHERS = PermissionError
 """Where /proc hides the processes of other users, such as those that sudo starts."""
 _HELD = (b"RssAnon:", b"RssShmem:")
-_PATIENCE = 2.0
+_PATIENCE = 5.0
 """Seconds to go on ending processes that do not end, such as those of another user."""
 
 
@@ -48,8 +49,9 @@ def end_all(group: int) -> bool:
 
     Returns whether nothing is left. What this user may not end is, and what goes on multiplying unseen.
     """
-    _kill_group(group)
     until = time.monotonic() + _PATIENCE
+    _still_all(until)
+    _kill_group(group)
     while True:
         with contextlib.suppress(OSError):
             for process in descendants(os.getpid()):
@@ -71,6 +73,29 @@ def bury_orphans(*, but: int) -> None:
             if ended is None or ended.si_pid == but:
                 return
             os.waitpid(ended.si_pid, 0)
+
+
+def _still_all(until: float) -> None:
+    """Let nothing that came from this process go on, and nothing more come from it, before anything of it is ended: a
+    crowd that may have no more processes would fill every place that becomes free.
+    """
+    stilled: set[int] = set()
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            news = set(descendants(os.getpid())) - stilled
+            if not news:
+                return
+            for process in news:
+                _still(process)
+            stilled |= news
+
+
+def _still(process: int) -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        # Should one of them wake another, it can start no more, nor can what it starts. (Does not hold for root.)
+        resource.prlimit(process, resource.RLIMIT_NPROC, (0, 0))
+    with contextlib.suppress(OSError):
+        os.kill(process, signal.SIGSTOP)
 
 
 def _kill_group(group: int) -> None:
