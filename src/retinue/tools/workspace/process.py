@@ -14,9 +14,10 @@ import msgspec
 from retinue.tools.workspace import output
 from retinue.tools.workspace.confinement import LAUNCHER
 from retinue.tools.workspace.jobs import End, Job, Outcome, Prompt
+from retinue.tools.workspace.launch.tree import ENDING_SECONDS, STILLING_SECONDS
 from retinue.tools.workspace.output import Collector
 
-_PATIENCE = 4.0
+_PATIENCE = ENDING_SECONDS + STILLING_SECONDS + 4.0
 """Seconds for the supervisor to leave nothing behind. It gives itself less."""
 _CHUNK = 65_536
 _LIMITS: dict[str, End] = {"memory": "memory", "processes": "processes", "unseen": "lost"}

@@ -13,7 +13,7 @@ from retinue.tools.workspace.launch.identity import CannotConfine
 from retinue.tools.workspace.launch.syscall_filter import Marks
 from retinue.tools.workspace.launch.walk import PathChanged, walk
 
-_NICE = 10
+_NICE = 19
 THREADS = 4
 """For each process that is allowed. The kernel counts threads, the supervisor processes."""
 

@@ -134,7 +134,7 @@ class Supervisor:
     def _end(self) -> dict[str, Any]:
         """End whatever is left, and say how it ended: the exit code as shells give it, null if it was ended."""
         ended = os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        is_left = not tree.end_all(self._child)
+        is_left = not tree.end_all(self._child, first=self._own)
         code = None
         if ended is not None:
             code = ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status

@@ -10,8 +10,10 @@ _GONE = (FileNotFoundError, ProcessLookupError)
 _OF_OTHERS = PermissionError
 """Where /proc hides the processes of other users, such as those that sudo starts."""
 _HELD = (b"RssAnon:", b"RssShmem:")
-_PATIENCE = 5.0
-"""Seconds to go on ending processes that do not end, such as those of another user."""
+STILLING_SECONDS = 4.0
+"""For a crowd that goes on multiplying meanwhile, on a machine that has other things to do."""
+ENDING_SECONDS = 4.0
+"""To go on ending processes that do not end, such as those of another user."""
 
 
 def descendants(process: int, most: int | None = None) -> list[int]:
@@ -44,14 +46,21 @@ def living(processes: list[int]) -> list[int]:
     return [process for process in processes if _is_alive(process)]
 
 
-def end_all(group: int) -> bool:
+def end_all(group: int, *, first: int = 0) -> bool:
     """End a process group and whatever else came from this process, which adopts what loses its parent.
 
     Returns whether nothing is left. What this user may not end is, and what goes on multiplying unseen.
+
+    Args:
+        first: the first process of a namespace that all of them are in: with it the kernel ends them all.
     """
-    until = time.monotonic() + _PATIENCE
-    _still_all(until)
+    if first:
+        with contextlib.suppress(OSError):
+            os.kill(first, signal.SIGKILL)
+    else:
+        _still_all(time.monotonic() + STILLING_SECONDS)
     _kill_group(group)
+    until = time.monotonic() + ENDING_SECONDS
     while True:
         with contextlib.suppress(OSError):
             for process in descendants(os.getpid()):
