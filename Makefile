@@ -20,7 +20,7 @@ UV := $(shell command -v uv 2>/dev/null)
 FAST := tests/architecture tests/contract tests/unit $(addprefix --ignore=tests/,\
 	contract/http contract/repositories unit/runs/acting unit/tools/workspace)
 
-.PHONY: help install run demo migrate test test-fast chaos check format lock clean
+.PHONY: help install run demo migrate test test-fast chaos fuzz check format lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ test-fast: install ## The suite without its slow part, in less than a minute
 
 chaos: install ## Cut, kill, freeze and crowd it for about half an hour; CHAOS_SEED=… repeats a run
 	CHAOS=full $(BIN)/python -m pytest tests/chaos -n $(WORKERS) --dist worksteal
+
+fuzz: install ## Send made-up requests and lead random lives for about half an hour; FUZZ_SEED=… repeats a run
+	FUZZ=full $(BIN)/python -m pytest tests/fuzz -n $(WORKERS) --dist worksteal
 
 check: install ## Lint, formatting, types and layers
 	$(BIN)/ruff check .

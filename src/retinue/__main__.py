@@ -9,14 +9,17 @@ from typing import Any, Literal
 
 import click
 
-from retinue import __version__, demo, server
+from retinue import __version__, app, demo, proving, server
 from retinue.db import migrations
+from retinue.db.row_security import Roles
+from retinue.db.row_security.checking import findings
 from retinue.domain.errors import RetinueError
 from retinue.server.log import log_to_stderr
-from retinue.settings import Settings, SettingsError, check, load
+from retinue.settings import Settings, SettingsError, check, check_migration, load
 from retinue.settings.loading import CONFIG_VARIABLE
 
 CONFIG_ERROR = 2
+NOT_PROVEN = 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,9 +56,10 @@ def serve(config: Path | None, *, with_demo: bool) -> None:
 def migrate(config: Path | None) -> None:
     """Bring the database schema up to date."""
     settings = _settings(config)
+    _refuse("Retinue does not migrate with these settings:", check_migration(settings))
     log_to_stderr(settings)
     try:
-        asyncio.run(migrations.upgrade(settings.database.url))
+        asyncio.run(_migrate(settings))
     except RetinueError as error:
         raise click.ClickException(error.detail) from None
     click.echo(f"The schema is at {migrations.head()}.")
@@ -69,6 +73,22 @@ def check_config(config: Path | None) -> None:
     click.echo(json.dumps(settings.public(), indent=2))
     _refuse_unsafe(settings)
     click.echo("These settings may start a server.", err=True)
+
+
+@main.command("rotate-keys")
+@click.option("--check", "only_check", is_flag=True, help="Only count; fail while an older master key is still needed.")
+@click.pass_obj
+def rotate_keys(config: Path | None, *, only_check: bool) -> None:
+    """Move everything that is sealed to the first of the master keys. Servers may run meanwhile."""
+    settings = _settings(config)
+    _refuse_unsafe(settings)
+    log_to_stderr(settings)
+    try:
+        is_done = asyncio.run(_check_keys(settings) if only_check else _rotate_keys(settings))
+    except RetinueError as error:
+        raise click.ClickException(error.detail) from None
+    if not is_done:
+        sys.exit(1)
 
 
 @main.command("demo")
@@ -87,6 +107,28 @@ def run_demo(config: Path | None, url: str | None, message: str, *, allow: bool 
         asyncio.run(demo.talk(address, message, key, sys.stdout.buffer, _decider(allow)))
     except demo.DemoFailed as error:
         raise click.ClickException(str(error)) from None
+
+
+@main.command("prove-isolation")
+@click.option("--url", required=True, help="The server.")
+@click.option(
+    "--operator-key", envvar="RETINUE_OPERATOR_KEY", required=True, help="Better in the variable RETINUE_OPERATOR_KEY."
+)
+@click.option("--rounds", default=20, show_default=True, help="How often each operation is timed; 0 for not at all.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def prove_isolation(url: str, operator_key: str, rounds: int, *, as_json: bool) -> None:
+    """Prove on a running server that its tenants do not exist for each other.
+
+    Makes two tenants, has one attack the other in every place of every operation, and deletes both. Fails if anything
+    could be read, changed or noticed.
+    """
+    try:
+        report = asyncio.run(proving.prove(url, operator_key, rounds=rounds))
+    except proving.ProvingFailed as error:
+        click.echo(str(error), err=True)
+        sys.exit(NOT_PROVEN)
+    click.echo(report.as_json() if as_json else "\n".join(report.lines()))
+    sys.exit(0 if report.is_clean else 1)
 
 
 def _decider(allow: bool | None) -> demo.Decide:
@@ -115,19 +157,49 @@ def _settings(config: Path | None) -> Settings:
 
 
 def _refuse_unsafe(settings: Settings) -> None:
-    if reasons := check(settings):
-        click.echo("Retinue does not start with these settings:", err=True)
+    _refuse("Retinue does not start with these settings:", check(settings))
+
+
+def _refuse(what: str, reasons: list[str]) -> None:
+    if reasons:
+        click.echo(what, err=True)
         for reason in reasons:
             click.echo(f"  - {reason}", err=True)
         sys.exit(CONFIG_ERROR)
 
 
+async def _rotate_keys(settings: Settings) -> bool:
+    done = await app.rotate_keys(settings)
+    click.echo(f"{done.rewrapped} rewrapped, {done.current} current, {len(done.unopened)} could not be opened.")
+    for each in done.unopened:
+        click.echo(f"  - {each.table} {each.row}: {each.reason}", err=True)
+    return done.is_complete
+
+
+async def _check_keys(settings: Settings) -> bool:
+    found = await app.check_keys(settings)
+    click.echo(
+        f"Of {found.values} sealed values, {found.older} need an older master key, and {found.unknown} one that is not "
+        "in the list."
+    )
+    return found.older == 0 and found.unknown == 0
+
+
+async def _migrate(settings: Settings) -> None:
+    database = settings.database
+    roles = None if database.is_sqlite else Roles.of(database.url, database.jobs_url)
+    await migrations.upgrade(database.migration_url, roles=roles)
+
+
 async def _prepare_schema(settings: Settings) -> None:
-    url = settings.database.url
-    if settings.database.is_sqlite:
-        await migrations.upgrade(url)
-    elif not await migrations.is_current(url):
+    database = settings.database
+    if database.is_sqlite:
+        await migrations.upgrade(database.url)
+        return
+    reasons = await findings(database.url, database.jobs_url)
+    if not await migrations.is_current(database.url):
         raise click.ClickException("The database schema is not current. Run `retinue migrate` first.")
+    _refuse("Retinue does not start, because its database would not keep tenants apart:", reasons)
 
 
 def _greet(settings: Settings, url: str, seed: demo.Seed | None) -> None:

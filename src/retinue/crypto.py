@@ -18,7 +18,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -41,6 +41,12 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     table: str
     column: str
     row: UUID
+
+
+def server_secret_place(name: str) -> Place:
+    """Where a secret of the server itself is stored; it belongs to no tenant."""
+    nobody = UUID(int=0)
+    return Place(tenant=nobody, table="server_secrets", column="sealed", row=uuid5(nobody, name))
 
 
 class _Envelope(NamedTuple):
@@ -125,6 +131,20 @@ class Keyring:
         self.on_secret(plaintext)
         return plaintext
 
+    @property
+    def newest_id(self) -> str:
+        return self._newest
+
+    @property
+    def newest(self) -> bytes:
+        """What everything begins with that `seal` makes."""
+        return _head(self._newest)
+
+    @property
+    def heads(self) -> tuple[bytes, ...]:
+        """What everything begins with that can be opened; which of the master keys it needs."""
+        return tuple(_head(key_id) for key_id in self._keys)
+
     def is_current(self, sealed: bytes) -> bool:
         """Whether the newest master key sealed it; if not, `rewrap` it.
 
@@ -191,8 +211,11 @@ def _decrypt(cipher: AESGCM, data: bytes, context: bytes) -> bytes:
 
 
 def _pack(envelope: _Envelope) -> bytes:
-    key_id = envelope.key_id.encode("ascii")
-    return bytes([_VERSION, len(key_id)]) + key_id + envelope.wrapped_key + envelope.sealed_value
+    return _head(envelope.key_id) + envelope.wrapped_key + envelope.sealed_value
+
+
+def _head(key_id: str) -> bytes:
+    return bytes([_VERSION, len(key_id)]) + key_id.encode("ascii")
 
 
 def _unpack(sealed: bytes) -> _Envelope:

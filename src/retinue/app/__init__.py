@@ -2,5 +2,6 @@
 
 from retinue.app.application import Application
 from retinue.app.keys import KeyFileUnusable, open_keyring
+from retinue.app.rotation import check_keys, rotate_keys
 
-__all__ = ["Application", "KeyFileUnusable", "open_keyring"]
+__all__ = ["Application", "KeyFileUnusable", "check_keys", "open_keyring", "rotate_keys"]

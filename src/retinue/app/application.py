@@ -11,8 +11,11 @@ from litestar import Controller, Litestar, Router
 from litestar.types import ASGIApp
 
 from retinue import __version__
+from retinue.app.access import Access
 from retinue.app.engine import Engine
 from retinue.app.keys import open_keyring
+from retinue.app.money import money_controllers
+from retinue.app.sealed import check_sealed
 from retinue.app.tools import open_registry
 from retinue.coordination.registry import connect
 from retinue.db.session import Database
@@ -20,13 +23,14 @@ from retinue.domain.ids import new_id
 from retinue.egress import EgressPolicy, make_client
 from retinue.http.controllers import bound
 from retinue.http.idempotency import Once
-from retinue.http.middleware import Edge, EdgeLimits
 from retinue.http.openapi import ApiInfo, OpenApiController
 from retinue.http.options import name_every_method
 from retinue.http.parameters import knows_every_parameter
 from retinue.http.problems import exception_handlers
+from retinue.http.rate_limit import RequestMeter
 from retinue.http.requests import EdgeRequest
 from retinue.http.sse import StreamSettings
+from retinue.observability.exposition import Exposition
 from retinue.observability.lag import LagMonitor
 from retinue.observability.readiness import Readiness
 from retinue.observability.redaction import Redactor
@@ -56,24 +60,29 @@ from retinue.resources.runs.service import RunAccess
 from retinue.resources.tenants.config.controller import ConfigController
 from retinue.resources.tenants.config.service import ConfigService
 from retinue.resources.tenants.controller import TenantController
+from retinue.resources.tenants.limits.controller import LimitsController
+from retinue.resources.tenants.limits.service import LimitsService
 from retinue.resources.tenants.service import TenantService
 from retinue.resources.tools.controller import ToolController
-from retinue.security.guards import AccessGuard
 from retinue.security.tenancy import Tenancy
 from retinue.settings import Settings
 from retinue.tools.base import Tool
 
-RESERVED_CONNECTIONS = 3
-"""For leases, events and the search for lost runs, besides `database.pool_size`."""
+UNBOUND_CONNECTIONS = 3
+"""On PostgreSQL, besides `database.pool_size`: for whose an object is, and for what the operator asks."""
+RESERVED_CONNECTIONS = 2
+"""On PostgreSQL, of each of its two users: for leases, events and the search for lost runs."""
 
 TAGS = {
     "tenants": "Tenants and their model providers.",
+    "access": "Keys, tokens for browsers, and the pages that may use them.",
     "employees": "AI employees: persona, permission, model.",
     "conversations": "Conversations between a user and an employee.",
     "messages": "What is said, and answers as streams.",
     "runs": "Answers as records: follow, list and cancel them.",
     "tools": "What employees can do.",
     "approvals": "Calls that a person has to allow.",
+    "usage": "What was used, and what it has cost.",
     "audit": "Who did what: chained, and checkable.",
     "health": "Whether this process lives and is ready.",
 }
@@ -97,9 +106,11 @@ class Application:
         """
         process = str(new_id())
         self._settings = settings
-        self._database = _connect(settings, pool_size=settings.database.pool_size)
+        self._database = _connect(settings, settings.database.pool_size, UNBOUND_CONNECTIONS)
         self._reserved = (
-            self._database if self._database.is_sqlite else _connect(settings, pool_size=RESERVED_CONNECTIONS)
+            self._database
+            if self._database.is_sqlite
+            else _connect(settings, RESERVED_CONNECTIONS, RESERVED_CONNECTIONS)
         )
         self._keyring = open_keyring(settings)
         self._keyring.on_secret = redactor.add
@@ -131,22 +142,37 @@ class Application:
             max_lag_ms=settings.readiness.max_lag_ms,
             coordination=lambda: self._coordination.is_healthy,
         )
+        self.metrics = Exposition(
+            active_runs=lambda: self.supervisor.active_count,
+            lag_ms=lambda: self._lag.milliseconds,
+            pools={"requests": self._database.connections, "own": self._reserved.connections},
+            pending_approvals=self._pending_approvals,
+        )
+        meter = RequestMeter(self._coordination.rates, self._engine.limits)
+        self._access = Access(settings, self._database, self._keyring, meter)
         self.litestar = self._litestar()
         name_every_method(self.litestar)
-        self.asgi: ASGIApp = Edge(self.litestar, _edge_limits(settings))
+        self.asgi: ASGIApp = self._access.edge(self.litestar)
+
+    async def _pending_approvals(self) -> int:
+        async with self._reserved.operator(read_only=True) as operator:
+            return await operator.count_pending_approvals()
+
+    async def check(self) -> None:
+        """Raises: MasterKeyMissing, Unavailable, StorageFailed: this process must not serve; see `app.sealed`."""
+        await check_sealed(self._reserved, self._keyring)
 
     async def drain(self, grace_seconds: float) -> None:
         """Take nothing new, let runs finish for the grace period, hand the rest over, then let every stream go."""
         await self._engine.drain(grace_seconds)
 
     def _litestar(self) -> Litestar:
-        operator_key = self._settings.operator_key.get_secret_value() or None
         return Litestar(
             route_handlers=[
                 Router("/api/v1", route_handlers=self._controllers()),
                 bound(OpenApiController, info=self._api_info()),
             ],
-            guards=[AccessGuard(operator_key), knows_every_parameter],
+            guards=[self._access.guard, knows_every_parameter],
             request_class=EdgeRequest,
             exception_handlers=exception_handlers(),
             lifespan=[self._background],
@@ -158,7 +184,7 @@ class Application:
         database, tenancy = self._database, Tenancy(self._database)
         limits = self._settings.limits.run_limits()
         runs = self._engine.runs
-        streaming = _stream_settings(self._settings)
+        streaming = msgspec.structs.replace(_stream_settings(self._settings), watch=self._access.watch.over)
         once = Once(keep_seconds=self._settings.retention.idempotency_seconds)
         access = RunAccess(database=database, tenancy=tenancy, runs=runs)
         messages = MessageService(
@@ -172,7 +198,11 @@ class Application:
         streams = {"protocols": self._protocols, "streaming": streaming}
         return [
             bound(HealthController, check=self._readiness),
-            bound(TenantController, tenants=TenantService(database, runs.cancel_tenant, once)),
+            bound(
+                TenantController,
+                tenants=TenantService(database, runs.cancel_tenant, once, runs.tell_tenant_deleted),
+            ),
+            bound(LimitsController, limits=LimitsService(database, self._engine.limits)),
             bound(ConfigController, configs=ConfigService(database, self._keyring, self._providers, limits, once)),
             bound(EmployeeController, employees=EmployeeService(database, tenancy, self._tools.names, limits, once)),
             bound(
@@ -193,6 +223,8 @@ class Application:
             bound(ApprovalController, approvals=ApprovalService(database, tenancy, approvals, once)),
             bound(ToolController, tools=self._tools),
             bound(AuditController, audit=AuditService(database)),
+            *money_controllers(database, once, self._providers.names),
+            *self._access.controllers(once),
         ]
 
     def _api_info(self) -> ApiInfo:
@@ -207,25 +239,33 @@ class Application:
 
     @asynccontextmanager
     async def _background(self, _: Litestar) -> AsyncGenerator[None, None]:
+        await self._access.start()
         await self._engine.start()
+        jobs = [asyncio.create_task(work, name=name) for name, work in self._access.jobs().items()]
         lag = asyncio.create_task(self._lag.run(), name="lag")
         try:
             yield
         finally:
             # Nothing is left to drain after an orderly stop; a host that only knows lifespans gets here first.
             await self.drain(0)
-            lag.cancel()
-            with suppress(asyncio.CancelledError):
-                await lag
+            for task in (lag, *jobs):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            await self._access.book.write_uses()
             await self._engine.aclose()
             await self._providers.aclose()
             await self._database.aclose()
             await self._reserved.aclose()
 
 
-def _connect(settings: Settings, *, pool_size: int) -> Database:
+def _connect(settings: Settings, pool_size: int, jobs_pool_size: int) -> Database:
     return Database.connect(
-        settings.database.url, pool_size=pool_size, command_timeout=settings.database.command_timeout
+        settings.database.url,
+        jobs_url=settings.database.jobs_url,
+        pool_size=pool_size,
+        jobs_pool_size=jobs_pool_size,
+        command_timeout=settings.database.command_timeout,
     )
 
 
@@ -237,11 +277,6 @@ def _providers(settings: Settings, http: httpx2.AsyncClient, policy: EgressPolic
         "scripted": ScriptedFactory(),
     }
     return ProviderRegistry(factories, http=http)
-
-
-def _edge_limits(settings: Settings) -> EdgeLimits:
-    limits = settings.limits
-    return EdgeLimits(body_bytes=limits.body_bytes, body_depth=limits.body_depth, body_seconds=limits.body_seconds)
 
 
 def _stream_settings(settings: Settings) -> StreamSettings:

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from retinue.coordination.base import Coordination
 from retinue.crypto import Keyring
 from retinue.db.session import Database
 from retinue.domain.signals import Signal, SignalKind
+from retinue.jobs.erasure import Eraser
 from retinue.jobs.leases import keep_leases
 from retinue.jobs.lookout import Lookout
 from retinue.jobs.retention import Retention, keep_pruning
@@ -23,6 +25,8 @@ from retinue.runs.event_writer import EventWriter
 from retinue.runs.factory import RunnerFactory
 from retinue.runs.follow import Follower
 from retinue.runs.lease import Lease
+from retinue.runs.limiting.book import LimitsBook
+from retinue.runs.limiting.tokens import TokenMeter
 from retinue.runs.recovery import Recovery
 from retinue.runs.service import RunService
 from retinue.runs.sessions import Sessions
@@ -65,7 +69,9 @@ class Engine:
         )
         self._stopping, self._wakes, self._errands = asyncio.Event(), Wakes(), Errands()
         self.turnstile = Turnstile()
-        self.supervisor = Supervisor(max_active=settings.runs.max_active)
+        self.supervisor = Supervisor(max_active=settings.runs.max_active, tenant_share=settings.runs.tenant_share)
+        self.limits = LimitsBook(database, settings.rates.limits())
+        tokens = TokenMeter(coordination.rates, self.limits, patience=settings.rates.token_wait_seconds)
         limits = settings.tools.complete(settings.runs.complete(settings.limits.run_limits()))
         limits = settings.approvals.complete(limits)
         sessions = Sessions(settings.limits.session_policy(ttl_seconds=settings.sessions.ttl_seconds))
@@ -79,13 +85,15 @@ class Engine:
             limits=limits,
             retries=settings.provider.retry_policy(),
             lease=self._lease,
+            tokens=tokens,
         )
         self._dispatcher = Dispatcher(
             database=database,
             factory=factory,
-            recovery=Recovery(database, factory),
+            recovery=Recovery(database, factory, self.limits),
             supervisor=self.supervisor,
             signals=coordination.signals,
+            limits=self.limits,
         )
         self._switchboard = Switchboard(
             supervisor=self.supervisor, dispatcher=self._dispatcher, wakes=self._wakes, errands=self._errands
@@ -103,7 +111,16 @@ class Engine:
             errands=self._errands,
             turnstile=self.turnstile,
             sessions=sessions,
+            limits=self.limits,
+            tokens=tokens,
             idempotency_seconds=settings.retention.idempotency_seconds,
+        )
+        self._eraser = Eraser(
+            database=reserved,
+            coordination=coordination,
+            workspaces=Path(settings.workspace.root).resolve(),
+            worker=process,
+            on_deleted=lambda _: providers.forget(),
         )
         self._expiry = Expiry(reserved, coordination.signals)
         self._sweep_seconds = settings.approvals.sweep_seconds
@@ -126,6 +143,7 @@ class Engine:
             dispatcher=self._dispatcher,
             switchboard=self._switchboard,
             wakes=self._wakes,
+            limits=self.limits,
             is_alone=not self._coordination.is_shared,
             hears_others=lambda: self._coordination.is_healthy,
         )
@@ -134,6 +152,7 @@ class Engine:
         self._begin("lookout", lookout.run())
         self._begin("waits", keep_expiring(self._expiry, self._sweep_seconds))
         self._begin("retention", keep_pruning(self._reserved, self._retention))
+        self._begin("erasure", self._eraser.run())
 
     async def drain(self, grace_seconds: float) -> None:
         """Take nothing new, let runs finish for the grace period, hand the rest over, then let every stream go."""

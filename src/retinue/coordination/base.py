@@ -1,4 +1,4 @@
-"""What processes share while a run is alive: live tails of its events, and signals.
+"""What processes share while a run is alive: live tails of its events, signals, and rates.
 
 Nothing here must survive. The tail of a run is a bounded window over its newest events. What fell out of the window,
 what got lost on the way, and every run that is not live, is read from the database; a tail therefore may lose events,
@@ -13,6 +13,7 @@ import msgspec
 
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import Position
+from retinue.domain.limits import Bucket, Party
 from retinue.domain.signals import Signal
 
 IDLE_SECONDS = 1.0
@@ -94,11 +95,48 @@ class Signals(ABC):
         """
 
 
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an attempt to take something, with the state of the bucket that has least left."""
+
+    is_allowed: bool
+    wait: float
+    """Seconds after which it may be allowed; 0 if it was."""
+    limit: int
+    """What that bucket holds, per minute."""
+    remaining: int
+    reset: float
+    """Seconds until that bucket is full again."""
+    party: Party
+    """Whose bucket it is."""
+
+
+class Rates(ABC):
+    """Buckets that all processes take from. Never raises and never waits for a server for long: while none can be
+    asked, each process takes from buckets of its own, which hold its share.
+    """
+
+    @abstractmethod
+    async def take(self, buckets: Sequence[Bucket], amount: int = 1, *, may_owe: bool = False) -> Verdict:
+        """Take so much out of every bucket, or out of none if one of them has too little. There must be a bucket.
+
+        Args:
+            may_owe: it is enough that none is empty; one that has too little owes the rest. With nothing to take, it
+                is only looked at.
+        """
+
+    @abstractmethod
+    def give_back(self, buckets: Sequence[Bucket], amount: int) -> None:
+        """Put back what was taken and not needed; a negative amount is taken after all, whatever is left. Returns at
+        once, and may get lost: time fills the buckets, too.
+        """
+
+
 class Coordination(ABC):
-    """One backend: an event log and signals with one life. Making it connects to nothing."""
+    """One backend: an event log, signals and rates with one life. Making it connects to nothing."""
 
     log: EventLog
     signals: Signals
+    rates: Rates
 
     @property
     @abstractmethod
@@ -113,6 +151,14 @@ class Coordination(ABC):
     @abstractmethod
     async def start(self) -> None:
         """Begin to work, in tasks of its own. Returns at once, whether or not a server answers."""
+
+    @abstractmethod
+    async def forget(self, tenant_id: UUID) -> None:
+        """Remove what a server holds of a tenant that was deleted.
+
+        Raises:
+            Unavailable: it cannot be reached; try again.
+        """
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from retinue.coordination.base import Coordination, EventLog, Signals
+from retinue.coordination.buckets import MemoryRates
 from retinue.coordination.channel import WINDOW, LiveRuns, LocalTail
 from retinue.coordination.handlers import Handler, Handlers
 from retinue.domain.events import RecordedEvent
@@ -15,6 +16,7 @@ class MemoryCoordination(Coordination):
         self._memory_log = MemoryEventLog(window=window)
         self.log = self._memory_log
         self.signals = MemorySignals()
+        self.rates = MemoryRates()
 
     @property
     def is_shared(self) -> bool:
@@ -26,6 +28,9 @@ class MemoryCoordination(Coordination):
 
     async def start(self) -> None:
         pass
+
+    async def forget(self, tenant_id: UUID) -> None:
+        """There is nothing but the windows of runs that are live, and they go with them."""
 
     async def aclose(self) -> None:
         self._memory_log.break_off()

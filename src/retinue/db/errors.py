@@ -21,6 +21,7 @@ DRIVER_ERRORS = (
     sa.exc.SQLAlchemyError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     sqlite3.Error,
     OSError,  # refused and broken connections, and every timeout
     OverflowError,  # sqlite3's answer to an integer of more than 64 bits, which SQLAlchemy does not wrap
@@ -30,6 +31,7 @@ CONFLICTS: Mapping[str, tuple[str, str]] = {
     "uq_tenants_slug": ("slug_taken", "Another tenant has this slug."),
     "uq_employees_slug": ("slug_taken", "Another employee of this tenant has this slug."),
     "uq_conversations_external_id": ("external_id_taken", "Another conversation of this tenant has this external id."),
+    "uq_budgets_subject": ("budget_exists", "There is such a budget: change it, or remove it first."),
     "uq_runs_active": ("conversation_busy", "A run is active in this conversation."),
 }
 

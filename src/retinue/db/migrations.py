@@ -4,7 +4,7 @@ The scripts are in the folder `migrations/` beside `src/`. An image that install
 folder into its working directory. Every function opens a connection of its own and closes it again.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,10 +13,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from retinue.db.dialects.base import Dialect
 from retinue.db.dialects.registry import dialect_for
 from retinue.db.errors import translated
+from retinue.db.row_security import Roles, create_missing
 from retinue.domain.errors import InternalError
 
 COMMAND_SECONDS = 600.0
@@ -25,14 +27,20 @@ COMMAND_SECONDS = 600.0
 T = TypeVar("T")
 
 
-async def upgrade(url: str, revision: str = "head") -> None:
+async def upgrade(url: str, revision: str = "head", *, roles: Roles | None = None) -> None:
     """Bring the schema up. Does nothing if it is there; several processes may try at once.
+
+    On PostgreSQL the newest schema is left to these roles, which are created if they are not there, and to the user of
+    this URL, who owns it. Without roles nobody else may serve it.
 
     Raises:
         Unavailable: the database cannot be reached.
+        RolesUnusable: a role is not there and cannot be created.
         StorageFailed: the migration failed; it was rolled back.
     """
-    await _migrate(url, lambda config: command.upgrade(config, revision))
+    if roles is not None:
+        await _with_engine(url, lambda engine, _: create_missing(engine, roles))
+    await _migrate(url, lambda config: command.upgrade(config, revision), roles)
 
 
 async def downgrade(url: str, revision: str) -> None:
@@ -50,7 +58,7 @@ async def current(url: str) -> str | None:
     Raises:
         Unavailable: the database cannot be reached.
     """
-    return await _connected(url, lambda connection, _: MigrationContext.configure(connection).get_current_revision())
+    return await _connected(url, _revision)
 
 
 def head() -> str:
@@ -65,25 +73,41 @@ async def is_current(url: str) -> bool:
     return await current(url) == head()
 
 
-async def _migrate(url: str, run: Callable[[Config], None]) -> None:
+def _revision(connection: sa.Connection, dialect: Dialect) -> str | None:
+    """None also for those who may not know: the schema is older than their role."""
+    if not dialect.may_read(connection, "alembic_version"):
+        return None
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+async def _migrate(url: str, run: Callable[[Config], None], roles: Roles | None = None) -> None:
     def migrate(connection: sa.Connection, dialect: Dialect) -> None:
         config = _config()
         config.attributes.update(connection=connection, options=dialect.migration_options)
         dialect.prepare_migration(connection)
         run(config)
         dialect.check_migration(connection)
+        if _revision(connection, dialect) == head():
+            dialect.secure(connection, roles)
 
     await _connected(url, migrate)
 
 
 async def _connected(url: str, work: Callable[[sa.Connection, Dialect], T]) -> T:
+    async def connect(engine: AsyncEngine, dialect: Dialect) -> T:
+        async with engine.begin() as connection:
+            return await connection.run_sync(work, dialect)
+
+    return await _with_engine(url, connect)
+
+
+async def _with_engine(url: str, work: Callable[[AsyncEngine, Dialect], Awaitable[T]]) -> T:
     parsed = sa.make_url(url)
     dialect = dialect_for(parsed)
     engine = dialect.create_engine(parsed, pool_size=1, command_timeout=COMMAND_SECONDS, migrates=True)
     try:
         with translated(dialect):
-            async with engine.begin() as connection:
-                return await connection.run_sync(work, dialect)
+            return await work(engine, dialect)
     finally:
         await engine.dispose()
 

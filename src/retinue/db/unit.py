@@ -1,25 +1,39 @@
 """Units of work: one transaction and the repositories that see it."""
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 from uuid import UUID
 
+import structlog
+
 from retinue.db.executor import Executor
+from retinue.db.repositories.access import AccessReads, ApiKeyRepository, OriginRepository, ServerSecrets
 from retinue.db.repositories.approvals import ApprovalRepository, GrantRepository
 from retinue.db.repositories.audit import AuditRepository
+from retinue.db.repositories.budgets import BudgetRepository
 from retinue.db.repositories.checkpoints import CheckpointRepository
 from retinue.db.repositories.config import ConfigRepository
 from retinue.db.repositories.conversations import ConversationRepository
 from retinue.db.repositories.employees import EmployeeRepository
+from retinue.db.repositories.erasure import ErasureRepository, Erasures
 from retinue.db.repositories.housekeeping import Housekeeping
 from retinue.db.repositories.idempotency import OPERATOR, IdempotencyRepository
 from retinue.db.repositories.ledger import LedgerRepository
+from retinue.db.repositories.limits import LimitsRepository
 from retinue.db.repositories.messages import MessageRepository
 from retinue.db.repositories.operator import Locators, TenantsRepository
+from retinue.db.repositories.prices import PriceRepository
 from retinue.db.repositories.run_events import RunEventRepository
 from retinue.db.repositories.runs import RunRepository
+from retinue.db.repositories.sealed import SealedValues
 from retinue.db.repositories.shop import ShopRepository
 from retinue.db.repositories.tool_calls import ToolCallRepository
+from retinue.db.repositories.usage import UsageRepository
+from retinue.domain.audit import SYSTEM
+from retinue.domain.budgets import Alert
+
+_log = structlog.get_logger(__name__)
 
 
 class _Flushed:
@@ -30,6 +44,11 @@ class _Flushed:
         audit: AuditRepository | None = vars(self).get("audit")
         if audit is not None:
             await audit.flush()
+
+    @cached_property
+    def after_commit(self) -> list[Callable[[], None]]:
+        """What is to be told once this is committed, and not at all otherwise. None of it may raise."""
+        return []
 
 
 class Unit(_Flushed):
@@ -43,9 +62,23 @@ class Unit(_Flushed):
         """The database's present time."""
         return await self._executor.clock()
 
+    async def flush(self) -> None:
+        ledger: LedgerRepository | None = vars(self).get("ledger")
+        for alert in await ledger.flush() if ledger is not None else ():
+            await self._raise(alert)
+        await super().flush()
+
     @cached_property
     def config(self) -> ConfigRepository:
         return ConfigRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def api_keys(self) -> ApiKeyRepository:
+        return ApiKeyRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def origins(self) -> OriginRepository:
+        return OriginRepository(self.tenant_id, self._executor)
 
     @cached_property
     def employees(self) -> EmployeeRepository:
@@ -92,12 +125,49 @@ class Unit(_Flushed):
         return ShopRepository(self.tenant_id, self._executor)
 
     @cached_property
+    def limits(self) -> LimitsRepository:
+        return LimitsRepository(self.tenant_id, self._executor)
+
+    @cached_property
     def ledger(self) -> LedgerRepository:
         return LedgerRepository(self.tenant_id, self._executor)
 
     @cached_property
+    def budgets(self) -> BudgetRepository:
+        return BudgetRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def prices(self) -> PriceRepository:
+        return PriceRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def usage(self) -> UsageRepository:
+        return UsageRepository(self.tenant_id, self._executor)
+
+    @cached_property
     def idempotency(self) -> IdempotencyRepository:
         return IdempotencyRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def erasure(self) -> ErasureRepository:
+        return ErasureRepository(self.tenant_id, self._executor)
+
+    async def _raise(self, alert: Alert) -> None:
+        budget = alert.budget
+        payload = {
+            "subject": budget.subject.value,
+            "subject_id": budget.subject_id,
+            "period": budget.period.value,
+            "period_start": budget.period_start.isoformat(),
+            "spent_micros": budget.spent_micros,
+            "limit_micros": budget.limit_micros,
+            "soft_percent": budget.soft_percent,
+        }
+        await self.audit.record(
+            "budget.alerted", object_type="budget", object_id=str(budget.id), payload=payload, actor=SYSTEM
+        )
+        told = {"tenant_id": str(self.tenant_id), "budget_id": str(budget.id), **payload}
+        self.after_commit.append(lambda: _log.warning("budget_alerted", **told))
 
 
 class OperatorUnit(_Flushed, Locators, Housekeeping):
@@ -116,3 +186,19 @@ class OperatorUnit(_Flushed, Locators, Housekeeping):
     def audit(self) -> AuditRepository:
         """Of what the operator does to tenants as such."""
         return AuditRepository(OPERATOR, self._executor)
+
+    @cached_property
+    def access(self) -> AccessReads:
+        return AccessReads(self._executor)
+
+    @cached_property
+    def server_secrets(self) -> ServerSecrets:
+        return ServerSecrets(self._executor)
+
+    @cached_property
+    def erasures(self) -> Erasures:
+        return Erasures(self._executor)
+
+    @cached_property
+    def sealed(self) -> SealedValues:
+        return SealedValues(self._executor)

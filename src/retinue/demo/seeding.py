@@ -58,7 +58,7 @@ async def seed(settings: Settings) -> Seed:
     What exists stays as it is: somebody may have changed it, or the tenant may have been theirs all along.
     """
     keyring = open_keyring(settings)
-    database = Database.connect(settings.database.url)
+    database = Database.connect(settings.database.url, jobs_url=settings.database.jobs_url)
     try:
         async with database.operator() as operator:
             tenant = await _tenant(operator)

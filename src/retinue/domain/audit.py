@@ -16,8 +16,9 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """Who acts. Set by the edge for each request; jobs and runs say so themselves."""
 
     kind: str
-    """`operator`, `anonymous` (open mode), `employee` or `system`."""
+    """`operator`, `anonymous` (open mode), `key`, `user` (with a token), `employee` or `system`."""
     id: str = ""
+    """Of the key, the user or the employee."""
     request_id: str | None = None
 
     @property
@@ -46,10 +47,13 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     object_id: str
     request_id: str | None
     payload: dict[str, Any]
-    """What changed, without secrets and without what people said."""
+    """What changed, without secrets and without what people said. A command that was run is the exception; it, and who
+    is named as a user, can be read for as long as there is the tenant.
+    """
     previous: str
     """The hash of the entry before."""
     hash: str
+    """Of the entry as it is stored."""
 
 
 def entry_hash(entry: AuditEntry) -> str:

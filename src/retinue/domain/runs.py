@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from retinue.domain.budgets import Spender
 from retinue.domain.ids import Position
 from retinue.domain.model_io import Turn
 from retinue.domain.policy import ReasoningEffort
@@ -62,6 +63,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     tenant_id: UUID
     conversation_id: UUID
     employee_id: UUID
+    user_id: str | None = None
+    """The conversation's."""
+    key_id: UUID | None = None
+    """The API key on whose account it goes; null where no tenant's key asked for it."""
     user_message_id: UUID
     message_id: UUID
     """The answer."""
@@ -126,6 +131,8 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     run_id: UUID
     conversation_id: UUID
     employee_id: UUID
+    user_id: str | None = None
+    key_id: UUID | None = None
     step: int
     attempt: int
     """The run's attempt that made the call."""
@@ -139,3 +146,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     cost: Cost | None = None
     opened_at: datetime
     closed_at: datetime | None = None
+
+    @property
+    def spender(self) -> Spender:
+        return Spender(tenant_id=self.tenant_id, employee_id=self.employee_id, user_id=self.user_id, key_id=self.key_id)

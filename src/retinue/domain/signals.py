@@ -15,6 +15,8 @@ class SignalKind(StrEnum):
     """A run of a conversation has started, gone on or ended without a process; `subject` is the conversation."""
     ORPHAN = "orphan"
     """A process has let go of a run; `subject` is the run."""
+    TENANT = "tenant"
+    """A tenant was deleted; `subject` is the tenant, too."""
 
 
 class Signal(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from retinue.domain.policy import ReasoningEffort
+from retinue.domain.prices import ModelPrice
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +51,8 @@ class StoredConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     config: TenantConfig
     sealed_api_key: bytes | None = None
+    prices: tuple[ModelPrice, ...] = ()
+    """The tenant's own, which are stored elsewhere."""
 
     def __repr__(self) -> str:
         return f"StoredConfig(tenant_id={self.config.tenant_id})"

@@ -19,6 +19,7 @@ from retinue.db.session import Database, Unit
 from retinue.domain.encoding import encode
 from retinue.domain.errors import Conflict, FieldError, InvalidRequest
 from retinue.domain.idempotency import IdempotencyKey
+from retinue.http.parameters import REFUSED
 from retinue.http.requests import EdgeRequest
 from retinue.runs.waiting.tickets import UNNAMED, AnsweredBefore, Ticket
 
@@ -31,9 +32,20 @@ KeyHeader = Annotated[
         name=HEADER,
         description="The client's own name for this request, 1 to 255 visible ASCII characters. Sent again with the "
         "same key, it acts no second time.",
+        schema_extra={"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     ),
 ]
 """Every POST declares it; a header that is accepted and then ignored would be a trap."""
+
+NoKeyHeader = Annotated[
+    str | None,
+    HeaderParameter(
+        name=HEADER,
+        description="Refused: the answer is kept nowhere, so it could not be given again.",
+        schema_extra=REFUSED,
+    ),
+]
+"""Of a POST that cannot answer the same again."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -172,8 +184,17 @@ def key_of(request: EdgeRequest, header: str | None, body: msgspec.Struct | None
         raise _invalid("Send one key, not several.")
     if not _KEY.fullmatch(header):
         raise _invalid("A key has 1 to 255 visible ASCII characters.")
-    route = request.scope["path_template"].format(**request.path_params)
-    return IdempotencyKey(route=f"{request.method} {route}", key=header, digest=digest_of(body))
+    route = f"{request.method} {request.scope['path_template'].format(**request.path_params)}"
+    if request.principal.user_id is not None:
+        # Users of a tenant choose their keys on their own, and must not get each other's answers.
+        route += f" {hashlib.sha256(request.principal.user_id.encode()).hexdigest()}"
+    return IdempotencyKey(route=route, key=header, digest=digest_of(body))
+
+
+def refuse_key(header: str | None) -> None:
+    """Raises: InvalidRequest, code `invalid_idempotency_key`, if there is one."""
+    if header is not None:
+        raise _invalid("This request takes no key: its answer is kept nowhere.")
 
 
 def digest_of(body: msgspec.Struct | None) -> str:

@@ -14,22 +14,17 @@ from litestar.types import ASGIApp, HTTPDisconnectEvent, HTTPScope, Message, Rec
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from retinue.domain.audit import SYSTEM, acting
-from retinue.domain.errors import BadRequest, BodyTooLarge, RetinueError, StreamBroken, StreamMoved
+from retinue.domain.errors import AccessEnded, BadRequest, BodyTooLarge, RetinueError, StreamBroken, StreamMoved
 from retinue.domain.ids import new_id
 from retinue.http.body import LimitedBody
+from retinue.http.counting import RequestCount
+from retinue.http.headers import NO_STORE, SECURITY_HEADERS
 from retinue.http.problems import MEDIA_TYPE, encode_problem, headers_of, to_retinue_error
+from retinue.http.rate_limit import RATE_HEADERS
 
 _log = structlog.get_logger("retinue.http")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_SECURITY_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
-_NO_STORE = (b"cache-control", b"no-store")
 
 
 class EdgeLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,11 +48,15 @@ class Edge:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        await self._serve(scope, receive, send)
+        count = RequestCount(scope["method"])
+        try:
+            await self._serve(scope, receive, send, count)
+        finally:
+            count.ended(scope.get("path_template"))
 
-    async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: HTTPScope, receive: Receive, send: Send, count: RequestCount) -> None:
         request_id, refusal = self._inspect(scope)
-        answer = _Answer(send, request_id, is_head=scope["method"] == "HEAD")
+        answer = _Answer(send, request_id, scope, count)
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id.decode()
         state["max_depth"] = self._limits.body_depth
@@ -81,7 +80,7 @@ class Edge:
             # Once a response has begun, breaking off is the only honest thing left. A server closes the connection
             # without the terminating chunk also when the application returns without having ended the body.
             elif broken := _deliberate(exc):
-                tell = _log.info if isinstance(broken, StreamMoved) else _log.warning
+                tell = _log.info if isinstance(broken, StreamMoved | AccessEnded) else _log.warning
                 tell(broken.code, path=scope["path"])
             else:
                 raise
@@ -106,12 +105,13 @@ class Edge:
 class _Answer:
     """`send`, with the headers of every response; drops the body of an answer to HEAD."""
 
-    __slots__ = ("_headers_sent", "_request_id", "_send", "has_begun", "has_ended", "is_head")
+    __slots__ = ("_count", "_headers_sent", "_request_id", "_scope", "_send", "has_begun", "has_ended", "is_head")
 
-    def __init__(self, send: Send, request_id: bytes, *, is_head: bool) -> None:
+    def __init__(self, send: Send, request_id: bytes, scope: HTTPScope, count: RequestCount) -> None:
         self._send = send
         self._request_id = request_id
-        self.is_head = is_head
+        self._scope, self._count = scope, count
+        self.is_head = scope["method"] == "HEAD"
         self.has_begun = False
         self.has_ended = False
         self._headers_sent = asyncio.Event()
@@ -120,6 +120,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.has_begun = True
             message["headers"] = self._complete(message.get("headers", ()))
+            self._count.answer_began(message["status"], message["headers"], self._scope.get("path_template"))
             await self._send(message)
             if self.is_head:
                 self.has_ended = True
@@ -136,9 +137,10 @@ class _Answer:
     def _complete(self, given: Any) -> list[tuple[bytes, bytes]]:
         headers = [(name, _with_head(value) if name.lower() == b"allow" else value) for name, value in given]
         headers.append((b"x-request-id", self._request_id))
-        headers.extend(_SECURITY_HEADERS)
+        headers.extend(SECURITY_HEADERS)
+        headers.extend(self._scope["state"].get(RATE_HEADERS, ()))
         if not any(name.lower() == b"cache-control" for name, _ in headers):
-            headers.append(_NO_STORE)
+            headers.append(NO_STORE)
         return headers
 
 

@@ -22,6 +22,11 @@ Cursor = Annotated[
     str | None, QueryParameter(max_length=512, description="Where to go on: taken from the Link header, unchanged.")
 ]
 
+KeyCursor = Annotated[
+    str | None, QueryParameter(max_length=2048, description="Where to go on: taken from the Link header, unchanged.")
+]
+"""Of a list whose elements have words for ids."""
+
 T = TypeVar("T")
 _VERSION = 1
 _CHECK_BYTES = 6
@@ -52,6 +57,30 @@ def decode_cursor(cursor: str | None) -> UUID | None:
         last = UUID(bytes=key)
         # Made anew it must be the same to the last character; that compares version and check, too.
         if encode_cursor(last) != cursor:
+            raise ValueError(cursor)
+        return last
+    except (ValueError, binascii.Error, msgspec.MsgspecError):
+        raise invalid_cursor() from None
+
+
+def key_cursor(last: str) -> str:
+    """The place after what is known by this word."""
+    payload = msgspec.msgpack.encode((_VERSION, last))
+    return base64.urlsafe_b64encode(payload + _check(payload)).rstrip(b"=").decode()
+
+
+def key_after(cursor: str | None) -> str | None:
+    """The word to go on after; None for the first page.
+
+    Raises:
+        InvalidRequest: as `decode_cursor`.
+    """
+    if cursor is None:
+        return None
+    try:
+        raw = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        _, last = msgspec.msgpack.decode(raw[:-_CHECK_BYTES], type=tuple[int, str])
+        if key_cursor(last) != cursor:
             raise ValueError(cursor)
         return last
     except (ValueError, binascii.Error, msgspec.MsgspecError):

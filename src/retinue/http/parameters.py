@@ -11,6 +11,8 @@ from litestar.params import ParameterKwarg
 
 from retinue.domain.errors import FieldError, InvalidRequest
 
+REFUSED: dict[str, Any] = {"not": {}}
+"""The schema of a parameter that is always refused."""
 _KEPT = "query_parameters"
 
 

@@ -10,7 +10,8 @@ from msgspec import UNSET, Meta
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_NOT_BLANK = r"\S"
+# Python and JavaScript do not agree on what else is a blank.
+NOT_BLANK = r"[^\s\x1c-\x1f\x85\ufeff]"
 # `$` would accept a line end after the slug.
 _KEBAB = r"^[a-z0-9]+(?:-[a-z0-9]+)*(?![\s\S])"
 _PRINTABLE = r"^[!-~]+(?![\s\S])"
@@ -18,16 +19,16 @@ _PRINTABLE = r"^[!-~]+(?![\s\S])"
 MAX_INT = 2**31 - 1
 YEAR_SECONDS = 31_536_000
 
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NOT_BLANK, examples=["Ada"])]
-JobTitle = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NOT_BLANK, examples=["assistant"])]
-ModelName = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NOT_BLANK, examples=["gpt-5-mini"])]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=NOT_BLANK, examples=["Ada"])]
+JobTitle = Annotated[str, Meta(min_length=1, max_length=200, pattern=NOT_BLANK, examples=["assistant"])]
+ModelName = Annotated[str, Meta(min_length=1, max_length=200, pattern=NOT_BLANK, examples=["gpt-5-mini"])]
 Slug = Annotated[str, Meta(min_length=1, max_length=63, pattern=_KEBAB, examples=["ada-support"])]
-UserId = Annotated[str, Meta(min_length=1, max_length=255, pattern=_NOT_BLANK, examples=["user-42"])]
-ExternalId = Annotated[str, Meta(min_length=1, max_length=255, pattern=_NOT_BLANK, examples=["thread-7"])]
+UserId = Annotated[str, Meta(min_length=1, max_length=255, pattern=NOT_BLANK, examples=["user-42"])]
+ExternalId = Annotated[str, Meta(min_length=1, max_length=255, pattern=NOT_BLANK, examples=["thread-7"])]
 Title = Annotated[str, Meta(max_length=500, examples=["Invoice 2026-11"])]
 SystemPrompt = Annotated[str, Meta(max_length=100_000, examples=["You help customers of Acme with invoices."])]
 ShortText = Annotated[str, Meta(max_length=2_000)]
-Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=_NOT_BLANK)]
+Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=NOT_BLANK)]
 Words = Annotated[tuple[Word, ...], Meta(max_length=100)]
 Comment = Annotated[str, Meta(max_length=2_000, examples=["The customer has asked for it."])]
 Secret = Annotated[str, Meta(min_length=1, max_length=4096, pattern=_PRINTABLE)]

@@ -1,7 +1,7 @@
 """Frames to bytes on the wire: a server-sent event stream of one run or of many."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,7 @@ import msgspec
 from litestar.response.base import ASGIResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from retinue.domain.errors import StreamBroken, StreamMoved
+from retinue.domain.errors import AccessEnded, StreamBroken, StreamMoved
 from retinue.domain.events import RecordedEvent
 from retinue.protocols.base import Protocol
 
@@ -25,6 +25,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Waiting frames leave together, up to about this size."""
     retry_ms: int = 1000
     """How long a client is told to wait before it comes back to a stream that goes on in another process."""
+    watch: Callable[[Any], AbstractAsyncContextManager[None]] = nullcontext
+    """Held while whoever asked reads; raises `AccessEnded` when their credentials end."""
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,9 +55,10 @@ class RunStream(EventSourceResponse):
     def __init__(self, feed: Feed, protocol: Protocol, settings: StreamSettings) -> None:
         self._teller = _Teller(feed, protocol, settings)
         self._on_gone = feed.on_gone
+        self._watch = settings.watch
         super().__init__(
             self._teller.chunks(),
-            headers={"Cache-Control": "no-cache", **protocol.headers},
+            headers={"Cache-Control": "no-store", **protocol.headers},
             ping=settings.ping_seconds,
             ping_message_factory=_KeepAlive,
             send_timeout=settings.send_timeout,
@@ -66,7 +69,12 @@ class RunStream(EventSourceResponse):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            async with self._watch(scope.get("user")):
+                await super().__call__(scope, receive, send)
+        except AccessEnded:
+            # The reader did not go away: the run goes on, also one that asked to be cancelled then.
+            self._teller.is_done = True
+            raise
         finally:
             # Here and not in the generator: one that was never begun has no `finally`. Nothing may be awaited, because
             # the server cancels that again.

@@ -12,9 +12,22 @@ from retinue.protocols.messages import MessagesProtocol
 
 FRAMES = (*MessagesProtocol.frames, *EventsProtocol.frames)
 
-ProtocolName = Annotated[str, QueryParameter(description="The wire protocol: `messages` or `events`.")]
+_EVENT_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}:[0-9]{1,5}-[0-9]{1,10}"
+EVENT_ID = {"pattern": f"^(?:{_EVENT_ID})?$"}
+"""How a header tells it. Empty, it tells nothing."""
+
+ProtocolName = Annotated[
+    str,
+    QueryParameter(
+        description="The wire protocol.", schema_extra={"enum": [MessagesProtocol.name, EventsProtocol.name]}
+    ),
+]
 After = Annotated[
-    str | None, QueryParameter(description="The id of the last event that a client has; what comes after it is sent.")
+    str | None,
+    QueryParameter(
+        description="The id of the last event that a client has; what comes after it is sent.",
+        schema_extra={"pattern": f"^{_EVENT_ID}$"},
+    ),
 ]
 LastEventId = Annotated[
     str | None,
@@ -22,6 +35,7 @@ LastEventId = Annotated[
         name="Last-Event-ID",
         description="The same as `after`, and stronger: a browser's EventSource sends it when it comes back, with the "
         "address that it began with.",
+        schema_extra=EVENT_ID,
     ),
 ]
 

@@ -9,6 +9,7 @@ from retinue.db.session import Database
 from retinue.domain.errors import RetinueError
 from retinue.runs.dispatcher import Dispatcher
 from retinue.runs.lease import Lease
+from retinue.runs.limiting.book import LimitsBook
 from retinue.runs.lost_calls import close_orphaned_calls
 from retinue.runs.supervisor import Supervisor
 from retinue.runs.switchboard import Switchboard
@@ -35,6 +36,7 @@ class Lookout:
         dispatcher: Dispatcher,
         switchboard: Switchboard,
         wakes: Wakes,
+        limits: LimitsBook,
         is_alone: bool,
         hears_others: Callable[[], bool],
     ) -> None:
@@ -52,6 +54,7 @@ class Lookout:
         self._is_alone = is_alone
         self._hears_others = hears_others
         self._wakes = wakes
+        self._limits = limits
         self._heard = True
 
     async def run(self) -> None:
@@ -96,7 +99,7 @@ class Lookout:
 
     async def _take_lost_runs(self) -> None:
         async with self._database.operator(read_only=True) as operator:
-            lost = await operator.active_runs_with_expired_lease(BATCH)
+            lost = await operator.active_runs_with_expired_lease(BATCH, self._limits.defaults)
         resumed = 0
         for tenant_id, run_id in lost:
             # Our own that we were late to renew is not lost unless somebody else has taken it.
@@ -115,10 +118,14 @@ class Lookout:
 
     async def _start_queued_runs(self) -> None:
         async with self._database.operator(read_only=True) as operator:
-            startable = await operator.startable_conversations(BATCH)
+            startable = await operator.startable_conversations(BATCH, self._limits.defaults)
+        for tenant_id in {tenant_id for tenant_id, _ in startable}:
+            self._dispatcher.was_crowded(tenant_id)
         for tenant_id, conversation_id in startable:
             if not self._supervisor.room:
                 return
+            if self._dispatcher.is_crowded(tenant_id):
+                continue
             try:
                 await self._dispatcher.start_next(tenant_id, conversation_id)
             except Exception:

@@ -4,6 +4,8 @@ import asyncio
 from collections import deque
 from time import monotonic
 
+from retinue.observability.metrics import METRICS
+
 INTERVAL_SECONDS = 0.1
 WINDOW_SECONDS = 3.0
 
@@ -33,5 +35,6 @@ class LagMonitor:
 
     def _note(self, now: float, due: float) -> None:
         self._late.append((now, now - due))
+        METRICS.lag.observe(now - due)
         while now - self._late[0][0] > WINDOW_SECONDS:
             self._late.popleft()

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import sys
+from contextlib import suppress
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -28,6 +29,7 @@ QUIET = (
     "httpx2",
     "hypercorn",
     "openai",
+    "redis",
     "sqlalchemy",
     "sse_starlette",
 )
@@ -45,7 +47,7 @@ def configure(
 ) -> None:
     """Send every log line of this process to `stream` (standard error unless given). May be called again."""
     output = stream or sys.stderr
-    handler = logging.StreamHandler(output)
+    handler = _Handler(output)
     handler.setFormatter(_Formatter(redactor, _renderer(format, colors=output.isatty())))
     handler.addFilter(_speaks_up)
     root = logging.getLogger()
@@ -100,6 +102,15 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return self._redactor.redact(super().format(record))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """What cannot be written is told of without being shown: Python's own way prints the message as it is."""
+        error = sys.exc_info()[0]
+        with suppress(OSError, ValueError):
+            why = error.__name__ if error is not None else "unknown"
+            self.stream.write(f"a line of {_printable(record.name)} could not be written: {why}\n")
 
 
 def _harmless(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -35,3 +35,7 @@ class ClientCache(Generic[C]):
         else:
             self._clients.move_to_end(key)
         return client
+
+    def clear(self) -> None:
+        """Keep none: each holds a key in clear. Calls that are being made are not disturbed."""
+        self._clients.clear()

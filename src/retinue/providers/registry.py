@@ -27,6 +27,9 @@ class ProviderFactory(Protocol):
             InvalidRequest: as `validate`.
         """
 
+    def forget(self) -> None:
+        """Drop what holds keys of tenants; what is needed again is made again."""
+
 
 class ProviderRegistry:
     """Looks providers up. Owns the HTTP client that they share, if it is given one."""
@@ -60,6 +63,11 @@ class ProviderRegistry:
             InvalidRequest: as `validate`: what was valid when it was stored may not be any more.
         """
         return self._factory(config.provider).open(config)
+
+    def forget(self) -> None:
+        """Drop whatever holds keys of tenants: one of them was deleted. Calls that are being made are not disturbed."""
+        for factory in self._factories.values():
+            factory.forget()
 
     async def aclose(self) -> None:
         if self._http is not None:

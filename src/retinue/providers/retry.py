@@ -10,6 +10,7 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Protocol
 
+import msgspec
 import tenacity
 
 from retinue.domain.errors import ProviderError, ProviderTruncated
@@ -27,8 +28,11 @@ Draw = Callable[[], float]
 class CallObserver(Protocol):
     """Keeps the account of one step's tries. `tries` counts from 1."""
 
-    async def opened(self, tries: int) -> None:
-        """Awaited before the provider is called. If it raises, the provider is not called."""
+    async def opened(self, tries: int) -> int | None:
+        """Awaited before the provider is called. If it raises, the provider is not called.
+
+        Returns how many tokens the answer may have, if they are fewer than the request says.
+        """
 
     async def closed(
         self, tries: int, *, outcome: CallOutcome, usage: Usage | None, error: ProviderError | None
@@ -115,16 +119,22 @@ class _Try:
 
     def __init__(self, number: int, provider: Provider, request: ModelRequest, observer: CallObserver) -> None:
         self._number = number
-        self._events = provider.stream(request)
+        self._provider = provider
+        self._request = request
+        self._events: AsyncGenerator[ProviderEvent, None] | None = None
         self._observer = observer
         self._usage: Usage | None = None
         self._is_closed = False
 
     async def begin(self) -> list[ProviderEvent]:
         """Call the provider and wait for its first delta. What came with it comes back."""
-        await self._observer.opened(self._number)
+        bound = await self._observer.opened(self._number)
+        request = self._request
+        if bound is not None:
+            request = msgspec.structs.replace(request, max_output_tokens=bound)
+        self._events = self._provider.stream(request)
         try:
-            return await self._first_delta()
+            return await self._first_delta(self._events)
         except BaseException as error:
             await self._abandon(error)
             raise
@@ -135,6 +145,7 @@ class _Try:
             for event in first:
                 await self._note(event)
                 yield event
+            assert self._events is not None, "it has begun"
             async for event in self._events:
                 await self._note(event)
                 yield event
@@ -142,9 +153,9 @@ class _Try:
             await self._abandon(error)
             raise
 
-    async def _first_delta(self) -> list[ProviderEvent]:
+    async def _first_delta(self, events: AsyncGenerator[ProviderEvent, None]) -> list[ProviderEvent]:
         came: list[ProviderEvent] = []
-        async for event in self._events:
+        async for event in events:
             came.append(event)
             if not isinstance(event, UsageReported):
                 return came
@@ -173,7 +184,8 @@ class _Try:
             return
         self._is_closed = True
         try:
-            await self._events.aclose()
+            if self._events is not None:
+                await self._events.aclose()
         finally:
             report = self._observer.closed(self._number, outcome=outcome, usage=self._usage, error=failure)
             task = asyncio.get_running_loop().create_task(_run(report))

@@ -11,16 +11,19 @@ import msgspec
 from retinue.db.repositories.conversations import Place
 from retinue.db.session import Unit
 from retinue.domain import events as e
+from retinue.domain.budgets import Spender
 from retinue.domain.conversations import Conversation, ConversationStatus
 from retinue.domain.employees import Employee
 from retinue.domain.errors import Conflict
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import Position, new_id, now
+from retinue.domain.limits import Asker, Limits
 from retinue.domain.messages import Message, MessageStatus, Role
-from retinue.domain.runs import Run, RunOptions, RunStatus, WaitingFor
-from retinue.runs.context import RunCreate
+from retinue.domain.runs import Run, RunStatus, WaitingFor
+from retinue.runs.context import RunContext, RunCreate
 from retinue.runs.factory import RunnerFactory, run_started
 from retinue.runs.lease import clock
+from retinue.runs.limiting.slots import full_for_new, too_many_runs
 from retinue.runs.recorder import milliseconds
 from retinue.runs.runner import Runner
 from retinue.runs.sessions import Sessions
@@ -56,22 +59,28 @@ class Admission:
         self._sessions = sessions
 
     async def admit(
-        self, unit: Unit, conversation_id: UUID, request: RunCreate, take_place: Callable[[], object]
+        self,
+        unit: Unit,
+        conversation_id: UUID,
+        request: RunCreate,
+        take_place: Callable[[], object],
+        limits: Limits,
     ) -> Admitted:
         """Store the message and decide about it.
 
         Args:
             take_place: called before a run is started here; raises if there is no room for it.
+            limits: those of the tenant that are in force.
 
         Raises:
             NotFound: no such conversation.
-            Conflict, InvalidRequest, RateLimited, SecretUnreadable: see `RunService.start`.
+            Conflict, BudgetExceeded, InvalidRequest, RateLimited, SecretUnreadable: see `RunService.start`.
         """
         conversation = await lock_open_conversation(unit, conversation_id)
         await self._sessions.check(unit, conversation)
         active = await unit.runs.active(conversation.id)
         queued = await unit.runs.queued(conversation.id)
-        if active is None and not queued:
+        if active is None and not queued and await _has_slot(unit, conversation, request, limits):
             take_place()
             return await self._start(unit, conversation, request)
         match request.on_busy:
@@ -93,12 +102,12 @@ class Admission:
         )
         await refuse_if_overworked(unit, context.employee)
         question = user_message(conversation, request.content, place)
-        run = _new_run(conversation, question, request.options, RunStatus.RUNNING)
+        run = _new_run(conversation, question, request, RunStatus.RUNNING)
         run = msgspec.structs.replace(run, started_at=run.created_at)
         runner = self._factory.first(run, context, clock())
         await unit.runs.add(run, owner=lease.owner, lease_seconds=lease.seconds)
         await unit.messages.add(question, _answer(conversation, run, MessageStatus.STREAMING))
-        await unit.ledger.open(runner.first_entry())
+        await runner.open_first_call(unit)
         return Started(run, question.id, runner)
 
     async def _interrupt(
@@ -119,7 +128,8 @@ class Admission:
         place = await unit.conversations.advance(conversation.id, 1)
         # They are taken together, so they have to fit together.
         together = "\n".join([*(message.content for message in waiting), request.content])
-        await self._factory.context(unit, conversation, together, request.options, position=place.position)
+        context = await self._factory.context(unit, conversation, together, request.options, position=place.position)
+        await _require_money(unit, conversation, request, context)
         message = user_message(conversation, request.content, place, MessageStatus.PENDING)
         await unit.messages.add(msgspec.structs.replace(message, run_id=run.id))
         return Appended(run, message.id)
@@ -135,9 +145,12 @@ class Admission:
         self._refuse_if_full(waiting)
         place = await unit.conversations.advance(conversation.id, 2)
         # What cannot be answered now is refused now, and not after it has waited.
-        await self._factory.context(unit, conversation, request.content, request.options, position=place.position)
+        context = await self._factory.context(
+            unit, conversation, request.content, request.options, position=place.position
+        )
+        await _require_money(unit, conversation, request, context)
         question = user_message(conversation, request.content, place, MessageStatus.PENDING)
-        run = _new_run(conversation, question, request.options, RunStatus.QUEUED)
+        run = _new_run(conversation, question, request, RunStatus.QUEUED)
         run = msgspec.structs.replace(run, is_urgent=is_urgent)
         await unit.runs.add(run, owner=None, lease_seconds=0)
         await unit.messages.add(question, _answer(conversation, run, MessageStatus.PENDING))
@@ -161,6 +174,37 @@ async def refuse_if_overworked(unit: Unit, employee: Employee) -> None:
     if await unit.employees.count_active_runs(employee.id) >= employee.max_concurrent_tasks:
         detail = f"{employee.name} works on {employee.max_concurrent_tasks} answers at once and no more."
         raise Conflict(detail, code="employee_busy")
+
+
+async def _require_money(unit: Unit, conversation: Conversation, request: RunCreate, context: RunContext) -> None:
+    """For what waits: nothing is reserved for it yet.
+
+    Raises:
+        BudgetExceeded: the money is spent, and nothing will come back.
+        Conflict: `price_unknown`.
+    """
+    if context.pricing.is_free:
+        return
+    spender = Spender(
+        tenant_id=conversation.tenant_id,
+        employee_id=conversation.employee_id,
+        user_id=conversation.user_id,
+        key_id=request.key_id,
+    )
+    await unit.ledger.require_money(spender, context.first_quote)
+
+
+async def _has_slot(unit: Unit, conversation: Conversation, request: RunCreate, limits: Limits) -> bool:
+    """Whether one more run may be written now; if not, it can still be queued, unless the request says `reject`.
+
+    Raises:
+        RateLimited: `too_many_runs`.
+    """
+    asker = Asker(tenant_id=conversation.tenant_id, key_id=request.key_id, user_id=conversation.user_id)
+    party = await full_for_new(unit, limits, asker)
+    if party is not None and request.on_busy == "reject":
+        raise too_many_runs(limits, party)
+    return party is None
 
 
 def busy(run: Run) -> Conflict:
@@ -191,7 +235,7 @@ def user_message(
     )
 
 
-def _new_run(conversation: Conversation, question: Message, options: RunOptions, status: RunStatus) -> Run:
+def _new_run(conversation: Conversation, question: Message, request: RunCreate, status: RunStatus) -> Run:
     return Run(
         id=new_id(),
         tenant_id=conversation.tenant_id,
@@ -202,7 +246,9 @@ def _new_run(conversation: Conversation, question: Message, options: RunOptions,
         status=status,
         attempt=1,
         position=question.position,
-        options=options,
+        options=request.options,
+        key_id=request.key_id,
+        user_id=conversation.user_id,
         created_at=question.created_at,
     )
 

@@ -64,7 +64,12 @@ class Cancellation:
         return withdrawn if active is None else [await self._end_of(active), *withdrawn]
 
     async def cancel_tenant(self, tenant_id: UUID) -> None:
-        """Cancel everything of a tenant, wherever it runs, and wait for the ends, at most `WAIT_SECONDS`."""
+        """Cancel everything of a tenant, wherever it runs, and wait for the ends, at most `WAIT_SECONDS` for all."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._cancel_tenant(tenant_id)
+
+    async def _cancel_tenant(self, tenant_id: UUID) -> None:
         async with self._database.unit(tenant_id, read_only=True) as unit:
             conversations = await unit.runs.unfinished_conversations()
         stopped: list[Run] = []

@@ -1,22 +1,25 @@
 """Everything a run needs to know before its first model call, read in the transaction that starts it."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 import msgspec
 
 from retinue.crypto import Keyring, Place
 from retinue.db.session import Unit
+from retinue.domain.budgets import Quote
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.encoding import encode_text
 from retinue.domain.errors import Conflict, NotFound
 from retinue.domain.model_io import ModelRequest, ToolSpec, Turn, UserTurn
 from retinue.domain.policy import OnBusy, ReasoningEffort, RunLimits
+from retinue.domain.prices import ModelPrice
 from retinue.domain.runs import RunOptions
 from retinue.domain.tenants import StoredConfig, TenantConfig
 from retinue.providers.base import ProviderConfig, ProviderOptions
-from retinue.providers.estimate import estimate_tokens, estimate_turn
-from retinue.providers.pricing import context_window
+from retinue.providers.estimate import estimate_input, estimate_tokens, estimate_turn
+from retinue.providers.pricing import Pricing, context_window
 from retinue.runs.prompt import HISTORY_MARGIN, fit_history, fit_turns, shorten_results, system_prompt
 from retinue.tools.registry import ToolRegistry
 
@@ -27,6 +30,8 @@ class RunCreate(msgspec.Struct, frozen=True, kw_only=True):
     content: str
     reasoning: ReasoningEffort | None = None
     on_busy: OnBusy = "reject"
+    key_id: UUID | None = None
+    """The key with which it is asked for; null for the operator's."""
 
     @property
     def options(self) -> RunOptions:
@@ -50,6 +55,21 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     """What the model is offered."""
     input_tokens: int = 2**31
     """What system prompt and turns may have together, estimated."""
+    prices: tuple[ModelPrice, ...] = ()
+    """The tenant's own."""
+
+    @property
+    def pricing(self) -> Pricing:
+        """Of the run's model."""
+        return self.pricing_of(self.provider.provider, self.model)
+
+    def first_quote(self) -> Quote | None:
+        """What the first model call may cost; null where the price is not known."""
+        return self.pricing.quote(estimate_input(self.model_request(())), self.max_output_tokens)
+
+    def pricing_of(self, provider: str, model: str) -> Pricing:
+        """Of a model that the run may have asked before."""
+        return Pricing.of(self.prices, provider=provider, model=model, base_url=self.provider.base_url)
 
     def model_request(self, turns: Sequence[Turn]) -> ModelRequest:
         """The next model call, with what the steps before it added. It pushes out the oldest history, where both do not
@@ -84,7 +104,7 @@ def api_key_place(config: TenantConfig) -> Place:
     return Place(tenant=config.tenant_id, table="tenant_configs", column="sealed_api_key", row=config.tenant_id)
 
 
-async def load_provider(unit: Unit, keyring: Keyring) -> tuple[TenantConfig, ProviderConfig]:
+async def load_provider(unit: Unit, keyring: Keyring) -> tuple[StoredConfig, ProviderConfig]:
     """The tenant's provider with its key opened.
 
     Raises:
@@ -93,7 +113,7 @@ async def load_provider(unit: Unit, keyring: Keyring) -> tuple[TenantConfig, Pro
     stored = await unit.config.get()
     if stored is None:
         raise Conflict("This tenant has no model provider yet.", code="provider_not_configured")
-    return stored.config, open_provider(stored, keyring)
+    return stored, open_provider(stored, keyring)
 
 
 def open_provider(stored: StoredConfig, keyring: Keyring) -> ProviderConfig:
@@ -132,7 +152,8 @@ async def load_context(
         Conflict: `provider_not_configured` or `employee_deleted`.
         InvalidRequest: `message_exceeds_context`.
     """
-    config, provider = await load_provider(unit, keyring)
+    stored, provider = await load_provider(unit, keyring)
+    config = stored.config
     employee = await _employee(unit, conversation)
     own = employee.model_settings
     model = own.model or config.llm_model
@@ -165,6 +186,7 @@ async def load_context(
         limits=limits,
         tools=specs,
         input_tokens=window - answer_room,
+        prices=stored.prices,
     )
 
 

@@ -8,6 +8,7 @@ import structlog
 from retinue.coordination.base import Signals
 from retinue.db.session import Database, Unit
 from retinue.domain.errors import Conflict, InternalError, NotFound, Unavailable
+from retinue.domain.limits import Limits
 from retinue.domain.messages import MessageStatus
 from retinue.domain.runs import Run
 from retinue.domain.signals import Signal, SignalKind
@@ -15,6 +16,8 @@ from retinue.runs.admission import refuse_if_overworked
 from retinue.runs.endings import Failed
 from retinue.runs.factory import RunnerFactory
 from retinue.runs.lease import clock
+from retinue.runs.limiting.book import LimitsBook
+from retinue.runs.limiting.slots import asker_of, full_for_new
 from retinue.runs.parts import Beginning
 from retinue.runs.recovery import CANNOT_START, Recovery
 from retinue.runs.runner import Runner
@@ -36,15 +39,31 @@ class Dispatcher:
         recovery: Recovery,
         supervisor: Supervisor,
         signals: Signals,
+        limits: LimitsBook,
     ) -> None:
         self._database = database
         self._factory = factory
         self._recovery = recovery
         self._supervisor = supervisor
         self._signals = signals
+        self._limits = limits
+        self._crowded: set[UUID] = set()
+        """Tenants of which a run could not start because others were being written."""
+
+    def was_crowded(self, tenant_id: UUID) -> bool:
+        """Whether a run of the tenant waited for the end of another one, when this was asked last."""
+        if tenant_id not in self._crowded:
+            return False
+        self._crowded.discard(tenant_id)
+        return True
+
+    def is_crowded(self, tenant_id: UUID) -> bool:
+        """The same, for somebody who only wants to know."""
+        return tenant_id in self._crowded
 
     async def start_next(self, tenant_id: UUID, conversation_id: UUID) -> None:
-        """Start the conversation's next queued run, if none is active, its employee is free and there is room here.
+        """Start the conversation's next queued run, if none is active, no bound on runs is reached, its employee is
+        free and there is room here.
 
         A run that cannot be started fails, and the one behind it is next.
         """
@@ -61,7 +80,7 @@ class Dispatcher:
         if self._supervisor.runs(run_id):
             return False
         try:
-            with self._supervisor.admit():
+            with self._supervisor.admit(tenant_id):
                 runner = await self._recovery.take_over(tenant_id, run_id)
                 if runner is None:
                     return False
@@ -79,7 +98,7 @@ class Dispatcher:
             Unavailable: there is no room here, or no database.
         """
         await self._supervisor.ended(run_id)  # it may be about to leave this process
-        with self._supervisor.admit():
+        with self._supervisor.admit(tenant_id):
             runner = await self._recovery.take_over(tenant_id, run_id, wake)
             if runner is None:
                 return False
@@ -95,11 +114,12 @@ class Dispatcher:
 
     async def _try_next(self, tenant_id: UUID, conversation_id: UUID) -> bool:
         """Whether it is worth looking again: the run that was next is over already."""
-        with self._supervisor.admit():
+        limits = await self._limits.of(tenant_id)
+        with self._supervisor.admit(tenant_id):
             asked_at = clock()
             try:
                 async with self._database.unit(tenant_id) as unit:
-                    run = await self._lock_next(unit, conversation_id)
+                    run = await self._lock_next(unit, conversation_id, limits)
                     if run is None:
                         return False
                     runner = await self._start(unit, run, asked_at)
@@ -125,13 +145,16 @@ class Dispatcher:
     def _tell(self, tenant_id: UUID, conversation_id: UUID) -> None:
         self._signals.send(Signal(SignalKind.CONVERSATION, tenant_id, conversation_id))
 
-    async def _lock_next(self, unit: Unit, conversation_id: UUID) -> Run | None:
-        """The run that may start now; its conversation is locked."""
+    async def _lock_next(self, unit: Unit, conversation_id: UUID, limits: Limits | None) -> Run | None:
+        """The run that may start now; its conversation is locked. Without limits it may start anyway."""
         conversation = await unit.conversations.get_for_update(conversation_id)
         if await unit.runs.active(conversation_id) is not None:
             return None
         queued = await unit.runs.queued(conversation_id)
         if not queued:
+            return None
+        if limits is not None and await full_for_new(unit, limits, asker_of(queued[0])) is not None:
+            self._crowded.add(unit.tenant_id)
             return None
         employee = await unit.employees.find(conversation.employee_id)
         try:
@@ -160,16 +183,16 @@ class Dispatcher:
         try:
             context = await self._factory.stored_context(unit, run)
             runner = self._factory.make(run, context, Beginning(draft=self._factory.draft()), asked_at, seq=stored.seq)
+            await runner.open_first_call(unit)
         except CANNOT_START as error:
             await end_unrun(unit, run, Failed(error), self._factory.draft(), seq=stored.seq)
             return None
-        await unit.ledger.open(runner.first_entry())
         return runner
 
     async def _give_up(self, tenant_id: UUID, conversation_id: UUID) -> bool:
         """A run that makes every process stumble must not block those behind it."""
         async with self._database.unit(tenant_id) as unit:
-            run = await self._lock_next(unit, conversation_id)
+            run = await self._lock_next(unit, conversation_id, None)
             if run is None:
                 return False
             stored = await unit.run_events.last_position(run.id)

@@ -11,10 +11,21 @@ from retinue.domain.ids import now
 from retinue.domain.messages import MessageStatus
 from retinue.domain.runs import ACTIVE_STATUSES, CancelReceipt, Run, RunStatus
 from retinue.domain.usage import GenerationStats
+from retinue.observability.metrics import METRICS
 from retinue.runs.calls.closing import close_calls
 from retinue.runs.calls.journal import Journal
 from retinue.runs.draft import Draft, text_digest
-from retinue.runs.endings import Cancelled, Completed, Ending, EndState, Expired, Failed, Withdrawn, end_state
+from retinue.runs.endings import (
+    Cancelled,
+    Completed,
+    Curtailed,
+    Ending,
+    EndState,
+    Expired,
+    Failed,
+    Withdrawn,
+    end_state,
+)
 
 
 def terminal_event(
@@ -25,7 +36,7 @@ def terminal_event(
     common = run_end(run, draft, finish_reason=reason, stats=stats, event_count=event_count, metadata=metadata)
     fields = msgspec.structs.asdict(common)
     match ending:
-        case Completed():
+        case Completed() | Curtailed():
             return e.RunCompleted(**fields)
         case Expired():
             return e.RunExpired(**fields)
@@ -140,6 +151,7 @@ async def store_end(
         await close_calls(unit, run, state)
     if has_asked:
         await unit.approvals.supersede(run.id)
+    unit.after_commit.append(lambda: METRICS.run_ended(state.run_status.value))
     return True
 
 

@@ -1,6 +1,7 @@
 """How a run can end, or be parted with, and what that makes of its rows."""
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -13,6 +14,12 @@ from retinue.runs.outcome import Pause
 
 class Completed(msgspec.Struct, frozen=True):
     reason: FinishReason
+
+
+class Curtailed(msgspec.Struct, frozen=True):
+    """The answer was cut off by a bound on what it may cost, and is kept as far as it came."""
+
+    reason: Literal["budget", "length"]
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -35,7 +42,7 @@ class Expired(msgspec.Struct, frozen=True):
     waited_for: WaitingFor
 
 
-Ending = Completed | Failed | Cancelled | Withdrawn | Expired
+Ending = Completed | Curtailed | Failed | Cancelled | Withdrawn | Expired
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -65,6 +72,10 @@ def end_state(ending: Ending) -> EndState:
         case Completed(reason=reason):
             return EndState(
                 run_status=RunStatus.COMPLETED, message_status=MessageStatus.COMPLETED, finish_reason=reason.value
+            )
+        case Curtailed(reason=reason):
+            return EndState(
+                run_status=RunStatus.COMPLETED, message_status=MessageStatus.COMPLETED, finish_reason=reason
             )
         case Failed(error=error):
             return EndState(

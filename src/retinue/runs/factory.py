@@ -15,6 +15,7 @@ from retinue.runs.context import RunContext, load_context
 from retinue.runs.draft import Draft
 from retinue.runs.event_writer import EventWriter
 from retinue.runs.lease import Lease
+from retinue.runs.limiting.tokens import TokenMeter
 from retinue.runs.parts import Beginning, Parts
 from retinue.runs.recorder import Recorder
 from retinue.runs.runner import Runner
@@ -35,6 +36,7 @@ class RunnerFactory:
         limits: RunLimits,
         retries: RetryPolicy,
         lease: Lease,
+        tokens: TokenMeter,
     ) -> None:
         self._database = database
         self._keyring = keyring
@@ -43,6 +45,7 @@ class RunnerFactory:
         self._log = log
         self._writer = writer
         self._retries = retries
+        self._tokens = tokens
         self.limits = limits
         self.lease = lease
 
@@ -105,6 +108,7 @@ class RunnerFactory:
                 retries=self._retries,
                 beginning=beginning,
                 toolbox=self._toolbox(run, context),
+                tokens=self._tokens,
             )
         )
 

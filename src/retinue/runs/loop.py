@@ -12,7 +12,8 @@ from retinue.runs.calls.journal import Plan
 from retinue.runs.context import RunContext
 from retinue.runs.draft import Draft
 from retinue.runs.ledger import CallLedger
-from retinue.runs.outcome import Answered, LoopEnd, Outcome, Pause, StepsUsedUp, ToolsRequested
+from retinue.runs.limiting.tokens import RunTokens
+from retinue.runs.outcome import Answered, CutOff, LoopEnd, Outcome, Pause, StepsUsedUp, ToolsRequested
 from retinue.runs.recorder import Recorder
 from retinue.runs.step import Step
 
@@ -38,6 +39,7 @@ class Loop:
         retries: RetryPolicy,
         boundary: Boundary,
         acting: Acting,
+        tokens: RunTokens,
         completed_steps: int = 0,
         turns: Sequence[Turn] = (),
         counted_from: int = 0,
@@ -57,6 +59,7 @@ class Loop:
         self._retries = retries
         self._boundary = boundary
         self._acting = acting
+        self._tokens = tokens
         self._plan = plan
         self._completed = completed_steps
         self._allowed = counted_from + context.limits.max_steps
@@ -64,7 +67,8 @@ class Loop:
         self._answered: Answered | None = None
 
     async def run(self, deadline: float) -> LoopEnd:
-        """Take steps until the model answers without asking for tools, a person is needed, or the steps are used up.
+        """Take steps until the model answers without asking for tools, a person is needed, or the steps or the money
+        are used up.
 
         Called again after an answer, it takes the messages that were appended meanwhile and answers them, too; called
         again after a pause that was not stored, it looks anew.
@@ -87,6 +91,8 @@ class Loop:
             match outcome:
                 case Answered():
                     self._answered = outcome
+                    return outcome
+                case CutOff():
                     return outcome
                 case ToolsRequested(turn=turn, calls=calls):
                     self._plan = await self._acting.plan(self._completed + 1, turn, calls)
@@ -134,7 +140,11 @@ class Loop:
         self._recorder.record(e.StatusChanged(stage="planning"))
         step = Step(number, recorder=self._recorder, draft=self._draft, ledger=self._ledger)
         request = self._context.model_request(self._turns)
-        return await step.run(self._provider, request, self._retries, deadline)
+        async with self._tokens.spending(request, lambda: self._draft.usage, self._tell_of_waiting):
+            return await step.run(self._provider, request, self._retries, deadline)
+
+    def _tell_of_waiting(self) -> None:
+        self._recorder.record(e.StatusChanged(stage="waiting"))
 
 
 def _answers_once_more(turns: Sequence[Turn]) -> bool:

@@ -12,11 +12,12 @@ from retinue.domain.model_io import Turn
 from retinue.domain.runs import CallOutcome, LedgerEntry, Run
 from retinue.domain.usage import Cost, Provenance, Usage
 from retinue.providers.estimate import estimate_tokens, estimate_usage
-from retinue.providers.pricing import cost_of
 from retinue.runs.context import RunContext
 from retinue.runs.draft import Draft
 from retinue.runs.lease import Lease
 from retinue.runs.replay import events_of_step, pieces
+
+_ORPHANS_AT_ONCE = 500
 
 
 async def settle_calls(
@@ -96,10 +97,24 @@ def _cost(entry: LedgerEntry, usage: Usage | None, context: RunContext | None) -
     """Known only together with the input, and with the address that decides about the price."""
     if usage is None or context is None:
         return None
-    return cost_of(usage, provider=entry.provider, model=entry.model, base_url=context.provider.base_url)
+    return context.pricing_of(entry.provider, entry.model).cost(usage)
 
 
 async def close_orphaned_calls(database: Database, lease: Lease) -> int:
-    """Close ledger rows that nobody will close: their process died and their run was deleted. Returns how many."""
-    async with database.operator() as operator:
-        return await operator.close_orphaned_calls(lease.seconds * 2, error_code=ProcessLost.code)
+    """Close ledger rows that nobody will close: their process died and their run was deleted. What they held of budgets
+    is given back. Returns how many.
+    """
+    async with database.operator(read_only=True) as operator:
+        orphans = await operator.orphaned_calls(lease.seconds, _ORPHANS_AT_ONCE)
+    closed = 0
+    for tenant_id, call_id in orphans:
+        async with database.unit(tenant_id) as unit:
+            closed += await unit.ledger.close(
+                call_id,
+                outcome=CallOutcome.ABORTED,
+                usage=None,
+                cost=None,
+                error_code=ProcessLost.code,
+                at=await unit.clock(),
+            )
+    return closed

@@ -1,7 +1,7 @@
 """What a step leads to, and what a run's loop leads to. Both are matched exhaustively."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -34,7 +34,16 @@ class ToolsRequested(msgspec.Struct, frozen=True):
     calls: tuple[RequestedCall, ...]
 
 
-Outcome = Answered | ToolsRequested
+class CutOff(msgspec.Struct, frozen=True):
+    """The answer ends here, in the middle or before the next step. What there is of it is kept, and none of the tool
+    calls that the step had asked for is made.
+    """
+
+    reason: Literal["budget", "length"]
+    """`budget`: nothing is left to pay for more. `length`: it is as long as it may be, and its provider goes on."""
+
+
+Outcome = Answered | ToolsRequested | CutOff
 
 
 class StepsUsedUp(msgspec.Struct, frozen=True):
@@ -65,4 +74,4 @@ class CancelAsked(Exception):
         self.requested_at = requested_at
 
 
-LoopEnd = Answered | StepsUsedUp | Pause
+LoopEnd = Answered | StepsUsedUp | CutOff | Pause

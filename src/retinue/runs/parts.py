@@ -22,6 +22,8 @@ from retinue.runs.context import RunContext
 from retinue.runs.draft import Draft
 from retinue.runs.event_writer import EventWriter
 from retinue.runs.ledger import CallLedger
+from retinue.runs.limiting.slots import asker_of
+from retinue.runs.limiting.tokens import RunTokens, TokenMeter
 from retinue.runs.loop import Loop
 from retinue.runs.recorder import Recorder
 from retinue.runs.waiting.pausing import Pausing
@@ -63,6 +65,7 @@ class Parts:
         retries: RetryPolicy,
         beginning: Beginning,
         toolbox: Toolbox,
+        tokens: TokenMeter,
     ) -> None:
         self.run = run
         self.context = context
@@ -75,10 +78,10 @@ class Parts:
         self.ledger = CallLedger(
             database=database,
             run=run,
-            provider=context.provider,
-            model=context.model,
+            pricing=context.pricing,
             recorder=recorder,
             draft=self.draft,
+            first_request=lambda: context.model_request(beginning.turns),
             first_step=beginning.completed_steps + 1,
         )
         journal = Journal(database, run, recorder, self.ledger)
@@ -101,6 +104,7 @@ class Parts:
             retries=retries,
             boundary=self.boundary,
             acting=self.acting,
+            tokens=RunTokens(tokens, asker_of(run)),
             completed_steps=beginning.completed_steps,
             turns=beginning.turns,
             counted_from=beginning.counted_from,

@@ -8,6 +8,7 @@ import structlog
 
 from retinue.db.session import Database, Unit
 from retinue.domain.errors import (
+    BudgetExceeded,
     Conflict,
     InternalError,
     InvalidRequest,
@@ -20,6 +21,7 @@ from retinue.domain.errors import (
 )
 from retinue.domain.events import ApprovalDecided, AttemptStarted, RecordedEvent, RunEvent
 from retinue.domain.ids import Position, event_id, now
+from retinue.domain.limits import Limits
 from retinue.domain.messages import MessageStatus
 from retinue.domain.model_io import AssistantTurn
 from retinue.domain.runs import Checkpoint, Run
@@ -27,9 +29,11 @@ from retinue.runs.boundary import count_taken, is_planned, last_taking, turns_of
 from retinue.runs.calls.journal import Plan
 from retinue.runs.calls.results import decision_event
 from retinue.runs.draft import Draft
-from retinue.runs.endings import Cancelled, Ending, Failed
+from retinue.runs.endings import Cancelled, Curtailed, Ending, Failed
 from retinue.runs.factory import RunnerFactory, run_started
 from retinue.runs.lease import clock
+from retinue.runs.limiting.book import LimitsBook
+from retinue.runs.limiting.slots import full_for_resumed, too_many_runs
 from retinue.runs.lost_calls import settle_calls
 from retinue.runs.parts import Beginning
 from retinue.runs.replay import Replay, fill, read_log
@@ -40,19 +44,21 @@ from retinue.runs.waiting.waking import Wake, WakeRefused
 
 _log = structlog.get_logger(__name__)
 
-CANNOT_START = (Conflict, InvalidRequest, NotFound, SecretUnreadable)
+CANNOT_START = (BudgetExceeded, Conflict, InvalidRequest, NotFound, SecretUnreadable)
 """What no second try would mend: the run fails with it."""
 
 
 class Recovery:
     """Claims a run under the next attempt, which takes the right to write from whoever had it before."""
 
-    def __init__(self, database: Database, factory: RunnerFactory) -> None:
+    def __init__(self, database: Database, factory: RunnerFactory, limits: LimitsBook) -> None:
         self._database = database
         self._factory = factory
+        self._limits = limits
 
     async def take_over(self, tenant_id: UUID, run_id: UUID, wake: Wake | None = None) -> Runner | None:
-        """A runner that goes on with the run; None if there is nothing to run, because it ended here or is not lost.
+        """A runner that goes on with the run; None if there is nothing to run, because it ended here or is not lost, or
+        because as many runs as may are being written: then it stays where it is, and is found again.
 
         Args:
             wake: for a run that waits instead of being lost.
@@ -60,11 +66,13 @@ class Recovery:
         Raises:
             Unavailable: the database is away; nothing has changed.
             Conflict: of `wake`.
+            RateLimited: `too_many_runs`, of a run that waits.
         """
+        limits = await self._limits.of(tenant_id)
         try:
             async with self._database.unit(tenant_id) as unit:
                 asked_at = clock()
-                run = await (self._wake(unit, run_id, wake) if wake else self._claim(unit, run_id))
+                run = await (self._wake(unit, run_id, wake, limits) if wake else self._claim(unit, run_id, limits))
                 return None if run is None else await self._resume(unit, run, asked_at, wake)
         except WakeRefused as refused:
             raise refused.reason from None
@@ -76,20 +84,24 @@ class Recovery:
             await self._give_up(tenant_id, run_id, error)
             return None
 
-    async def _claim(self, unit: Unit, run_id: UUID) -> Run | None:
+    async def _claim(self, unit: Unit, run_id: UUID, limits: Limits | None) -> Run | None:
         seen = await unit.runs.find(run_id)
         if seen is None:
             return None
         # The approvals before the run, as everywhere: if it ends here, they end with it.
         if seen.pauses and not await unit.approvals.try_lock(run_id):
             return None
+        if limits is not None and await full_for_resumed(unit, limits, seen) is not None:
+            return None
         lease = self._factory.lease
         return await unit.runs.claim(run_id, seen.attempt, owner=lease.owner, lease_seconds=lease.seconds)
 
-    async def _wake(self, unit: Unit, run_id: UUID, wake: Wake) -> Run | None:
+    async def _wake(self, unit: Unit, run_id: UUID, wake: Wake, limits: Limits) -> Run | None:
         await unit.approvals.lock(run_id)
         try:
             seen = await wake.prepare(unit)
+            if (party := await full_for_resumed(unit, limits, seen)) is not None:
+                raise too_many_runs(limits, party)
         except (RequestError, AnsweredBefore) as error:
             raise WakeRefused(error) from None
         lease = self._factory.lease
@@ -105,6 +117,10 @@ class Recovery:
             return None
         try:
             return await self._runner(unit, run, replay, asked_at, wake)
+        except BudgetExceeded:
+            # What was said stays: nothing will take its place.
+            await self._end(unit, run, replay, Curtailed("budget"))
+            return None
         except CANNOT_START as error:
             await self._end(unit, run, replay, Failed(error))
             return None
@@ -140,13 +156,13 @@ class Recovery:
         await unit.messages.change_status(run.message_id, to=MessageStatus.STREAMING, from_=MessageStatus.WAITING)
         await settle_calls(unit, run, draft, replay.events, context=context, turns=turns, at=now())
         if plan is None:
-            await unit.ledger.open(runner.first_entry())
+            await runner.open_first_call(unit)
         return runner
 
     async def _give_up(self, tenant_id: UUID, run_id: UUID, error: Exception) -> None:
         ending = Failed(error if isinstance(error, RetinueError) else InternalError())
         async with self._database.unit(tenant_id) as unit:
-            if run := await self._claim(unit, run_id):
+            if run := await self._claim(unit, run_id, None):
                 await self._end(unit, run, await read_log(unit, run), ending)
 
     async def _end(self, unit: Unit, run: Run, replay: Replay, ending: Ending) -> None:

@@ -5,14 +5,26 @@ from typing import Any
 
 import structlog
 
+from retinue.db.session import Unit
 from retinue.domain.errors import InternalError, ProcessLost, RetinueError, RunTimeout, StepLimitReached
 from retinue.domain.ids import now
-from retinue.domain.runs import LedgerEntry
+from retinue.observability.metrics import METRICS
 from retinue.runs.calls.closing import close_in_draft
 from retinue.runs.concluding import Result
 from retinue.runs.departing import hand_over, let_go
-from retinue.runs.endings import Cancelled, Completed, Departure, Ending, EndState, Failed, HandedOver, Lost, end_state
-from retinue.runs.outcome import Answered, CancelAsked, LoopEnd, Pause, StepsUsedUp
+from retinue.runs.endings import (
+    Cancelled,
+    Completed,
+    Curtailed,
+    Departure,
+    Ending,
+    EndState,
+    Failed,
+    HandedOver,
+    Lost,
+    end_state,
+)
+from retinue.runs.outcome import Answered, CancelAsked, CutOff, LoopEnd, Pause, StepsUsedUp
 from retinue.runs.parts import Parts
 from retinue.runs.waiting.pausing import PauseResult
 
@@ -44,9 +56,13 @@ class Runner:
         self._stop: Ending | Departure | None = None
         self._is_ending = False
 
-    def first_entry(self) -> LedgerEntry:
-        """The ledger row of the first model call, for the transaction that starts the run."""
-        return self._ledger.first_entry()
+    async def open_first_call(self, unit: Unit) -> None:
+        """Book the first model call in the transaction that starts the run.
+
+        Raises:
+            BudgetExceeded, Conflict: see `CallLedger.open_first_call`.
+        """
+        await self._ledger.open_first_call(unit)
 
     def begin(self) -> None:
         """Go live and record the first events, so that a follower has an id at once.
@@ -155,6 +171,7 @@ class Runner:
                 case HandedOver():
                     await hand_over(self._database, self.run, self._recorder, self._ledger)
                 case Lost():
+                    METRICS.run_lost()
                     await let_go(self._database, self.run, self._ledger)
         except RetinueError as error:
             # Its lease expires; whoever takes the run over closes what was left open.
@@ -209,5 +226,7 @@ def _way_out(end: LoopEnd) -> Ending | Departure:
             return Completed(reason)
         case StepsUsedUp():
             return Failed(StepLimitReached())
+        case CutOff(reason=reason):
+            return Curtailed(reason)
         case Pause():
             return end

@@ -12,6 +12,7 @@ from retinue.db.session import Database, Unit
 from retinue.domain.errors import Conflict, NotFound
 from retinue.domain.events import TERMINAL_EVENTS, RunPaused, TerminalEvent
 from retinue.domain.idempotency import IdempotencyKey, IdempotencyRecord
+from retinue.domain.limits import Asker, Limits
 from retinue.domain.messages import Message
 from retinue.domain.runs import Run, RunStatus
 from retinue.domain.signals import Signal, SignalKind
@@ -30,6 +31,8 @@ from retinue.runs.context import RunCreate
 from retinue.runs.dispatcher import Dispatcher
 from retinue.runs.errands import Errands
 from retinue.runs.follow import Follower
+from retinue.runs.limiting.book import LimitsBook
+from retinue.runs.limiting.tokens import TokenMeter
 from retinue.runs.sessions import Sessions
 from retinue.runs.supervisor import Supervisor
 from retinue.runs.turnstile import Turnstile
@@ -59,6 +62,8 @@ class RunService:
         errands: Errands,
         turnstile: Turnstile,
         sessions: Sessions,
+        limits: LimitsBook,
+        tokens: TokenMeter,
         idempotency_seconds: float,
     ) -> None:
         self._database = database
@@ -71,6 +76,8 @@ class RunService:
         self._idempotency_seconds = idempotency_seconds
         self._turnstile = turnstile
         self._sessions = sessions
+        self._limits = limits
+        self._tokens = tokens
         self.follow = follower.follow
         self.follow_conversation = follower.follow_conversation
         self.conversation_place = follower.conversation_place
@@ -118,21 +125,33 @@ class RunService:
         Raises:
             NotFound: no such conversation.
             Conflict: `conversation_closed`, `session_expired`, `conversation_busy`, `queue_full`,
-                `provider_not_configured`, `provider_not_usable`, `employee_deleted` or `employee_busy`.
-            RateLimited: the conversation gets too many messages.
+                `provider_not_configured`, `provider_not_usable`, `employee_deleted`, `employee_busy` or
+                `price_unknown`.
+            BudgetExceeded: a budget has nothing left for the answer.
+            RateLimited: the conversation gets too many messages; `token_rate_limited`; or `too_many_runs`, unless the
+                run may be queued.
             InvalidRequest: `message_exceeds_context`, `idempotency_key_reused`.
             SecretUnreadable: the provider's key cannot be opened.
             Unavailable: `shutting_down` or `too_many_runs`.
         """
+        await self._tokens.refuse_if_empty(
+            Asker(tenant_id=tenant_id, key_id=request.key_id), lambda: self._user_of(tenant_id, conversation_id)
+        )
+        limits = await self._limits.of(tenant_id)
         async with self._turnstile.through(conversation_id):
-            admitted = await self._admit(tenant_id, conversation_id, request, key)
+            admitted = await self._admit(tenant_id, conversation_id, request, key, limits)
         if isinstance(admitted, Accepted):
             return admitted
         self._spread(admitted)
         return Accepted(run=admitted.run, message_id=admitted.message_id)
 
     async def _admit(
-        self, tenant_id: UUID, conversation_id: UUID, request: RunCreate, key: IdempotencyKey | None
+        self,
+        tenant_id: UUID,
+        conversation_id: UUID,
+        request: RunCreate,
+        key: IdempotencyKey | None,
+        limits: Limits,
     ) -> Admitted | Accepted:
         with ExitStack() as places:
             async with self._database.unit(tenant_id) as unit:
@@ -140,13 +159,18 @@ class RunService:
                     return await _accepted_before(unit, earlier)
                 self._supervisor.refuse_if_draining()
                 # Only what starts here and now needs a place here.
-                take_place = partial(places.enter_context, self._supervisor.admit())
-                admitted = await self._admission.admit(unit, conversation_id, request, take_place)
+                take_place = partial(places.enter_context, self._supervisor.admit(tenant_id))
+                admitted = await self._admission.admit(unit, conversation_id, request, take_place, limits)
                 if key:
                     await unit.idempotency.keep(key, run_id=admitted.run.id, answer=str(admitted.message_id).encode())
             if isinstance(admitted, Started):
                 self._supervisor.start(admitted.runner)
         return admitted
+
+    async def _user_of(self, tenant_id: UUID, conversation_id: UUID) -> str:
+        """Raises: NotFound."""
+        async with self._database.unit(tenant_id, read_only=True) as unit:
+            return (await unit.conversations.get(conversation_id)).user_id
 
     async def wait(self, run: Run) -> TerminalEvent | RunPaused:
         """Wait for a run's end, or for its next pause; the caller may go away, the run does not mind.
@@ -197,6 +221,10 @@ class RunService:
     def tell(self, tenant_id: UUID, conversation_id: UUID) -> None:
         """Have those who follow a conversation look at it: it was changed or deleted."""
         self._signals.send(Signal(SignalKind.CONVERSATION, tenant_id, conversation_id))
+
+    def tell_tenant_deleted(self, tenant_id: UUID) -> None:
+        """Have every process stop what it does for a tenant that does not exist any more."""
+        self._signals.send(Signal(SignalKind.TENANT, tenant_id, tenant_id))
 
     def cancel_soon(self, tenant_id: UUID, run_id: UUID) -> None:
         """Cancel a run for a client that has gone away; nobody waits. A process that stops hands it over instead."""

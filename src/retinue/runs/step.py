@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import Any
 
 from retinue.domain import events as e
-from retinue.domain.errors import ProviderTruncated
+from retinue.domain.errors import BudgetExceeded, ProviderTruncated
 from retinue.domain.model_io import (
     Finished,
     FinishReason,
@@ -18,6 +18,7 @@ from retinue.domain.model_io import (
     ToolCallEnded,
     ToolCallPiece,
     ToolCallStarted,
+    UsageReported,
 )
 from retinue.domain.policy import RetryPolicy
 from retinue.providers.base import Provider
@@ -26,7 +27,8 @@ from retinue.runs.assembler import StepAssembler
 from retinue.runs.calls.arguments import MAX_REPAIRED_CALLS, is_repaired, parse_arguments
 from retinue.runs.draft import Draft
 from retinue.runs.ledger import CallLedger
-from retinue.runs.outcome import Answered, Outcome, RequestedCall, ToolsRequested
+from retinue.runs.outcome import Answered, CutOff, Outcome, RequestedCall, ToolsRequested
+from retinue.runs.purse import Purse
 from retinue.runs.recorder import Recorder
 
 _HELD_BACK = (FinishReason.CONTENT_FILTER, FinishReason.REFUSAL)
@@ -54,6 +56,26 @@ class Step:
             ProviderError: the provider failed for good.
             AnswerTooLong, StorageFailed: the run cannot go on.
         """
+        try:
+            finish = await self._stream(provider, request, retries, deadline)
+        except BudgetExceeded:
+            return CutOff("budget")
+        purse = self._ledger.purse
+        if purse is not None and (finish is None or (finish is FinishReason.LENGTH and purse.output_bound)):
+            return CutOff(purse.reason)
+        if finish is None:
+            raise ProviderTruncated
+        # The calls decide, not the finish reason: several servers say `stop` and mean tools.
+        if self._calls:
+            return ToolsRequested(self._assembler.turn(), tuple(self._requests(finish)))
+        return Answered(finish, self._assembler.turn())
+
+    async def _stream(
+        self, provider: Provider, request: ModelRequest, retries: RetryPolicy, deadline: float
+    ) -> FinishReason | None:
+        """Take the answer piece by piece. None if its connection was closed in the middle, because what came costs more
+        than was granted for it.
+        """
         finish: FinishReason | None = None
         self._ledger.begin_step(self._number, request, self._assembler)
         stream = stream_with_retry(provider, request, policy=retries, observer=self._ledger, deadline=deadline)
@@ -65,14 +87,13 @@ class Step:
                     finish = event.reason
                 else:
                     self._take(event)
+                if (purse := self._ledger.purse) is not None and _empties(purse, event):
+                    return None
                 if self._recorder.is_behind:
                     await self._recorder.catch_up()
         if finish is None:
             raise ProviderTruncated
-        # The calls decide, not the finish reason: several servers say `stop` and mean tools.
-        if self._calls:
-            return ToolsRequested(self._assembler.turn(), tuple(self._requests(finish)))
-        return Answered(finish, self._assembler.turn())
+        return finish
 
     def _answer(self, piece: TextPiece) -> None:
         if not self._is_answering:
@@ -119,3 +140,14 @@ class Step:
                 e.ToolCallRequested(tool_call_id=call.id, tool=call.name, args=args, is_repaired=repaired)
             )
             yield RequestedCall(id=call.id, name=call.name, args=args)
+
+
+def _empties(purse: Purse, event: ProviderEvent) -> bool:
+    """Whether this piece cost more than there was. What is only told afterwards ends nothing: it has been spent."""
+    match event:
+        case TextPiece(text=piece) | ReasoningPiece(text=piece) | ToolCallPiece(fragment=piece):
+            purse.count(piece)
+            return purse.is_empty
+        case UsageReported(usage=usage):
+            purse.learn(usage)
+    return False

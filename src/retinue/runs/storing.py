@@ -21,7 +21,7 @@ async def persistently(write: Callable[[], Awaitable[T]]) -> T:
     """
     async for attempt in tenacity.AsyncRetrying(
         stop=tenacity.stop_after_delay(PATIENCE_SECONDS),
-        wait=tenacity.wait_exponential_jitter(initial=0.1, max=2.0),
+        wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=2.0),
         retry=tenacity.retry_if_exception_type((Unavailable, StorageFailed)),
         reraise=True,
     ):

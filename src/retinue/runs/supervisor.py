@@ -9,6 +9,7 @@ import structlog
 
 from retinue.domain.errors import Unavailable
 from retinue.domain.runs import Run
+from retinue.runs.places import Places
 from retinue.runs.runner import Runner
 
 _log = structlog.get_logger(__name__)
@@ -17,8 +18,13 @@ _log = structlog.get_logger(__name__)
 class Supervisor:
     """Starts, stops and drains runs. A failing run never touches another one."""
 
-    def __init__(self, *, max_active: int) -> None:
+    def __init__(self, *, max_active: int, tenant_share: float = 1.0) -> None:
+        """
+        Args:
+            tenant_share: see `Places`.
+        """
         self._max_active = max_active
+        self._places = Places(max_active, share=tenant_share)
         self._runners: dict[UUID, Runner] = {}
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._preparing = 0
@@ -40,7 +46,7 @@ class Supervisor:
     @property
     def room(self) -> int:
         """Runs that may still be started here."""
-        return 0 if self._is_draining else max(self._max_active - len(self._tasks) - self._preparing, 0)
+        return 0 if self._is_draining else self._places.free
 
     @property
     def is_draining(self) -> bool:
@@ -61,22 +67,24 @@ class Supervisor:
             raise Unavailable("This process is shutting down.", code="shutting_down", headers={"Retry-After": "1"})
 
     @contextmanager
-    def admit(self) -> Iterator[None]:
-        """Hold a place for one more run while it is prepared; `start` it inside.
+    def admit(self, tenant_id: UUID) -> Iterator[None]:
+        """Hold a place for one more run of the tenant while it is prepared; `start` it inside.
 
         Raises:
-            Unavailable: `shutting_down` or `too_many_runs`, on entering.
+            Unavailable: `shutting_down`, or `too_many_runs`: there is no place, or it is not for this tenant; on
+                entering.
         """
         self.refuse_if_draining()
-        if not self.room:
-            raise Unavailable(
-                "This process runs as many answers as it may.", code="too_many_runs", headers={"Retry-After": "1"}
-            )
+        if not self._places.has_one_for(tenant_id):
+            detail = "This process runs as many answers as it may, or as many of this tenant."
+            raise Unavailable(detail, code="too_many_runs", headers={"Retry-After": "1"})
+        self._places.take(tenant_id)
         self._preparing += 1
         self._nothing_prepared.clear()
         try:
             yield
         finally:
+            self._places.leave(tenant_id)
             self._preparing -= 1
             if self._preparing == 0:
                 self._nothing_prepared.set()
@@ -92,6 +100,7 @@ class Supervisor:
         task = asyncio.create_task(self._guard(runner), name=f"run-{run_id}")
         self._runners[run_id] = runner
         self._tasks[run_id] = task
+        self._places.take(runner.run.tenant_id)
 
     def runs(self, run_id: UUID) -> bool:
         """Whether the run is in this process, if only to be parted with."""
@@ -113,6 +122,12 @@ class Supervisor:
         """Cancel runs of which the database says that somebody asked for it."""
         for run_id in run_ids:
             if runner := self._runners.get(run_id):
+                runner.cancel()
+
+    def cancel_tenant(self, tenant_id: UUID) -> None:
+        """Cancel whatever runs here for a tenant. Does not wait."""
+        for runner in self._runners.values():
+            if runner.run.tenant_id == tenant_id:
                 runner.cancel()
 
     async def ended(self, run_id: UUID) -> None:
@@ -162,4 +177,5 @@ class Supervisor:
             _log.exception("run_lost", run_id=str(runner.run.id))
         finally:
             del self._runners[runner.run.id], self._tasks[runner.run.id]
+            self._places.leave(runner.run.tenant_id)
             self.on_end(runner.run)

@@ -33,10 +33,16 @@ class Switchboard:
                 self._wakes.wake(signal.subject)
             case SignalKind.ORPHAN:
                 self.look_around.set()
+            case SignalKind.TENANT:
+                self._supervisor.cancel_tenant(signal.tenant_id)
+                # Whoever follows one of its conversations finds out that there is none.
+                self._wakes.wake_all()
 
     def run_ended(self, run: Run) -> None:
         """Start what waited behind it. What was not noticed here is found by the next look around."""
         self._wakes.wake(run.conversation_id)
+        if self._dispatcher.was_crowded(run.tenant_id):
+            self.look_around.set()
         if run.conversation_id in self._with_queue and not self._supervisor.runs_in(run.conversation_id):
             self._with_queue.discard(run.conversation_id)
             self._errands.send(self._dispatcher.start_next(run.tenant_id, run.conversation_id), "start-next")

@@ -1,31 +1,111 @@
-"""HTTP/1.1 and nothing else.
+"""HTTP/1.1 and nothing else, with heads of a bounded size.
 
 Breaking a stream off is how a client learns that it has no end. On HTTP/2 Hypercorn leaves a stream open for ever whose
 application returns in its middle, so an upgrade is not offered and the preface of HTTP/2 is refused. A proxy in front
-may speak HTTP/2 to its clients.
+may speak HTTP/2 to its clients. Nor is there a WebSocket here: a wish for one is overlooked, as RFC 9110 allows, and
+the request answered as what it is besides.
 """
 
+from dataclasses import replace
+from itertools import chain
 from typing import Any
+from urllib.parse import unquote
 
+import h11
 import hypercorn.protocol
-from h11 import Request
-from hypercorn.events import Closed
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.events import Response
 from hypercorn.protocol.h11 import H11Protocol
 
-HTTP_VERSION_NOT_SUPPORTED = 505
+from retinue.domain.errors import HeadersTooLarge, RequestTimeout, RetinueError, VersionNotSupported
+from retinue.http.headers import SECURITY_HEADERS
+from retinue.observability.metrics import METRICS, UNKNOWN
+from retinue.server.heads import HeadLimits, answer, error_for
+
+_VERSIONS = (b"1.1", b"1.0")
+_ANSWERABLE = (h11.IDLE, h11.SEND_RESPONSE)
+
+
+class ServerConfig(Config):
+    head_limits: HeadLimits = HeadLimits()
 
 
 class Http1Protocol(H11Protocol):
-    async def _check_protocol(self, event: Request) -> None:
-        """Ignores `Upgrade: h2c`, as RFC 9110 allows."""
-        if event.http_version == b"2.0":
-            await self._send_error_response(HTTP_VERSION_NOT_SUPPORTED)
-            await self.send(Closed())
+    config: ServerConfig
+    connection: h11.Connection
+    is_refused = False
+    """The connection ends, whatever else its client has to say."""
+    _is_head_method = False
 
-    async def _create_stream(self, request: Request) -> None:
-        """The preface is refused, and no request: the application does not get to see it."""
-        if request.http_version != b"2.0":
-            await super()._create_stream(request)
+    @property
+    def is_in_head(self) -> bool:
+        """Whether the beginning of a request has come, and not all of its head."""
+        return self.connection.their_state is h11.IDLE and bool(self.connection.trailing_data[0])
+
+    async def handle(self, event: Event) -> None:
+        if not self.is_refused or isinstance(event, Closed):
+            await super().handle(event)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """With the security headers also where Hypercorn itself answers for an application that does not; and with the
+        truth about the connection, which is closed after an answer that did not wait for all of the body.
+        """
+        if isinstance(event, Response):
+            given = {name.lower() for name, _ in event.headers}
+            headers = [*event.headers, *(header for header in SECURITY_HEADERS if header[0] not in given)]
+            if self.connection.their_state is h11.SEND_BODY:
+                headers.append((b"connection", b"close"))
+            event = replace(event, headers=headers)
+        await super().stream_send(event)
+
+    async def refuse_slow(self) -> None:
+        limit = self.config.head_limits.seconds
+        await self._refuse(RequestTimeout(f"The headers must arrive within {limit:g} seconds."))
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        self._is_head_method = event.method == b"HEAD"
+        if event.http_version not in _VERSIONS:
+            await self._refuse(VersionNotSupported("HTTP/1.1 is spoken here."))
+        elif error := self.config.head_limits.refusal(event):
+            path = unquote(event.target.split(b"?", 1)[0].decode("ascii"))
+            await self._refuse(error, path if isinstance(error, HeadersTooLarge) else "")
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        """What is refused never gets to the application."""
+        if not self.is_refused:
+            await super()._create_stream(_without_upgrade(request))
+
+    async def _send_error_response(self, status_code: int) -> None:
+        """The parser gives up."""
+        error = error_for(status_code)
+        if status_code == HeadersTooLarge.status and self.connection.our_state is h11.IDLE:
+            error = self.config.head_limits.refusal_of_part(self.connection.trailing_data[0])
+        await self._refuse(error)
+
+    async def _refuse(self, error: RetinueError, path: str = "") -> None:
+        """Answer, if nothing was answered yet, and close."""
+        self.is_refused = True
+        if self.connection.our_state in _ANSWERABLE:
+            is_of_request = self.connection.our_state is h11.SEND_RESPONSE
+            METRICS.request_answered(UNKNOWN, None, error.status, 0.0)
+            headers, body = answer(error, path)
+            complete = list(chain(headers, self.config.response_headers("h11")))
+            await self._send_h11_event(h11.Response(status_code=error.status, headers=complete))
+            if not (self._is_head_method and is_of_request):
+                await self._send_h11_event(h11.Data(data=body))
+            await self._send_h11_event(h11.EndOfMessage())
+        await self.send(Closed())
+
+
+def _without_upgrade(request: h11.Request) -> h11.Request:
+    if not any(name == b"upgrade" for name, _ in request.headers):
+        return request
+    headers = [(name, value) for name, value in request.headers if name != b"upgrade"]
+    return h11.Request(
+        method=request.method, target=request.target, headers=headers, http_version=request.http_version, _parsed=True
+    )
 
 
 def install() -> None:

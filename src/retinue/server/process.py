@@ -14,6 +14,7 @@ from retinue.app import Application
 from retinue.db.guard import guarded
 from retinue.observability.redaction import Redactor
 from retinue.server.connections import CLOSE_SECONDS, SHUTDOWN_SECONDS, Connection, config_for, install
+from retinue.server.metrics import serving_metrics
 from retinue.server.stop import Stop
 from retinue.settings import Settings
 
@@ -37,9 +38,12 @@ async def serve(
 
     Raises:
         AlreadyServed, Unavailable: there is no place for this process beside those that serve the database.
+        MasterKeyMissing: the server's own secrets cannot be opened.
+        CannotListen: the port of the metrics is taken.
     """
-    async with guarded(settings.database.url, is_shared=settings.coordination.is_shared) as guard:
+    async with guarded(settings.database.unbound_url, is_shared=settings.coordination.is_shared) as guard:
         application = Application(settings, redactor, place=lambda: guard.trouble)
+        await application.check()
 
         async def until_drained() -> None:
             await stop.wait()
@@ -47,11 +51,13 @@ async def serve(
             asyncio.get_running_loop().call_later(CLOSE_SECONDS, Connection.abort_all)
 
         install()
-        on_ready()
-        try:
-            await hypercorn_serve(application.asgi, config_for(listener), shutdown_trigger=until_drained)  # type: ignore[arg-type]
-        except LifespanTimeoutError:
-            _log.error("not_closed_in_time")
+        async with serving_metrics(settings, application.metrics.render):
+            on_ready()
+            try:
+                config = config_for(listener, settings)
+                await hypercorn_serve(application.asgi, config, shutdown_trigger=until_drained)  # type: ignore[arg-type]
+            except LifespanTimeoutError:
+                _log.error("not_closed_in_time")
     _log.info("stopped")
     _exit_anyway()
 

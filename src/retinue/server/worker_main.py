@@ -8,6 +8,7 @@ import sys
 import msgspec
 import uvloop
 
+from retinue.db.row_security.checking import check as check_roles
 from retinue.domain.errors import RetinueError
 from retinue.observability.redaction import Redactor
 from retinue.server.log import log_to_stderr
@@ -54,6 +55,8 @@ async def _serve(settings: Settings, redactor: Redactor, listener: socket.socket
         stop.hurry()
 
     loop.add_reader(parent, on_parent_gone)
+    if not settings.database.is_sqlite:
+        await check_roles(settings.database.url, settings.database.jobs_url)
     await serve(settings, redactor, listener, stop, lambda: _say(parent, Word()))
 
 

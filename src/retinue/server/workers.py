@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from retinue.domain.errors import RetinueError
+from retinue.server.metrics import of_worker
 from retinue.server.process import stop_within
 from retinue.server.stop import Stop
 from retinue.server.worker import REFUSED, Worker
@@ -88,7 +89,7 @@ class _Supervisor:
         """Run one worker process from its start to its end; returns its exit status."""
         try:
             async with self._starting:
-                worker = await Worker.start(self._settings, self._listener)
+                worker = await Worker.start(of_worker(self._settings, number), self._listener)
         except OSError as error:
             self._judge(f"A worker cannot be started: {error.strerror or error}.", REFUSED)
             return REFUSED

@@ -4,7 +4,7 @@ Settings are handed down as plain values; only `__main__`, `server` and `app` im
 """
 
 from retinue.settings.loading import SettingsError, load
-from retinue.settings.rules import check
+from retinue.settings.rules import check, check_migration
 from retinue.settings.settings import Settings
 
-__all__ = ["Settings", "SettingsError", "check", "load"]
+__all__ = ["Settings", "SettingsError", "check", "check_migration", "load"]

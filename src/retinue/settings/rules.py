@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from retinue.settings.settings import Settings
-from retinue.settings.values import is_loopback
+from retinue.settings.values import is_loopback, url_user
 
 MIN_OPERATOR_KEY_CHARS = 16
 
@@ -12,9 +12,16 @@ def check(settings: Settings) -> list[str]:
     """Every reason why a server must not start with these settings; empty if it may."""
     return [
         *_access(settings),
+        *_database(settings),
         *_processes(settings),
+        *_metrics(settings),
         *_timing(settings),
     ]
+
+
+def check_migration(settings: Settings) -> list[str]:
+    """Every reason why a database must not be migrated with these settings; empty if it may."""
+    return list(_database(settings, is_migrated=True))
 
 
 def _access(settings: Settings) -> Iterator[str]:
@@ -34,6 +41,39 @@ def _access(settings: Settings) -> Iterator[str]:
         yield "master keys are missing; set RETINUE_MASTER_KEYS to <id>:<base64 of 32 bytes>"
 
 
+def _database(settings: Settings, *, is_migrated: bool = False) -> Iterator[str]:
+    """One user for each purpose: that one tenant's code cannot see another's rows rests on it."""
+    database = settings.database
+    further = {"RETINUE_DATABASE_JOBS_URL": database.jobs_url, "RETINUE_DATABASE_OWNER_URL": database.owner_url}
+    if database.is_sqlite:
+        for name, url in further.items():
+            if url:
+                yield f"{name} is for PostgreSQL; SQLite knows no users"
+        return
+    if not database.jobs_url:
+        yield "RETINUE_DATABASE_JOBS_URL is missing: PostgreSQL needs a second user, who may see all tenants"
+    if is_migrated and not database.owner_url:
+        yield "RETINUE_DATABASE_OWNER_URL is missing: `retinue migrate` needs the user that owns the tables"
+    yield from _users({"RETINUE_DATABASE_URL": database.url, **further})
+
+
+def _users(urls: dict[str, str]) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for name, url in urls.items():
+        if not url:
+            continue
+        if url.startswith("sqlite"):
+            yield f"{name} must be a URL of PostgreSQL, as RETINUE_DATABASE_URL is"
+            continue
+        user = url_user(url)
+        if user is None:
+            yield f"{name} must name its user: postgresql+asyncpg://<user>:<password>@<host>/<database>"
+        elif user in seen:
+            yield f"{name} and {seen[user]} must name different users"
+        else:
+            seen[user] = name
+
+
 def _processes(settings: Settings) -> Iterator[str]:
     if settings.workers == 1:
         return
@@ -42,6 +82,15 @@ def _processes(settings: Settings) -> Iterator[str]:
         yield f"{several} need PostgreSQL, because SQLite is for one process; set RETINUE_DATABASE_URL"
     if not settings.coordination.is_shared:
         yield f"{several} need Redis, because memory:// is for one process; set RETINUE_COORDINATION_URL"
+
+
+def _metrics(settings: Settings) -> Iterator[str]:
+    first = settings.metrics.port
+    last = first + settings.workers - 1
+    if first and last > 65535:
+        yield f"metrics.port {first} leaves no port for the last of {settings.workers} workers"
+    if first and first <= settings.port <= last:
+        yield f"the metrics need a port of their own (metrics.port), not {settings.port}, where the API is served"
 
 
 def _timing(settings: Settings) -> Iterator[str]:

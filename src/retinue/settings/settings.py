@@ -6,9 +6,10 @@ In the environment a setting is called `RETINUE_<SECTION>_<KEY>`, one without a 
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from retinue.domain.text import is_clean
 from retinue.settings import values
 from retinue.settings.sections import (
     Approvals,
@@ -17,7 +18,9 @@ from retinue.settings.sections import (
     Egress,
     Limits,
     Log,
+    Metrics,
     Provider,
+    Rates,
     Readiness,
     Retention,
     Runs,
@@ -54,7 +57,9 @@ class Settings(BaseSettings):
     coordination: Coordination = Coordination()
     egress: Egress = Egress()
     log: Log = Log()
+    metrics: Metrics = Metrics()
     limits: Limits = Limits()
+    rates: Rates = Rates()
     provider: Provider = Provider()
     stream: Stream = Stream()
     runs: Runs = Runs()
@@ -78,6 +83,15 @@ class Settings(BaseSettings):
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """A byte of the environment that is no UTF-8 shows as half a surrogate pair."""
+        for name, value in given.items():
+            if not is_clean(value):
+                raise ValueError(f"{name} holds a NUL, or bytes that are not UTF-8")
+        return given
+
     @field_validator("master_keys")
     @classmethod
     def _keys_are_well_formed(cls, value: SecretStr) -> SecretStr:
@@ -88,9 +102,13 @@ class Settings(BaseSettings):
         """Open mode: nobody is asked who they are."""
         return not self.operator_key.get_secret_value()
 
+    def database_urls(self) -> tuple[str, ...]:
+        database = self.database
+        return tuple(url for url in (database.url, database.jobs_url, database.owner_url) if url)
+
     def secrets(self) -> tuple[str, ...]:
         """Every secret value, in each spelling, for a redactor."""
-        passwords = [values.url_password(url) for url in (self.database.url, self.coordination.url)]
+        passwords = [values.url_password(url) for url in (*self.database_urls(), self.coordination.url)]
         spelled = [spelling for password in passwords if password for spelling in values.spellings(password)]
         materials = values.master_key_materials(self.master_keys.get_secret_value())
         operator = [] if self.is_open else [self.operator_key.get_secret_value()]
@@ -101,8 +119,13 @@ class Settings(BaseSettings):
         shown = self.model_dump(mode="json")
         for name in ("operator_key", "master_keys"):
             shown[name] = "***" if getattr(self, name).get_secret_value() else ""
-        for section in ("database", "coordination"):
-            shown[section]["url"] = values.without_password(shown[section]["url"])
+        for section, name in (
+            ("database", "url"),
+            ("database", "jobs_url"),
+            ("database", "owner_url"),
+            ("coordination", "url"),
+        ):
+            shown[section][name] = values.without_password(shown[section][name])
         return shown
 
 

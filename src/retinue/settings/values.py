@@ -105,6 +105,12 @@ def url_password(url: str) -> str | None:
     return userinfo.partition(":")[2] or None
 
 
+def url_user(url: str) -> str | None:
+    """The user inside a URL, as meant, or None."""
+    userinfo, separator, _ = url.partition("://")[2].split("/", 1)[0].rpartition("@")
+    return (unquote(userinfo.partition(":")[0]) or None) if separator else None
+
+
 def without_password(url: str) -> str:
     password = url_password(url)
     return url if password is None else url.replace(f":{password}@", ":***@", 1)

@@ -13,8 +13,9 @@ _log = structlog.get_logger(__name__)
 class Health:
     """Sums up the parts. A line is logged when the sum changes, not for every try."""
 
-    def __init__(self, process: str) -> None:
+    def __init__(self, process: str, of: str = "coordination") -> None:
         self._process = process
+        self._of = of
         self._parts: list[Part] = []
         self._told: bool | None = None
 
@@ -31,10 +32,10 @@ class Health:
         """A part has changed; `reason` says why it failed."""
         if reason is not None and self._told is not False:
             self._told = False
-            _log.warning("coordination_lost", process=self._process, part=part, reason=reason)
+            _log.warning(f"{self._of}_lost", process=self._process, part=part, reason=reason)
         elif self.is_good and self._told is not True:
             self._told = True
-            _log.info("coordination_connected", process=self._process)
+            _log.info(f"{self._of}_connected", process=self._process)
 
 
 class Part:

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, ClassVar
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from retinue.db.row_security import Roles
 from retinue.db.tables import Base
 
 Insert = sqlite.Insert | postgresql.Insert
@@ -17,10 +19,12 @@ Insert = sqlite.Insert | postgresql.Insert
 
 
 class Dialect(ABC):
-    """One database. An instance belongs to one engine."""
+    """One database. An instance belongs to one `Database`."""
 
     scheme: ClassVar[str]
     """Of the URLs it serves."""
+    has_roles: ClassVar[bool] = False
+    """Whether it keeps tenants apart by itself: then what is not about one tenant is asked as another user."""
 
     @abstractmethod
     def create_engine(
@@ -30,11 +34,12 @@ class Dialect(ABC):
 
     @abstractmethod
     def transaction(
-        self, engine: AsyncEngine, *, read_only: bool, is_durable: bool
+        self, engine: AsyncEngine, *, tenant_id: UUID | None, read_only: bool, is_durable: bool
     ) -> AbstractAsyncContextManager[AsyncConnection]:
         """One transaction: committed on a clean exit, else rolled back.
 
         Args:
+            tenant_id: whose rows there are in it, where the database keeps tenants apart; None for a user who sees all.
             is_durable: the commit must survive the loss of power, too, whatever it costs.
         """
 
@@ -51,6 +56,10 @@ class Dialect(ABC):
         """The same as it was when the statement began, so that an index can be searched for it. Who has to compare
         after waiting for a lock needs the other.
         """
+
+    @abstractmethod
+    def day(self, column: Any) -> sa.ColumnElement[str]:
+        """The day of UTC that a moment is in, as `2026-11-20`."""
 
     @abstractmethod
     def utf8(self, column: Any) -> sa.ColumnElement[bytes]:
@@ -72,11 +81,27 @@ class Dialect(ABC):
     def violated_key(self, error: sa.exc.IntegrityError) -> str | None:
         """The name of the violated unique constraint or index."""
 
+    async def scrub(self, engine: AsyncEngine) -> bool:  # noqa: ARG002
+        """Overwrite what deleted rows have left in the database's files. False where this is not done here, because the
+        database does so itself in time, or because it would take too long.
+
+        Raises:
+            Unavailable: not now.
+        """
+        return False
+
     def prepare_migration(self, connection: sa.Connection) -> None:  # noqa: B027
         """Keep other processes from migrating until the transaction ends, where beginning it does not do so."""
 
     def check_migration(self, connection: sa.Connection) -> None:  # noqa: B027
         """Look at what a migration did before it is committed."""
+
+    def secure(self, connection: sa.Connection, roles: Roles | None) -> None:  # noqa: B027
+        """Let these roles serve the newest schema, and nobody else, where the database knows roles."""
+
+    def may_read(self, connection: sa.Connection, table: str) -> bool:  # noqa: ARG002
+        """Whether this user may read the table, or could if it were there."""
+        return True
 
     @property
     def migration_options(self) -> Mapping[str, Any]:

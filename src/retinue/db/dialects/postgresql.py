@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, ClassVar
+from uuid import UUID
 
 import asyncpg  # type: ignore[import-untyped]
 import sqlalchemy as sa
@@ -12,6 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from retinue.db.dialects.base import Dialect, Insert
+from retinue.db.dialects.transactions import beginning, begun, driver_of, refuse_unfinished
+from retinue.db.row_security import Roles, apply
 from retinue.db.tables import Base
 from retinue.db.types import Instant
 from retinue.domain.encoding import decode, encode_text
@@ -37,6 +40,7 @@ _MIGRATION_LOCK = 0x52544E5545  # any number that no other user of the database 
 
 class PostgreSQL(Dialect):
     scheme: ClassVar[str] = "postgresql"
+    has_roles: ClassVar[bool] = True
 
     def create_engine(
         self,
@@ -44,10 +48,11 @@ class PostgreSQL(Dialect):
         *,
         pool_size: int,
         command_timeout: float,
-        migrates: bool = False,  # noqa: ARG002
+        migrates: bool = False,
     ) -> AsyncEngine:
         engine = create_async_engine(
             url,
+            isolation_level="READ COMMITTED" if migrates else "AUTOCOMMIT",  # see `transactions`
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=command_timeout,
@@ -65,18 +70,17 @@ class PostgreSQL(Dialect):
 
     @asynccontextmanager
     async def transaction(
-        self, engine: AsyncEngine, *, read_only: bool, is_durable: bool
+        self, engine: AsyncEngine, *, tenant_id: UUID | None, read_only: bool, is_durable: bool
     ) -> AsyncIterator[AsyncConnection]:
-        if not read_only:
-            async with engine.begin() as connection:
-                if is_durable:  # an operator may have made other commits faster than safe
-                    await connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
-                yield connection
-            return
-        # Under READ COMMITTED every statement sees a snapshot of its own anyway: without BEGIN and COMMIT a read is
-        # one round trip instead of three.
         async with engine.connect() as connection:
-            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+            if read_only and tenant_id is None:
+                # Under READ COMMITTED every statement sees a snapshot of its own anyway: without BEGIN and COMMIT a
+                # read is one round trip instead of three.
+                yield connection
+                return
+            begin = beginning(tenant_id, read_only=read_only, is_durable=is_durable)
+            async with begun(driver_of(connection), begin):
+                yield connection
 
     def clock(self) -> sa.ColumnElement[datetime]:
         return sa.type_coerce(sa.func.clock_timestamp(), Instant())
@@ -88,6 +92,9 @@ class PostgreSQL(Dialect):
     def search_clock_after(self, seconds: float) -> sa.ColumnElement[datetime]:
         moment = sa.func.statement_timestamp() + sa.literal(timedelta(seconds=seconds), sa.Interval())
         return sa.type_coerce(moment, Instant())
+
+    def day(self, column: Any) -> sa.ColumnElement[str]:
+        return sa.func.to_char(sa.func.timezone("UTC", column), sa.literal_column("'YYYY-MM-DD'"), type_=sa.Text())
 
     def utf8(self, column: Any) -> sa.ColumnElement[bytes]:
         return sa.func.convert_to(column, sa.literal_column("'UTF8'"), type_=sa.LargeBinary())
@@ -101,6 +108,8 @@ class PostgreSQL(Dialect):
         if isinstance(error, asyncpg.PostgresError):
             state = error.sqlstate or ""
             return state.startswith(_OUTAGE_CLASSES) or state in _OUTAGE_STATES
+        if isinstance(error, asyncpg.InternalClientError):  # a connection that the server has just said it will close
+            return True
         return isinstance(error, OSError | asyncpg.InterfaceError | sa.exc.TimeoutError)
 
     def is_missing_reference(self, error: sa.exc.IntegrityError) -> bool:
@@ -111,6 +120,14 @@ class PostgreSQL(Dialect):
 
     def prepare_migration(self, connection: sa.Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        connection.execute(sa.select(sa.func.set_config("retinue.migrates", "on", True)))
+
+    def secure(self, connection: sa.Connection, roles: Roles | None) -> None:
+        apply(connection, roles)
+
+    def may_read(self, connection: sa.Connection, table: str) -> bool:
+        name = sa.func.to_regclass(sa.func.quote_ident(table))
+        return connection.scalar(sa.select(sa.func.has_table_privilege(name, "SELECT"))) is not False
 
 
 def _server_settings(command_timeout: float) -> dict[str, str]:
@@ -131,8 +148,10 @@ def _watch_pool(engine: AsyncEngine) -> None:
     """
 
     @sa.event.listens_for(engine.sync_engine, "checkin")
-    def note_use(_connection: object, record: Any) -> None:
+    def note_use(connection: Any, record: Any) -> None:
         record.info["idle_since"] = monotonic()
+        if connection is not None:
+            refuse_unfinished(connection.driver_connection)
 
     @sa.event.listens_for(engine.sync_engine, "checkout")
     def refuse_dead(connection: Any, record: Any, _proxy: object) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import randrange
 from time import monotonic
 from typing import Any, ClassVar
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -20,8 +21,11 @@ from retinue.db.dialects.base import Dialect, Insert
 from retinue.db.tables import Base
 from retinue.db.types import Instant
 from retinue.domain.encoding import decode, encode_text
-from retinue.domain.errors import StorageFailed
+from retinue.domain.errors import StorageFailed, Unavailable
 
+SCRUB_BYTES = 256 * 2**20
+"""A few seconds' work."""
+_SIZE = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
 _READS = "retinue_reads"
 _DURABLE = "retinue_durable"
 _OUTAGES = {
@@ -70,7 +74,12 @@ class SQLite(Dialect):
 
     @asynccontextmanager
     async def transaction(
-        self, engine: AsyncEngine, *, read_only: bool, is_durable: bool
+        self,
+        engine: AsyncEngine,
+        *,
+        tenant_id: UUID | None,  # noqa: ARG002
+        read_only: bool,
+        is_durable: bool,
     ) -> AsyncIterator[AsyncConnection]:
         if read_only:
             async with engine.connect() as connection:
@@ -88,6 +97,26 @@ class SQLite(Dialect):
         finally:
             self._writer.release()
 
+    async def scrub(self, engine: AsyncEngine) -> bool:
+        """Also what was deleted by versions that did not overwrite, and what pages have kept when they were split.
+
+        Writers wait meanwhile; so a file that is larger than `SCRUB_BYTES` is left to its owner.
+        """
+        async with asyncio.timeout(self._patience):
+            await self._writer.acquire()
+        try:
+            async with engine.connect() as connection:
+                # Under SQLAlchemy's own methods a transaction would begin, in which none of this is possible.
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                is_small = await _first(driver, _SIZE) <= SCRUB_BYTES
+                if is_small:
+                    await driver.execute("VACUUM")
+                if await _first(driver, "PRAGMA wal_checkpoint(TRUNCATE)"):
+                    raise Unavailable("Somebody reads what is to be removed.", code="storage_unavailable")
+                return is_small
+        finally:
+            self._writer.release()
+
     def clock(self) -> sa.ColumnElement[datetime]:
         return self.clock_after(0.0)
 
@@ -98,6 +127,9 @@ class SQLite(Dialect):
 
     def search_clock_after(self, seconds: float) -> sa.ColumnElement[datetime]:
         return self.clock_after(seconds)  # SQLite's `now` is the same in all of a statement
+
+    def day(self, column: Any) -> sa.ColumnElement[str]:
+        return sa.func.substr(sa.type_coerce(column, sa.Text()), 1, 10, type_=sa.Text())
 
     def utf8(self, column: Any) -> sa.ColumnElement[bytes]:
         return sa.cast(column, sa.LargeBinary())
@@ -132,6 +164,12 @@ class SQLite(Dialect):
         return {"render_as_batch": True}
 
 
+async def _first(driver: Any, statement: str) -> int:
+    async with driver.execute(statement) as cursor:
+        value: int = (await cursor.fetchone())[0]
+    return value
+
+
 def _prepare_connections(engine: AsyncEngine, *, patience: float, foreign_keys: bool) -> None:
     @sa.event.listens_for(engine.sync_engine, "do_connect")
     def try_to_open(_dialect: object, _record: object, args: Any, options: dict[str, Any]) -> None:
@@ -147,6 +185,7 @@ def _prepare_connections(engine: AsyncEngine, *, patience: float, foreign_keys: 
         for pragma in (
             f"busy_timeout = {int(patience * 1000)}",
             "synchronous = NORMAL",
+            "secure_delete = ON",  # what was deleted is overwritten, most of it at once; see `scrub` for the rest
             f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
         ):
             cursor.execute(f"PRAGMA {pragma}")

@@ -11,6 +11,7 @@ from retinue.db import tables as t
 from retinue.db.repositories.base import TenantRepository, found
 from retinue.db.repositories.conditions import is_pending
 from retinue.db.repositories.json_text import read_json
+from retinue.domain.access import WHOLE, Sight
 from retinue.domain.approvals import Approval, ApprovalStatus, Decision, Grant
 from retinue.domain.encoding import encode_text
 
@@ -53,16 +54,29 @@ class ApprovalRepository(TenantRepository):
         locked = await self._executor.rows(of_run.with_for_update(key_share=True, skip_locked=True))
         return len(locked) == len(await self._executor.rows(of_run))
 
-    async def list_pending(self, *, limit: int, after: UUID | None = None) -> Sequence[Approval]:
-        """What can still be decided, by the database's clock: oldest first, those after the one with the id `after`,
-        which itself need not exist any more.
+    async def list_pending(self, *, limit: int, after: UUID | None = None, sight: Sight = WHOLE) -> Sequence[Approval]:
+        """What can still be decided, by the database's clock, in conversations that are in sight: oldest first, those
+        after the one with the id `after`, which itself need not exist any more.
         """
         statement = self._select(t.Approval).where(
             is_pending(), t.Approval.expires_at > self._dialect.search_clock_after(0.0)
         )
         if after is not None:
             statement = statement.where(t.Approval.id > after)
+        if not sight.is_whole:
+            statement = statement.where(t.Approval.conversation_id.in_(self._in_sight(sight)))
         return await self._all(statement.order_by(t.Approval.id).limit(limit))
+
+    def _in_sight(self, sight: Sight) -> sa.Select[Any]:
+        seen = self._select(t.Conversation, t.Conversation.id)
+        for column, wanted in (
+            (t.Conversation.user_id, sight.user_id),
+            (t.Conversation.employee_id, sight.employee_id),
+            (t.Conversation.id, sight.conversation_id),
+        ):
+            if wanted is not None:
+                seen = seen.where(column == wanted)
+        return seen
 
     async def of_run(self, run_id: UUID) -> Sequence[Approval]:
         """All that were ever asked for, in the order of the calls."""

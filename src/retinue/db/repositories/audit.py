@@ -12,12 +12,15 @@ from retinue.db import tables as t
 from retinue.db.dialects.base import Insert
 from retinue.db.executor import Executor
 from retinue.db.repositories.audit_rows import TEXTS, columns_of, entry_of, is_genuine, moment_text
+from retinue.db.repositories.audit_seal import PERSON, AuditSeal, has_content, holds_sealed, new_key
 from retinue.db.repositories.base import TenantRepository
 from retinue.domain.audit import GENESIS, Actor, AuditEntry, Verdict, acting, entry_hash
 from retinue.domain.encoding import decode, encode
 from retinue.domain.ids import new_id
 from retinue.domain.text import clean
 
+NOBODY = UUID(int=0)
+"""Whose chain is the operator's own."""
 _PAGE_ROWS = 500
 
 
@@ -72,7 +75,10 @@ class AuditRepository(TenantRepository):
         deeds, self._deeds = self._deeds, []
         if not deeds:
             return
-        seq, previous, at = await self._lock_head()
+        head, at = await self._lock_head()
+        seq, previous = head.seq, head.hash
+        key = self._key_for(deeds, head.content_key)
+        deeds = [_sealed(deed, AuditSeal(key)) for deed in deeds] if key else deeds
         at = at.replace(microsecond=at.microsecond // 1000 * 1000)
         entries: list[AuditEntry] = []
         for deed in deeds:
@@ -86,7 +92,10 @@ class AuditRepository(TenantRepository):
             )
             entries.append(msgspec.structs.replace(entry, hash=entry_hash(entry)))
         await self._add(t.AuditEntry, *map(columns_of, entries))
-        await self._executor.change(self._update(t.AuditHead), {"seq": entries[-1].seq, "hash": entries[-1].hash})
+        # An empty key is one that was forgotten: it stays so, and what was sealed just now is forgotten, too.
+        kept = {} if key is None or head.content_key is not None else {"content_key": key}
+        end = {"seq": entries[-1].seq, "hash": entries[-1].hash, **kept}
+        await self._executor.change(self._update(t.AuditHead), end)
 
     async def list(
         self,
@@ -114,15 +123,16 @@ class AuditRepository(TenantRepository):
             (row.action, action),
             (row.object_type, object_type),
             (row.object_id, object_id),
-            (row.actor, actor),
         ):
             if wanted is not None:
                 statement = statement.where(column == wanted)
+        if actor is not None:
+            statement = statement.where(row.actor.in_(await self._spellings(actor)))
         if since is not None:
             statement = statement.where(row.at >= _boundary(since))
         if until is not None:
             statement = statement.where(row.at < _boundary(until))
-        return [entry_of(found) for found in await self._executor.rows(statement)]
+        return await self._opened([entry_of(found) for found in await self._executor.rows(statement)])
 
     async def about(self, action: str, object_type: str, object_ids: Sequence[str]) -> dict[str, AuditEntry]:
         """The newest entry of this action about each of the objects, by the object's id."""
@@ -132,7 +142,7 @@ class AuditRepository(TenantRepository):
             row.action == action, row.object_type == object_type, row.object_id.in_(object_ids)
         )
         rows = await self._executor.rows(statement.order_by(row.seq))
-        return {entry.object_id: entry for entry in map(entry_of, rows)}
+        return {entry.object_id: entry for entry in await self._opened([entry_of(row) for row in rows])}
 
     async def verify(self) -> Verdict:
         """Walk the whole chain. Entries that are added meanwhile do not disturb it; some of them may be looked at.
@@ -172,13 +182,36 @@ class AuditRepository(TenantRepository):
                 return
             after = page[-1].seq
 
+    def _key_for(self, deeds: Sequence[_Deed], key: bytes | None) -> bytes | None:
+        """None where nothing has to be sealed. The operator's own chain tells of no tenant's people."""
+        if self._tenant_id == NOBODY or not any(has_content(deed.actor, deed.payload) for deed in deeds):
+            return None
+        return key or new_key()
+
+    async def _spellings(self, actor: str) -> set[str]:
+        """How an actor is written in the rows."""
+        if not actor.startswith(PERSON) or not (key := await self._content_key()):
+            return {actor}
+        return {actor, AuditSeal(key).actor(actor)}
+
+    async def _opened(self, entries: Sequence[AuditEntry]) -> Sequence[AuditEntry]:
+        if not any(map(holds_sealed, entries)):
+            return entries
+        seal = AuditSeal(await self._content_key())
+        return [seal.opened(entry) for entry in entries]
+
+    async def _content_key(self) -> bytes | None:
+        key: bytes | None = await self._executor.scalar(self._select(t.AuditHead, t.AuditHead.content_key))
+        return key
+
     def _rows(self) -> sa.Select[Any]:
         texts = [self._dialect.utf8(getattr(t.AuditEntry, name)).label(name) for name in TEXTS]
         return self._select(t.AuditEntry, t.AuditEntry.tenant_id, t.AuditEntry.seq, *texts)
 
-    async def _lock_head(self) -> tuple[int, str, datetime]:
+    async def _lock_head(self) -> tuple[sa.Row[Any], datetime]:
         """Where the chain ends, and the time on the database's clock."""
-        head = self._select(t.AuditHead, t.AuditHead.seq, t.AuditHead.hash, self._dialect.clock().label("at"))
+        columns = (t.AuditHead.seq, t.AuditHead.hash, t.AuditHead.content_key, self._dialect.clock().label("at"))
+        head = self._select(t.AuditHead, *columns)
         row = await self._executor.row(head.with_for_update())
         if row is None:
 
@@ -188,7 +221,11 @@ class AuditRepository(TenantRepository):
             await self._add(t.AuditHead, {"seq": 0, "hash": GENESIS}, refine=unless_there)
             row = await self._executor.row(head.with_for_update())
             assert row is not None, "a head is never removed"
-        return row.seq, row.hash, row.at
+        return row, row.at
+
+
+def _sealed(deed: _Deed, seal: AuditSeal) -> _Deed:
+    return msgspec.structs.replace(deed, actor=seal.actor(deed.actor), payload=seal.payload(deed.payload))
 
 
 def _boundary(moment: datetime) -> str:

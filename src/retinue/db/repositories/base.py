@@ -1,6 +1,7 @@
 """What repositories of one tenant share: no statement begins without the tenant."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -15,8 +16,14 @@ V = TypeVar("V")
 Refinement = Callable[[Insert], Insert]
 
 
+_ALWAYS_THERE: frozenset[type[t.Owned]] = frozenset({*t.SURVIVORS, t.Erasure})
+
+
 class TenantRepository:
-    """Subclasses build statements from `_select`, `_update`, `_delete` and `_add` only; a test sees to it."""
+    """Subclasses build statements from `_select`, `_update`, `_delete` and `_add` only; a test sees to it.
+
+    What a deleted tenant owned is not there for them, from the moment of its deletion on.
+    """
 
     def __init__(self, tenant_id: UUID, executor: Executor) -> None:
         self._tenant_id = tenant_id
@@ -24,13 +31,17 @@ class TenantRepository:
         self._dialect = executor.dialect
 
     def _select(self, table: type[t.Owned], *columns: Any) -> sa.Select[Any]:
-        return sa.select(*(columns or (table,))).where(table.tenant_id == self._tenant_id)
+        return sa.select(*(columns or (table,))).where(self._is_own(table))
 
     def _update(self, table: type[t.Owned]) -> sa.Update:
-        return sa.update(table).where(table.tenant_id == self._tenant_id)
+        return sa.update(table).where(self._is_own(table))
 
     def _delete(self, table: type[t.Owned]) -> sa.Delete:
-        return sa.delete(table).where(table.tenant_id == self._tenant_id)
+        return sa.delete(table).where(self._is_own(table))
+
+    def _is_own(self, table: type[t.Owned]) -> sa.ColumnElement[bool]:
+        is_own: sa.ColumnElement[bool] = table.tenant_id == self._tenant_id
+        return is_own if table in _ALWAYS_THERE else is_own & _is_there(self._tenant_id)
 
     async def _add(
         self, table: type[t.Base], *rows: dict[str, Any], missing: str = "", refine: Refinement | None = None
@@ -49,20 +60,41 @@ class TenantRepository:
         insert = self._dialect.insert(table)
         return await self._executor.change(refine(insert) if refine else insert, list(rows), missing=missing)
 
-    async def _lock_tenant(self) -> None:
+    async def _lock_tenant(self, *, alone: bool = False) -> None:
         """Let no other transaction pass here for this tenant until this one ends. SQLite, where writers are serial,
         compiles the lock away.
+
+        Args:
+            alone: not even rows that refer to the tenant may be added meanwhile.
 
         Raises:
             NotFound: there is no such tenant.
         """
-        statement = sa.select(t.Tenant.id).where(t.Tenant.id == self._tenant_id)
-        # FOR NO KEY UPDATE: rows that refer to the tenant may be added meanwhile.
-        found(await self._executor.row(statement.with_for_update(key_share=True)), "tenant")
+        statement = sa.select(t.Tenant.id).where(t.Tenant.id == self._tenant_id, is_there(self._tenant_id))
+        # FOR NO KEY UPDATE lets the keys of new rows through, FOR UPDATE does not.
+        found(await self._executor.row(statement.with_for_update(key_share=not alone)), "tenant")
+
+    async def _require_tenant(self) -> None:
+        """For what depends on nothing but the tenant. One that never was is found out by foreign keys.
+
+        Raises:
+            NotFound: the tenant was deleted.
+        """
+        if await self._executor.row(sa.select(t.Erasure.tenant_id).where(t.Erasure.tenant_id == self._tenant_id)):
+            raise NotFound("There is no such tenant.")
 
     def _insert_from(self, table: type[t.Base], names: Sequence[str], source: sa.Select[Any]) -> Insert:
         """An insert of what a statement of `_select` finds; `tenant_id` must be among the names."""
         return self._dialect.insert(table).from_select(list(names), source)
+
+
+def is_there(tenant_id: Any) -> sa.ColumnElement[bool]:
+    """Whether nobody has deleted a tenant. `tenant_id` may be a column."""
+    return ~sa.exists().where(t.Erasure.tenant_id == tenant_id)
+
+
+_is_there = lru_cache(maxsize=1024)(is_there)
+"""Every statement asks it, and building it takes longer than asking."""
 
 
 def found(value: V | None, what: str) -> V:

@@ -2,6 +2,7 @@
 the same words only.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -28,6 +29,11 @@ def is_queued(run: type[t.Run] = t.Run) -> sa.ColumnElement[bool]:
 def is_at_work(run: type[t.Run] = t.Run) -> sa.ColumnElement[bool]:
     """Started, and does not wait for a person. The index of all that have started serves it."""
     return has_started(run) & _is(run.status, RunStatus.RUNNING)
+
+
+def is_held(clock: sa.ColumnElement[datetime], run: type[t.Run] = t.Run) -> sa.ColumnElement[bool]:
+    """Some process has it, and its lease has not run out by that time."""
+    return run.owner.is_not(None) & (run.lease_expires_at > clock)
 
 
 def is_pending(approval: type[t.Approval] = t.Approval) -> sa.ColumnElement[bool]:

@@ -12,7 +12,9 @@ from retinue.domain.tenants import SecretState, StoredConfig, TenantConfig
 
 class ConfigRepository(TenantRepository):
     async def get(self) -> StoredConfig | None:
-        row = await self._executor.row(self._select(t.TenantConfig))
+        own = t.TenantPrices.tenant_id == t.TenantConfig.tenant_id
+        statement = self._select(t.TenantConfig, t.TenantConfig, t.TenantPrices.prices)
+        row = await self._executor.row(statement.outerjoin(t.TenantPrices, own))
         return None if row is None else _stored_config(row)
 
     async def get_for_update(self) -> StoredConfig | None:
@@ -75,4 +77,4 @@ def _stored_config(row: sa.Row[Any]) -> StoredConfig:
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
-    return StoredConfig(config=config, sealed_api_key=row.sealed_api_key)
+    return StoredConfig(config=config, sealed_api_key=row.sealed_api_key, prices=row.prices or ())

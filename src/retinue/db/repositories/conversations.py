@@ -64,8 +64,11 @@ class ConversationRepository(TenantRepository):
         user_id: str | None = None,
         status: ConversationStatus | None = None,
         external_id: str | None = None,
+        only: UUID | None = None,
     ) -> Sequence[Conversation]:
-        """Newest first, those that are older than the one with the id `after`, which need not exist any more."""
+        """Newest first, those that are older than the one with the id `after`, which need not exist any more. With
+        `only` it is that one at most.
+        """
         statement = self._select(t.Conversation).order_by(t.Conversation.id.desc()).limit(limit)
         if after is not None:
             statement = statement.where(t.Conversation.id < after)
@@ -74,6 +77,7 @@ class ConversationRepository(TenantRepository):
             (t.Conversation.user_id, user_id),
             (t.Conversation.status, status),
             (t.Conversation.external_id, external_id),
+            (t.Conversation.id, only),
         ):
             if wanted is not None:
                 statement = statement.where(column == wanted)

@@ -26,6 +26,7 @@ class EmployeeRepository(TenantRepository):
             Conflict: code `slug_taken`.
             NotFound: there is no such tenant.
         """
+        await self._require_tenant()
         await self._add(t.Employee, _columns(employee), missing="There is no such tenant.")
 
     async def find(self, employee_id: UUID) -> Employee | None:

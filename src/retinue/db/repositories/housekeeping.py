@@ -1,4 +1,4 @@
-"""Work on the runs and records of all tenants at once."""
+"""Work on the runs and records of all tenants at once, except those that were deleted."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -9,7 +9,10 @@ from sqlalchemy.orm import aliased
 
 from retinue.db import tables as t
 from retinue.db.executor import Executor
+from retinue.db.repositories.base import is_there
 from retinue.db.repositories.conditions import has_started, is_at_work, is_pending
+from retinue.db.repositories.fullness import is_full
+from retinue.domain.limits import NO_BOUNDS, Limits
 from retinue.domain.runs import ACTIVE_STATUSES, CallOutcome, RunStatus, WaitingFor
 
 
@@ -26,7 +29,12 @@ class Housekeeping:
             return frozenset()
         statement = (
             sa.update(t.Run)
-            .where(t.Run.id.in_(run_ids), t.Run.owner == owner, t.Run.status.in_(ACTIVE_STATUSES))
+            .where(
+                t.Run.id.in_(run_ids),
+                t.Run.owner == owner,
+                t.Run.status.in_(ACTIVE_STATUSES),
+                is_there(t.Run.tenant_id),
+            )
             .values(lease_expires_at=self._executor.dialect.clock_after(lease_seconds))
             .returning(t.Run.id)
         )
@@ -39,22 +47,28 @@ class Housekeeping:
         return await self._executor.change(expired)
 
     async def cancel_requests(self, run_ids: Collection[UUID]) -> frozenset[UUID]:
-        """Those of these runs that somebody asked to cancel and that have not ended."""
+        """Those of these runs that somebody asked to cancel, or whose tenant was deleted, and that have not ended."""
         if not run_ids:
             return frozenset()
         statement = sa.select(t.Run.id).where(
-            t.Run.id.in_(run_ids), t.Run.cancel_requested_at.is_not(None), t.Run.status.in_(ACTIVE_STATUSES)
+            t.Run.id.in_(run_ids),
+            t.Run.cancel_requested_at.is_not(None) | ~is_there(t.Run.tenant_id),
+            t.Run.status.in_(ACTIVE_STATUSES),
         )
         return frozenset(row.id for row in await self._executor.rows(statement))
 
-    async def active_runs_with_expired_lease(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
-        """Pairs of tenant and run, those that have waited longest first. Runs that wait for somebody have no lease."""
-        return await self._pairs(
-            sa.select(t.Run.tenant_id, t.Run.id)
-            .where(t.Run.status == RunStatus.RUNNING, t.Run.lease_expires_at <= self._executor.dialect.clock())
-            .order_by(t.Run.lease_expires_at)
-            .limit(limit)
+    async def active_runs_with_expired_lease(
+        self, limit: int, defaults: Limits = NO_BOUNDS
+    ) -> Sequence[tuple[UUID, UUID]]:
+        """Pairs of tenant and run, by turns of the tenants, those that have waited longest first. Runs that wait for
+        somebody have no lease. Left out is what no bound on concurrent runs has room for, unless it is to be cancelled.
+        """
+        clock = self._executor.dialect.clock()
+        can_go_on = t.Run.cancel_requested_at.is_not(None) | ~is_full(defaults, held_at=clock)
+        lost = sa.select(t.Run.tenant_id, t.Run.id, t.Run.lease_expires_at.label("since")).where(
+            t.Run.status == RunStatus.RUNNING, t.Run.lease_expires_at <= clock, is_there(t.Run.tenant_id), can_go_on
         )
+        return await self._by_turns(lost, limit)
 
     async def expired_waits(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
         """Pairs of tenant and run, those that wait for an approval or a password that did not come in time."""
@@ -64,9 +78,18 @@ class Housekeeping:
         # Two searches, because an index can be used for each of them, and none for both.
         return await self._pairs(sa.union(undecided, locked).limit(limit))
 
-    async def startable_conversations(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
-        """Pairs of tenant and conversation where a run waits to start, none has, and the employee has time for it;
-        longest waiting first.
+    async def count_pending_approvals(self) -> int:
+        """Approvals that nobody has decided yet."""
+        pending = sa.select(sa.func.count().label("pending")).where(is_pending(), is_there(t.Approval.tenant_id))
+        counted = await self._executor.row(pending)
+        return 0 if counted is None else int(counted.pending)
+
+    async def startable_conversations(self, limit: int, defaults: Limits = NO_BOUNDS) -> Sequence[tuple[UUID, UUID]]:
+        """Pairs of tenant and conversation where a run waits to start, none has, the employee has time for it, and no
+        bound on concurrent runs is reached; by turns of the tenants, longest waiting first.
+
+        Args:
+            defaults: bounds for tenants that have none of their own.
         """
         other, colleague = aliased(t.Run), aliased(t.Run)
         at_work = (
@@ -88,20 +111,28 @@ class Housekeeping:
             other.conversation_id == t.Run.conversation_id,
             has_started(other),
         )
-        return await self._pairs(
-            sa.select(t.Run.tenant_id, t.Run.conversation_id)
-            .where(t.Run.status == RunStatus.QUEUED, ~is_busy, ~is_overworked)
-            .group_by(t.Run.tenant_id, t.Run.conversation_id)
-            .order_by(sa.func.min(t.Run.created_at))
-            .limit(limit)
+        is_startable = (
+            t.Run.status == RunStatus.QUEUED,
+            ~is_busy,
+            ~is_overworked,
+            ~is_full(defaults),
+            is_there(t.Run.tenant_id),
         )
+        startable = (
+            sa.select(t.Run.tenant_id, t.Run.conversation_id, sa.func.min(t.Run.created_at).label("since"))
+            .where(*is_startable)
+            .group_by(t.Run.tenant_id, t.Run.conversation_id)
+        )
+        return await self._by_turns(startable, limit)
 
     async def prunable_runs(self, older_than_seconds: float, limit: int) -> Sequence[tuple[UUID, UUID]]:
         """Pairs of tenant and run that ended longer ago than that and still have their log; oldest first."""
         return await self._pairs(
             sa.select(t.Run.tenant_id, t.Run.id)
             .where(
-                t.Run.pruned_at.is_(None), t.Run.finished_at < self._executor.dialect.clock_after(-older_than_seconds)
+                t.Run.pruned_at.is_(None),
+                t.Run.finished_at < self._executor.dialect.clock_after(-older_than_seconds),
+                is_there(t.Run.tenant_id),
             )
             .order_by(t.Run.finished_at)
             .limit(limit)
@@ -120,25 +151,32 @@ class Housekeeping:
         )
         return await self._executor.change(sa.delete(record).where(key.in_(expired)))
 
-    async def close_orphaned_calls(self, older_than_seconds: float, *, error_code: str) -> int:
-        """Close open ledger rows whose run is not active any more, or not there; usage stays unknown.
+    async def orphaned_calls(self, older_than_seconds: float, limit: int) -> Sequence[tuple[UUID, UUID]]:
+        """Pairs of tenant and open call whose run is not active any more, or not there; oldest first.
 
-        Rows of the last seconds are left alone: a run that was just deleted closes its own.
+        Those of the last seconds are left alone: a run that was just deleted closes its own.
         """
-        clock = self._executor.dialect.clock_after
         is_active = sa.exists().where(
             t.Run.tenant_id == t.LedgerEntry.tenant_id,
             t.Run.id == t.LedgerEntry.run_id,
             t.Run.status.in_(ACTIVE_STATUSES),
         )
-        statement = sa.update(t.LedgerEntry).where(
-            t.LedgerEntry.outcome == CallOutcome.OPEN,
-            t.LedgerEntry.opened_at < clock(-older_than_seconds),
+        statement = sa.select(t.LedgerEntry.tenant_id, t.LedgerEntry.id).where(
+            t.LedgerEntry.outcome == sa.literal_column(f"'{CallOutcome.OPEN}'"),
+            t.LedgerEntry.opened_at < self._executor.dialect.search_clock_after(-older_than_seconds),
             ~is_active,
+            is_there(t.LedgerEntry.tenant_id),
         )
-        return await self._executor.change(
-            statement.values(outcome=CallOutcome.ABORTED, error_code=error_code, closed_at=clock(0.0))
-        )
+        return await self._pairs(statement.order_by(t.LedgerEntry.opened_at).limit(limit))
+
+    async def _by_turns(self, found: sa.Select[*tuple[Any, ...]], limit: int) -> Sequence[tuple[UUID, UUID]]:
+        """First the longest waiting of each tenant, then the second of each, and so on. The columns are the tenant, the
+        object and `since`.
+        """
+        waiting = found.subquery()
+        tenant_id, subject, since = waiting.c
+        turn = sa.func.row_number().over(partition_by=tenant_id, order_by=since)
+        return await self._pairs(sa.select(tenant_id, subject).order_by(turn, since).limit(limit))
 
     async def _pairs(
         self, statement: sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]
@@ -154,4 +192,4 @@ def _waits(what: WaitingFor) -> sa.Select[UUID, UUID]:
         t.Run.status == RunStatus.WAITING,
         t.Run.waiting_for == what,
     )
-    return sa.select(t.Approval.tenant_id, t.Approval.run_id).where(is_waiting)
+    return sa.select(t.Approval.tenant_id, t.Approval.run_id).where(is_waiting, is_there(t.Approval.tenant_id))

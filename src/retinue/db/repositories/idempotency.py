@@ -26,6 +26,7 @@ class IdempotencyRepository(TenantRepository):
         transaction.
 
         Raises:
+            NotFound: the tenant was deleted.
             InvalidRequest: code `idempotency_key_reused`; the key was used for something else.
             Unavailable: the other transaction took too long.
         """
@@ -35,6 +36,7 @@ class IdempotencyRepository(TenantRepository):
             row = await self._executor.row(self._select(t.IdempotencyRecord).where(_is(key)))
             if row is not None:
                 return _same_request(IdempotencyRecord(**{name: getattr(row, name) for name in _FIELDS}), key)
+        await self._require_tenant()
         raise StorageFailed
 
     async def keep(self, key: IdempotencyKey, *, run_id: UUID | None = None, answer: bytes | None = None) -> None:

@@ -1,6 +1,10 @@
-"""The usage ledger: one row per provider attempt, closed exactly once."""
+"""The usage ledger: one row per provider attempt, closed exactly once.
 
-from collections.abc import Sequence
+A row holds of budgets what its call may cost, and whoever closes it gives that back: on the way out of the transaction,
+so that budgets are locked after everything else.
+"""
+
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,8 +12,12 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.executor import Executor
+from retinue.db.repositories.accounts import Account, Accounts, granted
 from retinue.db.repositories.base import TenantRepository
 from retinue.db.repositories.money import cost_columns, cost_of, usage_columns, usage_of
+from retinue.domain.budgets import Alert, Grant, Quote, Reservation, Spender
+from retinue.domain.errors import BudgetExceeded, Conflict
 from retinue.domain.runs import CallOutcome, LedgerEntry
 from retinue.domain.usage import Cost, Usage
 
@@ -17,20 +25,72 @@ _PLAIN = tuple(name for name in LedgerEntry.__struct_fields__ if name not in {"u
 
 
 class LedgerRepository(TenantRepository):
-    async def open(self, entry: LedgerEntry) -> None:
-        """Write down a call before it is made. To repeat it is harmless.
+    def __init__(self, tenant_id: UUID, executor: Executor) -> None:
+        super().__init__(tenant_id, executor)
+        self._accounts = Accounts(tenant_id, executor)
+        self._due: list[tuple[Reservation, int]] = []
+        self._alerts: list[Alert] = []
+
+    async def open(self, entry: LedgerEntry) -> bool:
+        """Write down a call before it is made. To repeat it is harmless; then it is false.
 
         Raises:
             NotFound: there is no such tenant.
         """
         plain = {name: getattr(entry, name) for name in _PLAIN}
         columns = {**plain, **usage_columns(entry.usage), **cost_columns(entry.cost)}
-        await self._add(
+        added = await self._add(
             t.LedgerEntry,
             columns,
             missing="There is no such tenant.",
             refine=lambda insert: insert.on_conflict_do_nothing(),
         )
+        return added == 1
+
+    async def reserve(
+        self, entry: LedgerEntry, quote: Callable[[], Quote | None], *, is_new: bool = True
+    ) -> Grant | None:
+        """Reserve what an opened call may cost in all budgets that apply to it, after giving back what this transaction
+        has closed. None if nothing bounds it.
+
+        Less than asked for is granted where less is left; where not even the input can be paid, nothing is, and the
+        call is not open any more.
+
+        Args:
+            quote: asked only if it matters; None where the price is not known.
+            is_new: false if the row was there before: then this was done before, too.
+
+        Raises:
+            BudgetExceeded: nothing is left.
+            Conflict: `price_unknown`.
+        """
+        accounts = await self._settled(entry.spender)
+        own = [account for account in accounts if _applies(account, entry.spender)]
+        grant = None
+        if own and is_new:
+            asked = quote()
+            try:
+                grant = granted(own, asked, lambda account: account.left)
+            except (BudgetExceeded, Conflict):
+                await self._executor.change(self._delete(t.LedgerEntry).where(t.LedgerEntry.id == entry.id))
+                await self._accounts.write(accounts)
+                raise
+            micros = grant.micros if grant else asked.most_micros if asked else 0
+            held = tuple(account.reserve(micros) for account in own)
+            await self._executor.change(self._row(entry.id), {"reservations": held})
+        await self._accounts.write(accounts)
+        return grant if is_new else await self._granted(entry, own, quote)
+
+    async def require_money(self, spender: Spender, quote: Callable[[], Quote | None]) -> None:
+        """Refuse what could not be paid even if nobody else spent anything any more in this period.
+
+        Raises:
+            BudgetExceeded: the budget is spent. What is only reserved may come back.
+            Conflict: `price_unknown`.
+        """
+        accounts = await self._accounts.read({name for _, name in spender.subjects})
+        if own := [account for account in accounts if _applies(account, spender)]:
+            granted(own, quote(), lambda account: account.unspent)
 
     async def close(
         self,
@@ -45,15 +105,62 @@ class LedgerRepository(TenantRepository):
         """Write down how the call ended; false and nothing written if that was done before."""
         values: dict[str, Any] = {"outcome": outcome, "error_code": error_code, "closed_at": at}
         values |= {**usage_columns(usage), **cost_columns(cost)}
-        return await self._executor.change(self._open().where(t.LedgerEntry.id == entry_id), values) == 1
+        closing = self._open().where(t.LedgerEntry.id == entry_id).values(values)
+        # A budget that was made meanwhile has put itself down here, too.
+        row = await self._executor.row(closing.returning(t.LedgerEntry.reservations))
+        if row is None:
+            return False
+        self._due += [(held, cost.micros if cost else 0) for held in row.reservations or ()]
+        return True
 
     async def list(self, run_id: UUID) -> Sequence[LedgerEntry]:
         """In the order in which they were opened."""
         statement = self._select(t.LedgerEntry).where(t.LedgerEntry.run_id == run_id).order_by(t.LedgerEntry.id)
         return [_entry(row) for row in await self._executor.rows(statement)]
 
+    async def flush(self) -> Sequence[Alert]:
+        """Settle what was closed. The unit calls it at its end; only the audit trail is locked after it.
+
+        Returns the alerts that this and earlier settlements of the transaction have raised.
+        """
+        if self._due:
+            await self._accounts.write(await self._settled(None))
+        alerts, self._alerts = self._alerts, []
+        return alerts
+
+    async def _settled(self, spender: Spender | None) -> Sequence[Account]:
+        """The spender's accounts and those that something is due to, locked, after that was done."""
+        due, self._due = self._due, []
+        subject_ids = {name for _, name in spender.subjects} if spender else set()
+        accounts = await self._accounts.lock(subject_ids, {held.budget_id for held, _ in due})
+        by_id = {account.budget.id: account for account in accounts}
+        for held, cost in due:
+            if account := by_id.get(held.budget_id):
+                account.settle(held, cost)
+        self._alerts += [alert for account in accounts if account.is_changed and (alert := account.alert())]
+        return accounts
+
+    async def _granted(
+        self, entry: LedgerEntry, own: Sequence[Account], quote: Callable[[], Quote | None]
+    ) -> Grant | None:
+        """What an earlier try of the same transaction was granted, whose answer got lost."""
+        columns = self._select(t.LedgerEntry, t.LedgerEntry.reservations)
+        row = await self._executor.row(columns.where(t.LedgerEntry.id == entry.id))
+        asked = quote() if row is not None and row.reservations else None
+        if row is None or asked is None or not any(account.budget.hard_stop for account in own):
+            return None
+        micros = row.reservations[0].micros
+        return Grant(micros, is_whole=micros >= asked.most_micros)
+
+    def _row(self, entry_id: UUID) -> sa.Update:
+        return self._update(t.LedgerEntry).where(t.LedgerEntry.id == entry_id)
+
     def _open(self) -> sa.Update:
         return self._update(t.LedgerEntry).where(t.LedgerEntry.outcome == CallOutcome.OPEN)
+
+
+def _applies(account: Account, spender: Spender) -> bool:
+    return (account.budget.subject, account.budget.subject_id) in spender.subjects
 
 
 def _entry(row: sa.Row[Any]) -> LedgerEntry:

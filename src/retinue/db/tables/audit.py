@@ -1,5 +1,8 @@
 """The audit trail. Its rows survive their tenant, so that no foreign key leads to it; the operator's own chain is under
 the nil UUID, which is no tenant's.
+
+What they say of people and of commands is sealed under a key of the chain, which does not survive: see
+`db.repositories.audit_seal`.
 """
 
 import sqlalchemy as sa
@@ -44,3 +47,9 @@ class AuditHead(Owned, Base, kw_only=True):
 
     seq: Mapped[int] = mapped_column(sa.BigInteger)
     hash: Mapped[str]
+    content_key: Mapped[bytes | None] = mapped_column(repr=False)
+    """Null until something is sealed; empty once the tenant was erased."""
+
+
+SURVIVORS = (AuditEntry, AuditHead)
+"""Tables whose rows are still there when their tenant is gone."""

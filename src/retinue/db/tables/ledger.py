@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from retinue.db.tables.base import Base, Owned, owner
-from retinue.db.types import Word
+from retinue.db.types import Json, Word
+from retinue.domain.budgets import Reservation
 from retinue.domain.runs import CallOutcome
 from retinue.domain.usage import Provenance
 
@@ -30,6 +31,8 @@ class LedgerEntry(Owned, Base, kw_only=True):
     run_id: Mapped[UUID]
     conversation_id: Mapped[UUID]
     employee_id: Mapped[UUID]
+    user_id: Mapped[str | None]
+    key_id: Mapped[UUID | None]
     step: Mapped[int]
     attempt: Mapped[int]
     tries: Mapped[int]
@@ -47,3 +50,5 @@ class LedgerEntry(Owned, Base, kw_only=True):
     currency: Mapped[str | None]
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    reservations: Mapped[tuple[Reservation, ...] | None] = mapped_column(Json(tuple[Reservation, ...]), nullable=True)
+    """What the call holds of budgets until it is closed."""

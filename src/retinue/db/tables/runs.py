@@ -51,6 +51,9 @@ class Run(Owned, Base, kw_only=True):
     id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-1)
     conversation_id: Mapped[UUID]
     employee_id: Mapped[UUID]
+    user_id: Mapped[str | None]
+    key_id: Mapped[UUID | None]
+    """Of the key that asked for it. Has no foreign key: the run outlives it."""
     user_message_id: Mapped[UUID]
     message_id: Mapped[UUID]
     status: Mapped[RunStatus] = mapped_column(Word(RunStatus))

@@ -16,6 +16,7 @@ RetinueError
 │   │   └── EgressRefused         422 egress_refused
 │   ├── MalformedBody             400 malformed_body
 │   ├── Unauthenticated           401 unauthenticated
+│   ├── BudgetExceeded            402 budget_exceeded
 │   ├── Forbidden                 403 forbidden
 │   │   ├── ForeignHost           403 foreign_host
 │   │   └── ForeignOrigin         403 foreign_origin
@@ -24,17 +25,23 @@ RetinueError
 │   ├── RequestTimeout            408 request_timeout
 │   ├── Conflict                  409 conflict
 │   ├── BodyTooLarge              413 body_too_large
+│   ├── TargetTooLong             414 target_too_long
 │   ├── UnsupportedMediaType      415 unsupported_media_type
 │   ├── RateLimited               429 rate_limited
-│   └── Unavailable               503 unavailable
+│   ├── HeadersTooLarge           431 headers_too_large
+│   ├── CodingNotSupported        501 coding_not_supported
+│   ├── Unavailable               503 unavailable
+│   └── VersionNotSupported       505 version_not_supported
 ├── RunError
 │   ├── ProcessLost               500 process_lost
 │   ├── RunTimeout                504 run_timeout
+│   ├── TokensUsedUp              429 token_rate_limited
 │   ├── StepLimitReached          500 step_limit_reached
 │   ├── AnswerTooLong             500 answer_too_long
 │   ├── StorageFailed             500 storage_failed
 │   ├── StreamBroken              500 stream_broken
-│   │   └── StreamMoved           503 stream_moved
+│   │   ├── StreamMoved           503 stream_moved
+│   │   └── AccessEnded           401 access_ended
 │   ├── SecretUnreadable          500 secret_unreadable
 │   │   └── UnknownMasterKey      500 unknown_master_key
 │   └── InternalError             500 internal_error
@@ -64,11 +71,14 @@ from retinue.domain.errors.providers import (
 from retinue.domain.errors.requests import (
     BadRequest,
     BodyTooLarge,
+    BudgetExceeded,
+    CodingNotSupported,
     Conflict,
     EgressRefused,
     Forbidden,
     ForeignHost,
     ForeignOrigin,
+    HeadersTooLarge,
     InvalidRequest,
     MalformedBody,
     MethodNotAllowed,
@@ -76,11 +86,14 @@ from retinue.domain.errors.requests import (
     RateLimited,
     RequestError,
     RequestTimeout,
+    TargetTooLong,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
+    VersionNotSupported,
 )
 from retinue.domain.errors.runs import (
+    AccessEnded,
     AnswerTooLong,
     FailedAnswer,
     InternalError,
@@ -92,6 +105,7 @@ from retinue.domain.errors.runs import (
     StorageFailed,
     StreamBroken,
     StreamMoved,
+    TokensUsedUp,
     UnknownMasterKey,
 )
 from retinue.domain.errors.tools import (
@@ -100,9 +114,12 @@ from retinue.domain.errors.tools import (
 )
 
 __all__ = [
+    "AccessEnded",
     "AnswerTooLong",
     "BadRequest",
     "BodyTooLarge",
+    "BudgetExceeded",
+    "CodingNotSupported",
     "Conflict",
     "EgressRefused",
     "FailedAnswer",
@@ -110,6 +127,7 @@ __all__ = [
     "Forbidden",
     "ForeignHost",
     "ForeignOrigin",
+    "HeadersTooLarge",
     "InternalError",
     "InvalidRequest",
     "MalformedBody",
@@ -137,9 +155,12 @@ __all__ = [
     "StorageFailed",
     "StreamBroken",
     "StreamMoved",
+    "TargetTooLong",
+    "TokensUsedUp",
     "ToolError",
     "Unauthenticated",
     "Unavailable",
     "UnknownMasterKey",
     "UnsupportedMediaType",
+    "VersionNotSupported",
 ]

@@ -29,6 +29,12 @@ class Unauthenticated(RequestError):
     code, title, status = "unauthenticated", "Credentials are missing or wrong", 401
 
 
+class BudgetExceeded(RequestError):
+    """A budget has nothing left for a model call."""
+
+    code, title, status, retryable = "budget_exceeded", "The budget is used up", 402, True
+
+
 class Forbidden(RequestError):
     code, title, status = "forbidden", "These credentials do not allow that", 403
 
@@ -54,7 +60,7 @@ class MethodNotAllowed(RequestError):
 
 
 class RequestTimeout(RequestError):
-    code, title, status, retryable = "request_timeout", "The body did not arrive in time", 408, True
+    code, title, status, retryable = "request_timeout", "The request did not arrive in time", 408, True
 
 
 class Conflict(RequestError):
@@ -65,6 +71,10 @@ class BodyTooLarge(RequestError):
     code, title, status = "body_too_large", "The body is too large", 413
 
 
+class TargetTooLong(RequestError):
+    code, title, status = "target_too_long", "The path and query are too long", 414
+
+
 class UnsupportedMediaType(RequestError):
     code, title, status = "unsupported_media_type", "This media type is not understood", 415
 
@@ -73,5 +83,17 @@ class RateLimited(RequestError):
     code, title, status, retryable = "rate_limited", "Too many requests", 429, True
 
 
+class HeadersTooLarge(RequestError):
+    code, title, status = "headers_too_large", "The headers are too many or too large", 431
+
+
+class CodingNotSupported(RequestError):
+    code, title, status = "coding_not_supported", "This transfer coding is not understood", 501
+
+
 class Unavailable(RequestError):
     code, title, status, retryable = "unavailable", "Retinue cannot take this now", 503, True
+
+
+class VersionNotSupported(RequestError):
+    code, title, status = "version_not_supported", "This version of HTTP is not spoken here", 505

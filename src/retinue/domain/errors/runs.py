@@ -15,6 +15,12 @@ class RunTimeout(RunError):
     code, title, status, retryable = "run_timeout", "The answer took longer than allowed", 504, True
 
 
+class TokensUsedUp(RunError):
+    """A run has waited for tokens of its tenant, key or user, and none came."""
+
+    code, title, status, retryable = "token_rate_limited", "Too many tokens per minute", 429, True
+
+
 class StepLimitReached(RunError):
     code, title = "step_limit_reached", "The employee needed more steps than allowed"
 
@@ -37,6 +43,12 @@ class StreamMoved(StreamBroken):
     """Raised to a follower when this process stops and the run goes on, or will go on, in another one."""
 
     code, title, status = "stream_moved", "The stream goes on in another process", 503
+
+
+class AccessEnded(StreamBroken):
+    """Raised to a follower whose credentials were revoked or have expired. The run goes on."""
+
+    code, title, status, retryable = "access_ended", "The credentials of this stream have ended", 401, False
 
 
 class SecretUnreadable(RunError):

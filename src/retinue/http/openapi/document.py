@@ -1,6 +1,6 @@
 """The whole document."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -9,10 +9,24 @@ from litestar import Litestar
 from retinue.http.idempotency import REPLAYED
 from retinue.http.openapi.components import Components
 from retinue.http.openapi.failures import failures
+from retinue.http.openapi.links import links
 from retinue.http.openapi.operations import Operation, Parameter, operations
 from retinue.http.problems import Problem
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_CREDENTIALS = """One of three:
+
+- the operator's key, which opens everything and sees all tenants;
+- a tenant's key, `rtn_key_…`, with the scopes of its role (`POST /api/v1/tenants/{tenant_id}/api-keys`);
+- a token for the browser of one user, `rtn_user_…`, for an hour at most
+  (`POST /api/v1/tenants/{tenant_id}/user-tokens`).
+
+Each operation names the scope that it needs in `x-scope`. A tenant's credentials say which tenant is meant; a
+`tenant_id` beside them may be left out and has to agree with them.
+
+Pages of the origins that a tenant has listed (`PUT /api/v1/tenants/{tenant_id}/origins`) may read answers to its
+credentials: these carry `Access-Control-Allow-Origin`. There are no cookies."""
+_SAME = "The same credentials in another header. Two different ones in one request are refused."
 
 
 class ApiInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +48,7 @@ def build_document(app: Litestar, info: ApiInfo) -> dict[str, Any]:
     components = Components(types)
     paths: dict[str, dict[str, Any]] = {}
     for operation in found:
-        paths.setdefault(operation.path, {})[operation.method] = _operation(operation, components)
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation, components, found)
     return {
         "openapi": "3.1.0",
         "info": {"title": info.title, "version": info.version, "description": info.description},
@@ -52,29 +66,32 @@ def build_document(app: Litestar, info: ApiInfo) -> dict[str, Any]:
                 }
             },
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "The operator key."},
-                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key."},
+                "bearer": {"type": "http", "scheme": "bearer", "description": _CREDENTIALS},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": _SAME},
             },
         },
     }
 
 
-def _operation(operation: Operation, components: Components) -> dict[str, Any]:
+def _operation(operation: Operation, components: Components, others: Sequence[Operation]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": list(operation.tags),
-        "parameters": [_parameter(parameter, components) for parameter in operation.parameters],
+        "parameters": [_parameter(each, components) for each in operation.parameters if not each.is_refused],
         "responses": {
-            str(operation.status): _success(operation, components),
+            str(operation.status): _success(operation, components)
+            | _links(operation, operation.status, operation.answers, others),
             **failures(operation),
-            **_otherwise(operation, components),
+            **_otherwise(operation, components, others),
         },
     }
     if operation.description:
         described["description"] = operation.description
     if operation.is_public:
         described["security"] = []
+    elif operation.scope is not None:
+        described["x-scope"] = operation.scope
     if operation.body is not None:
         described["requestBody"] = {
             "required": operation.is_body_required,
@@ -112,19 +129,26 @@ def _success(operation: Operation, components: Components) -> dict[str, Any]:
     elif operation.answers:
         schemas = [components.schema(answer) for answer in operation.answers]
         schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-        response["content"] = {"application/json": {"schema": schema}}
+        others = {kind: {"schema": components.schema(body)} for kind, body in operation.media.items()}
+        response["content"] = {"application/json": {"schema": schema}, **others}
     return response
 
 
-def _otherwise(operation: Operation, components: Components) -> dict[str, Any]:
+def _otherwise(operation: Operation, components: Components, others: Sequence[Operation]) -> dict[str, Any]:
     return {
         str(status): {
             "description": operation.summary,
             "headers": {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}},
         }
         | ({} if answer is None else {"content": {"application/json": {"schema": components.schema(answer)}}})
+        | _links(operation, status, [answer], others)
         for status, answer in operation.otherwise.items()
     }
+
+
+def _links(operation: Operation, status: int, answers: Sequence[Any], others: Sequence[Operation]) -> dict[str, Any]:
+    found = links(operation, status, answers, others)
+    return {"links": found} if found else {}
 
 
 def _stream(operation: Operation, components: Components) -> dict[str, Any]:

@@ -6,18 +6,26 @@ from typing import Any
 
 from retinue.domain import errors as e
 from retinue.http.idempotency import HEADER
-from retinue.http.openapi.operations import Operation
+from retinue.http.openapi.operations import Kinds, Operation
 from retinue.http.problems import MEDIA_TYPE, URN
 
-_EVERY = (e.BadRequest, e.InvalidRequest, e.InternalError)  # invalid: a query parameter that is not known
+_EVERY = (
+    e.BadRequest,
+    e.InvalidRequest,  # a query parameter that is not known
+    e.RequestTimeout,
+    e.TargetTooLong,
+    e.HeadersTooLarge,
+    e.InternalError,
+)
 _WITH_BODY = (
     e.MalformedBody,
-    e.RequestTimeout,
     e.BodyTooLarge,
     e.UnsupportedMediaType,
 )
 _HEADERS: Mapping[str, tuple[str, str]] = {
     "401": ("WWW-Authenticate", "How to authenticate."),
+    "402": ("Retry-After", "Seconds until the budget begins anew."),
+    "403": ("WWW-Authenticate", "With `insufficient_scope`: the scope that is missing."),
     "429": ("Retry-After", "Seconds to wait."),
     "503": ("Retry-After", "Seconds to wait."),
 }
@@ -26,19 +34,21 @@ _HEADERS: Mapping[str, tuple[str, str]] = {
 def failures(operation: Operation) -> dict[str, Any]:
     """Responses by status, each with the codes that can occur."""
     by_status: dict[int, dict[str, type[e.RetinueError]]] = defaultdict(dict)
-    for code, kind in _problems(operation).items():
-        by_status[kind.status][code] = kind
+    for code, kinds in _problems(operation).items():
+        for kind in kinds if isinstance(kinds, tuple) else (kinds,):
+            by_status[kind.status][code] = kind
     return {str(status): _response(str(status), by_status[status]) for status in sorted(by_status)}
 
 
-def _problems(operation: Operation) -> dict[str, type[e.RetinueError]]:
+def _problems(operation: Operation) -> dict[str, Kinds]:
     kinds = list(_EVERY)
-    found: dict[str, type[e.RetinueError]] = {}
+    found: dict[str, Kinds] = {}
     if not operation.is_public:
-        kinds.extend((e.Unauthenticated, e.ForeignHost, e.ForeignOrigin, e.StorageFailed))
+        kinds.extend((e.Unauthenticated, e.RateLimited, e.ForeignHost, e.ForeignOrigin, e.StorageFailed))
         found["conflicting_credentials"] = e.BadRequest
+        found["insufficient_scope"] = e.Forbidden
         found["storage_unavailable"] = e.Unavailable
-    if any(parameter.place == "path" for parameter in operation.parameters):
+    if any(parameter.place == "path" or parameter.name == "tenant_id" for parameter in operation.parameters):
         kinds.append(e.NotFound)
     if operation.body is not None:
         kinds.extend(_WITH_BODY)

@@ -13,8 +13,11 @@ from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
 
 from retinue.domain.errors import RetinueError
-from retinue.security.guards import PUBLIC
+from retinue.http.parameters import REFUSED
+from retinue.security.guards import PUBLIC, SCOPE
 
+Kinds = type[RetinueError] | tuple[type[RetinueError], ...]
+"""The class of an error, or several where one code stands for more than one status."""
 PROBLEMS = "problems"
 """Option of a handler: problem codes of its own, each with the class of the error."""
 OTHERWISE = "otherwise"
@@ -27,6 +30,8 @@ ACCEPTS = "accepts"
 """Option of a handler that reads its body itself: the body's type."""
 REPLAYS = "replays"
 """Option of a handler: a request that has a key of an earlier one gets the earlier one's answer."""
+MEDIA = "media"
+"""Option of a handler: the media types that it answers with besides JSON, each with the body's type."""
 FRAMES = "frames"
 """Option of a handler that streams: the Structs of its frames."""
 
@@ -39,6 +44,8 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     default: Any = None
     description: str | None = None
     bounds: dict[str, Any] = {}
+    is_refused: bool = False
+    """Known only to be refused, so the document does not offer it."""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +56,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     tags: Sequence[str]
     is_public: bool
+    scope: str | None
+    """What credentials need for it; null: nobody may do it, unless it is public."""
     status: int
     parameters: Sequence[Parameter]
     body: Any = None
@@ -56,8 +65,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     answers: Sequence[Any] = ()
     """What the body of a success can be; empty if it has none."""
     otherwise: Mapping[int, Any] = {}
+    media: Mapping[str, Any] = {}
     frames: Sequence[type[msgspec.Struct]] = ()
-    problems: Mapping[str, type[RetinueError]] = {}
+    problems: Mapping[str, Kinds] = {}
     has_replays: bool = False
 
     @property
@@ -93,12 +103,14 @@ def _operation(route: HTTPRoute, handler: HTTPRouteHandler, method: str) -> Oper
         description=handler.description or description,
         tags=handler.resolve_tags(),
         is_public=handler.opt.get(PUBLIC) is True,
+        scope=handler.opt.get(SCOPE),
         status=handler.status_code,
         parameters=[*_path_parameters(route), *_other_parameters(fields)],
         body=handler.opt.get(ACCEPTS) or (_meant(body.annotation) if body else None),
         is_body_required=body is None or not body.is_optional,
         answers=handler.opt.get(ANSWERS) or _answers(handler.parsed_fn_signature.return_type),
         otherwise=handler.opt.get(OTHERWISE, {}),
+        media=handler.opt.get(MEDIA, {}),
         frames=handler.opt.get(FRAMES, ()),
         problems=handler.opt.get(PROBLEMS, {}),
         has_replays=handler.opt.get(REPLAYS, False),
@@ -125,6 +137,7 @@ def _other_parameters(fields: Mapping[str, FieldDefinition]) -> Iterator[Paramet
             default=field.default if field.has_default else None,
             description=definition.description,
             bounds=_bounds(definition),
+            is_refused=definition.schema_extra == REFUSED,
         )
 
 
@@ -136,7 +149,7 @@ def _bounds(definition: ParameterKwarg) -> dict[str, Any]:
         "maxLength": definition.max_length,
         "pattern": definition.pattern,
     }
-    return {word: value for word, value in words.items() if value is not None}
+    return {word: value for word, value in words.items() if value is not None} | (definition.schema_extra or {})
 
 
 def _answers(returned: FieldDefinition) -> list[Any]:

@@ -42,6 +42,10 @@ class AnthropicFactory:
         )
         return AnthropicProvider(self._clients.get(config), dialect, self._limits)
 
+    def forget(self) -> None:
+        """Drop what holds keys of tenants."""
+        self._clients.clear()
+
     def _address(self, config: ProviderConfig) -> str:
         """Without the version: the SDK adds /v1/messages itself; people write base URLs with it and without."""
         return (check_base_url(config, self._policy) or OWN_ORIGIN).removesuffix("/v1")

@@ -57,6 +57,10 @@ class OpenAIFactory:
         dialect = _dialect(config, producer=producer_of(config.provider, self._address(config)))
         return OpenAIProvider(self._clients.get(config), dialect, capabilities, self._limits)
 
+    def forget(self) -> None:
+        """Drop what holds keys of tenants."""
+        self._clients.clear()
+
     def _address(self, config: ProviderConfig) -> str:
         url = check_base_url(config, self._policy) or OWN_URL
         is_short = config.options.azure_api_version is not None and not url.endswith("/openai")

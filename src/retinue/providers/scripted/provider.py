@@ -115,6 +115,9 @@ class ScriptedFactory:
         if errors:
             raise InvalidRequest("The scripted provider takes nothing but a model name.", errors=errors)
 
+    def forget(self) -> None:
+        """There is nothing to forget."""
+
     def open(self, config: ProviderConfig) -> ScriptedProvider:
         return ScriptedProvider(config)
 

@@ -5,6 +5,7 @@ from uuid import UUID
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
+from retinue.domain.access import Scope
 from retinue.domain.approvals import Decision
 from retinue.http.idempotency import KeyHeader, answer_with, key_of
 from retinue.http.pagination import DEFAULT_LIMIT, Cursor, Limit, answer_page
@@ -19,7 +20,7 @@ class ApprovalController(Controller):
     tags = ("approvals",)
     approvals: ApprovalService
 
-    @get("/pending")
+    @get("/pending", scope=Scope.APPROVALS_READ)
     async def list_pending_approvals(
         self,
         request: EdgeRequest,
@@ -32,14 +33,16 @@ class ApprovalController(Controller):
         The operator has to name the tenant.
         """
         tenant = request.principal.tenant_for(tenant_id)
-        return answer_page(request, await self.approvals.pending(tenant, limit=limit, cursor=cursor))
+        return answer_page(request, await self.approvals.pending(request.principal, tenant, limit=limit, cursor=cursor))
 
-    @get("/{approval_id:uuid}")
+    @get("/{approval_id:uuid}", scope=Scope.APPROVALS_READ)
     async def read_approval(self, request: EdgeRequest, approval_id: FromPath[UUID]) -> ShownApproval:
         """Read an approval, also one that was decided or has expired."""
         return await self.approvals.get(request.principal, approval_id)
 
-    @post("/{approval_id:uuid}/allow_once", status_code=200, problems=DECIDING, replays=True)
+    @post(
+        "/{approval_id:uuid}/allow_once", status_code=200, problems=DECIDING, replays=True, scope=Scope.APPROVALS_DECIDE
+    )
     async def allow_once(
         self,
         request: EdgeRequest,
@@ -50,7 +53,13 @@ class ApprovalController(Controller):
         """Allow exactly the call that was shown, this one time. The run goes on."""
         return await self._decide(request, approval_id, Decision.ALLOW_ONCE, data, idempotency_key)
 
-    @post("/{approval_id:uuid}/allow_for_conversation", status_code=200, problems=DECIDING, replays=True)
+    @post(
+        "/{approval_id:uuid}/allow_for_conversation",
+        status_code=200,
+        problems=DECIDING,
+        replays=True,
+        scope=Scope.APPROVALS_DECIDE,
+    )
     async def allow_for_conversation(
         self,
         request: EdgeRequest,
@@ -65,7 +74,7 @@ class ApprovalController(Controller):
         """
         return await self._decide(request, approval_id, Decision.ALLOW_FOR_CONVERSATION, data, idempotency_key)
 
-    @post("/{approval_id:uuid}/deny", status_code=200, problems=DECIDING, replays=True)
+    @post("/{approval_id:uuid}/deny", status_code=200, problems=DECIDING, replays=True, scope=Scope.APPROVALS_DECIDE)
     async def deny(
         self,
         request: EdgeRequest,
@@ -82,6 +91,7 @@ class ApprovalController(Controller):
         problems=DECIDING | NOT_BOOLEAN,
         accepts=bool | DecisionBody,
         replays=True,
+        scope=Scope.APPROVALS_DECIDE,
     )
     async def decide(
         self, request: EdgeRequest, approval_id: FromPath[UUID], idempotency_key: KeyHeader = None

@@ -21,9 +21,13 @@ class ApprovalService:
         self._approvals = approvals
         self._once = once
 
-    async def pending(self, tenant_id: UUID, *, limit: int, cursor: str | None) -> Page[ShownApproval]:
-        """Raises: InvalidRequest, `invalid_cursor`."""
-        found = await self._approvals.pending(tenant_id, limit=limit + 1, after=decode_cursor(cursor))
+    async def pending(
+        self, principal: Principal, tenant_id: UUID, *, limit: int, cursor: str | None
+    ) -> Page[ShownApproval]:
+        """Those that exist for whoever asks. Raises: InvalidRequest, `invalid_cursor`."""
+        found = await self._approvals.pending(
+            tenant_id, limit=limit + 1, after=decode_cursor(cursor), sight=principal.sight
+        )
         return page_of([shown(approval) for approval in found], limit, lambda approval: approval.approval_id)
 
     async def get(self, principal: Principal, approval_id: UUID) -> ShownApproval:

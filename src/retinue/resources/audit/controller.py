@@ -7,22 +7,26 @@ from uuid import UUID
 from litestar import Controller, Response, get
 from litestar.params import FromQuery, QueryParameter
 
+from retinue.domain.access import Scope
 from retinue.domain.audit import AuditEntry, Verdict
 from retinue.domain.encoding import encode
-from retinue.domain.errors import FieldError, InvalidRequest
 from retinue.domain.text import clean
 from retinue.http.pagination import DEFAULT_LIMIT, Cursor, Limit, answer_page, next_link
 from retinue.http.requests import EdgeRequest
+from retinue.http.times import TIME, not_a_time, read_time
 from retinue.resources.audit.schemas import AuditFilter, CommandAudit, masked
 from retinue.resources.audit.service import AuditService
 
 _Word = Annotated[str | None, QueryParameter(max_length=255)]
 _Since = Annotated[
-    datetime | None, QueryParameter(description="Entries from this time on, with its zone: `2026-11-20T08:00:00Z`.")
+    str | None,
+    QueryParameter(description="Entries from this time on, with its zone: `2026-11-20T08:00:00Z`.", schema_extra=TIME),
 ]
 _ROOM = timedelta(seconds=1)
 """A time is rounded up by less than this; there has to be such a time."""
-_Until = Annotated[datetime | None, QueryParameter(description="Entries before this time, with its zone.")]
+_Until = Annotated[
+    str | None, QueryParameter(description="Entries before this time, with its zone.", schema_extra=TIME)
+]
 
 
 class AuditController(Controller):
@@ -30,7 +34,7 @@ class AuditController(Controller):
     tags = ("audit",)
     audit: AuditService
 
-    @get()
+    @get(scope=Scope.AUDIT_READ)
     async def list_audit_entries(
         self,
         *,
@@ -60,7 +64,7 @@ class AuditController(Controller):
         )
         return answer_page(request, await self.audit.list(tenant, wanted, limit=limit, cursor=cursor))
 
-    @get("/commands", answers=[list[CommandAudit]])
+    @get("/commands", answers=[list[CommandAudit]], scope=Scope.AUDIT_READ)
     async def list_commands(
         self,
         request: EdgeRequest,
@@ -76,7 +80,7 @@ class AuditController(Controller):
         body = masked(encode(page.items))
         return Response(body, media_type="application/json", headers=next_link(request, "cursor", page.next_cursor))
 
-    @get("/verify")
+    @get("/verify", scope=Scope.AUDIT_READ)
     async def verify_audit(self, request: EdgeRequest, tenant_id: FromQuery[UUID | None] = None) -> Verdict:
         """Walk a tenant's chain: is every entry there, in its place and unchanged?
 
@@ -90,13 +94,9 @@ def _cleaned(text: str | None) -> str | None:
     return None if text is None else clean(text)
 
 
-def _in_utc(name: str, at: datetime | None) -> datetime | None:
-    if at is None:
-        return None
+def _in_utc(name: str, text: str | None) -> datetime | None:
+    at = read_time(name, text)
     try:
-        if at.tzinfo is not None:
-            return (at + _ROOM - _ROOM).astimezone(UTC)
+        return None if at is None else (at + _ROOM - _ROOM).astimezone(UTC)
     except OverflowError:
-        pass
-    detail = "A time with its zone, such as 2026-11-20T08:00:00Z."
-    raise InvalidRequest(f"Not valid: {name}.", errors=(FieldError(parameter=name, detail=detail),))
+        raise not_a_time(name) from None

@@ -6,8 +6,9 @@ from uuid import UUID
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from retinue.domain.access import Scope
 from retinue.domain.conversations import Conversation, ConversationStatus
-from retinue.domain.errors import Conflict, NotFound
+from retinue.domain.errors import Conflict, Forbidden, NotFound
 from retinue.http.idempotency import KeyHeader, answer_with, key_of
 from retinue.http.pagination import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit, answer_page
 from retinue.http.requests import EdgeRequest
@@ -25,7 +26,11 @@ class ConversationController(Controller):
     tags = ("conversations",)
     conversations: ConversationService
 
-    @post(problems={"external_id_taken": Conflict, "not_found": NotFound}, replays=True)
+    @post(
+        problems={"external_id_taken": Conflict, "not_found": NotFound, "outside_of_token": Forbidden},
+        replays=True,
+        scope=Scope.CONVERSATIONS_WRITE,
+    )
     async def create_conversation(
         self, request: EdgeRequest, data: JSONBody[ConversationCreate], idempotency_key: KeyHeader = None
     ) -> Response[Conversation]:
@@ -33,7 +38,7 @@ class ConversationController(Controller):
         key = key_of(request, idempotency_key, data)
         return answer_with(await self.conversations.create(request.principal, data, key))
 
-    @get()
+    @get(scope=Scope.CONVERSATIONS_READ, problems={"outside_of_token": Forbidden})
     async def list_conversations(
         self,
         *,
@@ -52,16 +57,17 @@ class ConversationController(Controller):
         """
         tenant = request.principal.tenant_for(tenant_id)
         wanted = ConversationFilter(employee_id=employee_id, user_id=user_id, status=status, external_id=external_id)
-        return answer_page(request, await self.conversations.list(tenant, wanted, limit=limit, cursor=cursor))
+        found = await self.conversations.list(request.principal, tenant, wanted, limit=limit, cursor=cursor)
+        return answer_page(request, found)
 
-    @get("/{conversation_id:uuid}")
+    @get("/{conversation_id:uuid}", scope=Scope.CONVERSATIONS_READ)
     async def read_conversation(
         self, request: EdgeRequest, conversation_id: FromPath[UUID], messages: _Newest = 20
     ) -> ConversationWithMessages:
         """Read a conversation with its newest messages. All of them are at `/messages`."""
         return await self.conversations.get(request.principal, conversation_id, messages=messages)
 
-    @patch("/{conversation_id:uuid}", problems={"external_id_taken": Conflict})
+    @patch("/{conversation_id:uuid}", problems={"external_id_taken": Conflict}, scope=Scope.CONVERSATIONS_WRITE)
     async def update_conversation(
         self, request: EdgeRequest, conversation_id: FromPath[UUID], data: JSONBody[ConversationUpdate]
     ) -> Conversation:
@@ -71,7 +77,7 @@ class ConversationController(Controller):
         """
         return await self.conversations.update(request.principal, conversation_id, data)
 
-    @delete("/{conversation_id:uuid}")
+    @delete("/{conversation_id:uuid}", scope=Scope.CONVERSATIONS_WRITE)
     async def delete_conversation(self, request: EdgeRequest, conversation_id: FromPath[UUID]) -> None:
         """Delete a conversation with its messages and runs.
 

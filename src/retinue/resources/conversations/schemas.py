@@ -15,7 +15,8 @@ class ConversationWithMessages(Conversation, frozen=True, kw_only=True):
 
 
 class ConversationCreate(RequestBody, frozen=True, kw_only=True):
-    tenant_id: UUID
+    tenant_id: UUID | UnsetType = UNSET
+    """May be left out with a credential of the tenant, and has to agree with it."""
     employee_id: UUID
     user_id: UserId
     """Opaque: the client's own id of its user."""

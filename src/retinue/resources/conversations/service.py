@@ -16,6 +16,7 @@ from retinue.http.pagination import Page, decode_cursor, page_of
 from retinue.http.schemas import changes, given
 from retinue.resources.conversations.schemas import ConversationCreate, ConversationUpdate, ConversationWithMessages
 from retinue.runs.turnstile import Turnstile
+from retinue.security.bounds import narrowed, require_within
 from retinue.security.principal import Principal
 from retinue.security.tenancy import Tenancy
 
@@ -56,9 +57,10 @@ class ConversationService:
         self, principal: Principal, body: ConversationCreate, key: IdempotencyKey | None
     ) -> Conversation | Replay:
         """Raises: NotFound for the tenant or the employee; Conflict with code `external_id_taken`; InvalidRequest with
-        code `idempotency_key_reused`.
+        code `idempotency_key_reused`; Forbidden, `outside_of_token`.
         """
-        conversation = _conversation(principal.tenant_for(body.tenant_id), body)
+        conversation = _conversation(principal.tenant_named(body.tenant_id), body)
+        require_within(principal, user_id=body.user_id, employee_id=body.employee_id)
         async with self._database.unit(conversation.tenant_id) as unit:
             if replay := await self._once.begin(unit.idempotency, key):
                 return replay
@@ -70,15 +72,19 @@ class ConversationService:
         return conversation
 
     async def list(
-        self, tenant_id: UUID, wanted: ConversationFilter, *, limit: int, cursor: str | None
+        self, principal: Principal, tenant_id: UUID, wanted: ConversationFilter, *, limit: int, cursor: str | None
     ) -> Page[Conversation]:
+        """Those that exist for whoever asks. Raises: Forbidden, `outside_of_token`."""
         after = decode_cursor(cursor)
+        user_id = narrowed(principal.sight.user_id, _cleaned(wanted.user_id))
+        employee_id = narrowed(principal.sight.employee_id, wanted.employee_id)
         async with self._database.unit(tenant_id, read_only=True) as unit:
             found = await unit.conversations.list(
                 limit=limit + 1,
                 after=after,
-                employee_id=wanted.employee_id,
-                user_id=_cleaned(wanted.user_id),
+                employee_id=employee_id,
+                user_id=user_id,
+                only=principal.sight.conversation_id,
                 status=wanted.status,
                 external_id=_cleaned(wanted.external_id),
             )

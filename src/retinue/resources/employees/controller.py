@@ -5,6 +5,7 @@ from uuid import UUID
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
+from retinue.domain.access import Scope
 from retinue.domain.employees import Employee
 from retinue.domain.errors import Conflict, InvalidRequest, NotFound
 from retinue.http.idempotency import KeyHeader, answer_with, key_of
@@ -19,7 +20,11 @@ class EmployeeController(Controller):
     tags = ("employees",)
     employees: EmployeeService
 
-    @post(problems={"slug_taken": Conflict, "unknown_tool": InvalidRequest, "not_found": NotFound}, replays=True)
+    @post(
+        problems={"slug_taken": Conflict, "unknown_tool": InvalidRequest, "not_found": NotFound},
+        replays=True,
+        scope=Scope.EMPLOYEES_WRITE,
+    )
     async def create_employee(
         self, request: EdgeRequest, data: JSONBody[EmployeeCreate], idempotency_key: KeyHeader = None
     ) -> Response[Employee]:
@@ -27,7 +32,7 @@ class EmployeeController(Controller):
         key = key_of(request, idempotency_key, data)
         return answer_with(await self.employees.create(request.principal, data, key))
 
-    @get()
+    @get(scope=Scope.EMPLOYEES_READ)
     async def list_employees(
         self,
         request: EdgeRequest,
@@ -42,19 +47,23 @@ class EmployeeController(Controller):
         tenant = request.principal.tenant_for(tenant_id)
         return answer_page(request, await self.employees.list(tenant, limit=limit, cursor=cursor))
 
-    @get("/{employee_id:uuid}")
+    @get("/{employee_id:uuid}", scope=Scope.EMPLOYEES_READ)
     async def read_employee(self, request: EdgeRequest, employee_id: FromPath[UUID]) -> Employee:
         """Read an employee."""
         return await self.employees.get(request.principal, employee_id)
 
-    @patch("/{employee_id:uuid}", problems={"slug_taken": Conflict, "unknown_tool": InvalidRequest})
+    @patch(
+        "/{employee_id:uuid}",
+        problems={"slug_taken": Conflict, "unknown_tool": InvalidRequest},
+        scope=Scope.EMPLOYEES_WRITE,
+    )
     async def update_employee(
         self, request: EdgeRequest, employee_id: FromPath[UUID], data: JSONBody[EmployeeUpdate]
     ) -> Employee:
         """Change an employee. Runs that are active go on as they began."""
         return await self.employees.update(request.principal, employee_id, data)
 
-    @delete("/{employee_id:uuid}")
+    @delete("/{employee_id:uuid}", scope=Scope.EMPLOYEES_WRITE)
     async def delete_employee(self, request: EdgeRequest, employee_id: FromPath[UUID]) -> None:
         """Let an employee go.
 

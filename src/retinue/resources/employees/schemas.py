@@ -41,7 +41,8 @@ class ModelSettingsBody(RequestBody, frozen=True, kw_only=True):
 
 
 class EmployeeCreate(RequestBody, frozen=True, kw_only=True):
-    tenant_id: UUID
+    tenant_id: UUID | UnsetType = UNSET
+    """May be left out with a credential of the tenant, and has to agree with it."""
     name: Name
     role: JobTitle
     """Free text, such as `assistant`."""

@@ -40,7 +40,7 @@ class EmployeeService:
         `idempotency_key_reused`.
         """
         self._check_tools(body.tools)
-        employee = _employee(principal.tenant_for(body.tenant_id), body)
+        employee = _employee(principal.tenant_named(body.tenant_id), body)
         self._check_length(employee)
         if body.slug is not UNSET:
             return await self._add(employee, key)

@@ -8,12 +8,13 @@ from litestar.params import FromPath, HeaderParameter, JSONBody
 from litestar.types import ASGIApp
 
 from retinue.domain import errors
+from retinue.domain.access import Scope
 from retinue.domain.messages import Message
 from retinue.http.idempotency import KeyHeader, key_of
 from retinue.http.pagination import DEFAULT_LIMIT, Cursor, Limit, answer_page
 from retinue.http.requests import EdgeRequest
 from retinue.http.sse import RunStream, StreamSettings
-from retinue.http.streams import FRAMES, PLACES, ProtocolName, place_of
+from retinue.http.streams import EVENT_ID, FRAMES, PLACES, ProtocolName, place_of
 from retinue.protocols.registry import ProtocolRegistry
 from retinue.resources.messages.schemas import Answer, MessageCreate, StreamCreate
 from retinue.resources.messages.service import MessageService
@@ -23,6 +24,7 @@ _LastEventId = Annotated[
     HeaderParameter(
         name="Last-Event-ID",
         description="The id of the last event that a client saw. The request then resumes that run and starts none.",
+        schema_extra=EVENT_ID,
     ),
 ]
 
@@ -39,9 +41,12 @@ _STARTING = {
     "provider_not_usable": errors.Conflict,
     "employee_deleted": errors.Conflict,
     "employee_busy": errors.Conflict,
+    "budget_exceeded": errors.BudgetExceeded,
+    "price_unknown": errors.Conflict,
     "queue_full": errors.Conflict,
     "message_exceeds_context": errors.InvalidRequest,
-    "too_many_runs": errors.Unavailable,
+    "token_rate_limited": errors.RateLimited,
+    "too_many_runs": (errors.RateLimited, errors.Unavailable),
     "shutting_down": errors.Unavailable,
     "secret_unreadable": errors.SecretUnreadable,
     "unknown_master_key": errors.UnknownMasterKey,
@@ -62,6 +67,7 @@ _FAILING = {
         errors.RunTimeout,
         errors.StepLimitReached,
         errors.AnswerTooLong,
+        errors.TokensUsedUp,
         errors.StreamBroken,
         errors.StreamMoved,
     )
@@ -75,7 +81,7 @@ class MessageController(Controller):
     protocols: ProtocolRegistry
     streaming: StreamSettings
 
-    @get()
+    @get(scope=Scope.CONVERSATIONS_READ)
     async def list_messages(
         self, request: EdgeRequest, conversation_id: FromPath[UUID], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
     ) -> Response[list[Message]]:
@@ -86,7 +92,13 @@ class MessageController(Controller):
         page = await self.messages.list(request.principal, conversation_id, limit=limit, cursor=cursor)
         return answer_page(request, page)
 
-    @post(status_code=200, answers=[Message, Answer], otherwise={202: Answer}, problems=_STARTING | _FAILING)
+    @post(
+        status_code=200,
+        answers=[Message, Answer],
+        otherwise={202: Answer},
+        problems=_STARTING | _FAILING | {"access_ended": errors.AccessEnded},
+        scope=Scope.CONVERSATIONS_WRITE,
+    )
     async def create_message(
         self,
         request: EdgeRequest,
@@ -103,11 +115,13 @@ class MessageController(Controller):
         """
         key = key_of(request, idempotency_key, data)
         if data.respond:
-            answer = await self.messages.respond(request.principal, conversation_id, data, key, request.receive)
+            # Who waits for an answer is let out like the reader of a stream.
+            async with self.streaming.watch(request.principal):
+                answer = await self.messages.respond(request.principal, conversation_id, data, key, request.receive)
             return Response(answer, status_code=202 if answer.is_waiting else 200)
         return await self.messages.store(request.principal, conversation_id, data, key)
 
-    @post("/stream", status_code=200, problems=_STREAMING, frames=FRAMES)
+    @post("/stream", status_code=200, problems=_STREAMING, frames=FRAMES, scope=Scope.CONVERSATIONS_WRITE)
     async def stream_answer(
         self,
         *,

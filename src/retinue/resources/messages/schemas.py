@@ -9,11 +9,11 @@ from msgspec import UNSET, Meta, UnsetType
 from retinue.domain.messages import Message, ToolLogEntry
 from retinue.domain.policy import OnBusy, OnDisconnect, ReasoningEffort
 from retinue.domain.usage import Cost, GenerationStats, Usage
-from retinue.http.schemas import RequestBody
+from retinue.http.schemas import NOT_BLANK, RequestBody
 from retinue.protocols.messages import WAITING
 from retinue.resources.approvals.schemas import ShownApproval
 
-Content = Annotated[str, Meta(min_length=1, pattern=r"\S", examples=["Where is my order?"])]
+Content = Annotated[str, Meta(min_length=1, pattern=NOT_BLANK, examples=["Where is my order?"])]
 
 
 class MessageCreate(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -76,7 +76,9 @@ class MessageService:
         self._check_length(body.content)
         _refuse_reasoning_of_another(body)
         tenant_id = await self._tenancy.of_conversation(principal, conversation_id)
-        request = RunCreate(content=body.content, reasoning=body.reasoning, on_busy=body.on_busy or "reject")
+        request = RunCreate(
+            content=body.content, reasoning=body.reasoning, on_busy=body.on_busy or "reject", key_id=principal.key_id
+        )
         accepted = await self._runs.start(tenant_id, conversation_id, request, key)
         run = accepted.run
         on_gone = self._on_gone(run, body.on_disconnect or "continue")
@@ -118,7 +120,9 @@ class MessageService:
         if place is not None and place != (conversation_id, START):
             run, position = await self._known(tenant_id, conversation_id, place), place[1]
         else:
-            request = RunCreate(content=body.content, reasoning=body.reasoning, on_busy=body.on_busy)
+            request = RunCreate(
+                content=body.content, reasoning=body.reasoning, on_busy=body.on_busy, key_id=principal.key_id
+            )
             run, position = (await self._runs.start(tenant_id, conversation_id, request, key)).run, START
         batches = self._runs.follow(tenant_id, run.id, position)
         return Feed(batches=batches, run_id=run.id, on_gone=self._on_gone(run, body.on_disconnect))

@@ -7,6 +7,7 @@ from litestar import Controller, Response, get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
+from retinue.domain.access import Scope
 from retinue.domain.errors import Conflict, InvalidRequest
 from retinue.domain.runs import Run, RunStatus
 from retinue.http.idempotency import KeyHeader, key_of
@@ -30,12 +31,18 @@ class RunController(Controller):
     protocols: ProtocolRegistry
     streaming: StreamSettings
 
-    @get()
+    @get(scope=Scope.CONVERSATIONS_READ)
     async def read_run(self, request: EdgeRequest, run_id: FromPath[UUID]) -> Run:
         """Read a run: how far it is, or how it ended and what it cost."""
         return await self.runs.get(request.principal, run_id)
 
-    @post("/cancel", status_code=200, otherwise={202: Cancellation}, problems={"run_ended": Conflict})
+    @post(
+        "/cancel",
+        status_code=200,
+        otherwise={202: Cancellation},
+        problems={"run_ended": Conflict},
+        scope=Scope.CONVERSATIONS_WRITE,
+    )
     async def cancel_run(
         self, request: EdgeRequest, run_id: FromPath[UUID], idempotency_key: KeyHeader = None
     ) -> Response[Cancellation]:
@@ -49,7 +56,7 @@ class RunController(Controller):
         cancellation = cancellation_of(await self.runs.cancel(request.principal, run_id))
         return Response(cancellation, status_code=200 if cancellation.is_complete else 202)
 
-    @get("/stream", frames=FRAMES, otherwise={204: None}, problems=_STREAMING)
+    @get("/stream", frames=FRAMES, otherwise={204: None}, problems=_STREAMING, scope=Scope.CONVERSATIONS_READ)
     async def stream_run(
         self,
         request: EdgeRequest,
@@ -69,7 +76,7 @@ class RunController(Controller):
         feed = await self.runs.follow(request.principal, run_id, place_of(last_event_id, after))
         return cast("ASGIApp", nothing_follows() if feed is None else RunStream(feed, wire, self.streaming))
 
-    @get("/events", answers=[list[AnyEvent]], problems=PLACES)
+    @get("/events", answers=[list[AnyEvent]], problems=PLACES, scope=Scope.CONVERSATIONS_READ)
     async def list_events(
         self, request: EdgeRequest, run_id: FromPath[UUID], after: After = None, limit: _EventLimit = 200
     ) -> Response[bytes]:
@@ -93,7 +100,7 @@ class ConversationRunController(Controller):
     protocols: ProtocolRegistry
     streaming: StreamSettings
 
-    @get("/runs")
+    @get("/runs", scope=Scope.CONVERSATIONS_READ)
     async def list_runs(
         self,
         request: EdgeRequest,
@@ -109,7 +116,7 @@ class ConversationRunController(Controller):
         page = await self.runs.list(request.principal, conversation_id, status=status, limit=limit, cursor=cursor)
         return answer_page(request, page)
 
-    @post("/cancel", status_code=200)
+    @post("/cancel", status_code=200, scope=Scope.CONVERSATIONS_WRITE)
     async def cancel_conversation(
         self, request: EdgeRequest, conversation_id: FromPath[UUID], idempotency_key: KeyHeader = None
     ) -> list[Cancellation]:
@@ -120,7 +127,7 @@ class ConversationRunController(Controller):
         key_of(request, idempotency_key)
         return [cancellation_of(run) for run in await self.runs.cancel_conversation(request.principal, conversation_id)]
 
-    @get("/events", frames=FRAMES, otherwise={204: None}, problems=_STREAMING)
+    @get("/events", frames=FRAMES, otherwise={204: None}, problems=_STREAMING, scope=Scope.CONVERSATIONS_READ)
     async def stream_conversation(
         self,
         request: EdgeRequest,

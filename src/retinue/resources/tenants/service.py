@@ -19,10 +19,13 @@ CancelTenant = Callable[[UUID], Awaitable[None]]
 
 
 class TenantService:
-    def __init__(self, database: Database, cancel_tenant: CancelTenant, once: Once) -> None:
+    def __init__(
+        self, database: Database, cancel_tenant: CancelTenant, once: Once, tell_deleted: Callable[[UUID], None]
+    ) -> None:
         self._database = database
         self._cancel_tenant = cancel_tenant
         self._once = once
+        self._tell_deleted = tell_deleted
 
     async def create(self, body: TenantCreate, key: IdempotencyKey | None) -> Tenant | Replay:
         """Raises: Conflict, code `slug_taken`; InvalidRequest, `idempotency_key_reused`."""
@@ -62,9 +65,17 @@ class TenantService:
         return tenant
 
     async def delete(self, tenant_id: UUID) -> None:
-        """Raises: NotFound."""
+        """From now on the tenant does not exist. What it owned is removed soon; the audit trail says when.
+
+        Its runs are cancelled before, so that their streams end in an orderly way. What cannot be told in time, or
+        begins meanwhile, ends without a word.
+
+        Raises:
+            NotFound.
+        """
         await self.get(tenant_id)
         await self._cancel_tenant(tenant_id)
         async with self._database.operator() as unit:
             await unit.tenants.delete(tenant_id)
             await unit.audit.record("tenant.deleted", object_type="tenant", object_id=str(tenant_id))
+        self._tell_deleted(tenant_id)

@@ -2,6 +2,7 @@
 
 from litestar import Controller, get
 
+from retinue.domain.access import Scope
 from retinue.resources.tools.schemas import ShownTool, shown
 from retinue.tools.registry import ToolRegistry
 
@@ -11,7 +12,7 @@ class ToolController(Controller):
     tags = ("tools",)
     tools: ToolRegistry
 
-    @get(sync_to_thread=False)
+    @get(sync_to_thread=False, scope=Scope.TOOLS_READ)
     def list_tools(self) -> list[ShownTool]:
         """List the tools that this server offers, by name.
 

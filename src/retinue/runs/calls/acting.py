@@ -21,7 +21,7 @@ from retinue.runs.calls.journal import Journal, Plan
 from retinue.runs.calls.passage import Go, Request, Stop, Wait
 from retinue.runs.calls.permissions import NOTHING_SAID, Permissions, Said
 from retinue.runs.calls.results import finished_event, log_entry, tool_turn
-from retinue.runs.calls.settling import ended, identity, is_in_doubt, stopped
+from retinue.runs.calls.settling import count, ended, identity, is_in_doubt, stopped
 from retinue.runs.calls.toolbox import Fault, Prepared, Toolbox
 from retinue.runs.draft import Draft
 from retinue.runs.outcome import Pause, RequestedCall
@@ -206,6 +206,7 @@ class Acting:
     async def _doubt(self, plan: Plan, entry: JournalEntry) -> Pause:
         entry = plan.change(entry, status=CallStatus.OUTCOME_UNKNOWN, error=OUTCOME_UNKNOWN)
         await self._journal.settle(plan, (entry,))
+        count(entry)
         return self._pause(plan, WaitingFor.EFFECT_UNKNOWN, entry)
 
     async def _refuse(self, plan: Plan, entry: JournalEntry, stop: Stop) -> Pause | None:
@@ -253,6 +254,8 @@ class Acting:
         finished = [finished_event(plan.change(entry)) for entry in entries]
         self._draft.tool_log += map(log_entry, finished)
         await self._journal.settle(plan, entries, finished)
+        for entry in entries:
+            count(entry)
 
     def _tell(self, plan: Plan, entry: JournalEntry) -> None:
         """Tell what a read has come to; it is stored a moment later."""
@@ -261,6 +264,7 @@ class Acting:
         self._draft.tool_log.append(log_entry(finished))
         self._recorder.record(finished)
         self._journal.keep(entry)
+        count(entry)
 
     def _tell_what_was_resolved(self, plan: Plan) -> None:
         """What a person has said about a call is in the journal, and not in the log."""

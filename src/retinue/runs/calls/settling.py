@@ -6,6 +6,7 @@ import msgspec
 
 from retinue.domain.encoding import encode_text
 from retinue.domain.tools import CallStatus, Effect, JournalEntry
+from retinue.observability.metrics import METRICS
 from retinue.runs.calls.closing import OUTCOME_UNKNOWN, WRONG_PASSWORD
 from retinue.runs.calls.invoking import CallEnd, NotDone, Succeeded, Unknown, WrongPassword
 from retinue.runs.calls.passage import Stop
@@ -35,6 +36,11 @@ def ended(entry: JournalEntry, end: CallEnd, milliseconds: int) -> JournalEntry:
         case WrongPassword():
             fields = {"status": CallStatus.FAILED, "error": WRONG_PASSWORD, "detail": "The password is wrong."}
     return msgspec.structs.replace(entry, duration_ms=milliseconds, **fields)
+
+
+def count(entry: JournalEntry) -> None:
+    """Tell the metrics what came of a call. What no tool has is not counted under its name, which a model made up."""
+    METRICS.tool_called(entry.name if entry.version else None, entry.effect.value, entry.status.value)
 
 
 def stopped(entry: JournalEntry, stop: Stop) -> JournalEntry:

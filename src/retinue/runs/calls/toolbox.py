@@ -95,7 +95,7 @@ class Toolbox:
         """A moment's outage must not cost a call that a person has allowed: what may pass is tried again."""
         async for attempt in tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(ASSESS_TRIES),
-            wait=tenacity.wait_exponential_jitter(initial=0.5, max=4.0),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=4.0),
             retry=tenacity.retry_if_exception(_may_pass),
             reraise=True,
         ):

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from retinue.db.session import Database, Unit
+from retinue.domain.access import WHOLE, Sight
 from retinue.domain.approvals import Approval, ApprovalStatus, Decision
 from retinue.domain.errors import Conflict, NotFound
 from retinue.domain.ids import Position
@@ -39,10 +40,12 @@ class Approvals:
         self._errands = errands
         self._result_chars = result_chars
 
-    async def pending(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Approval]:
+    async def pending(
+        self, tenant_id: UUID, *, limit: int, after: UUID | None = None, sight: Sight = WHOLE
+    ) -> Sequence[Approval]:
         """What waits for a decision, oldest first."""
         async with self._database.unit(tenant_id, read_only=True) as unit:
-            return await unit.approvals.list_pending(limit=limit, after=after)
+            return await unit.approvals.list_pending(limit=limit, after=after, sight=sight)
 
     async def get(self, tenant_id: UUID, approval_id: UUID) -> Approval:
         """Raises: NotFound."""

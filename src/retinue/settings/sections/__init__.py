@@ -2,8 +2,9 @@
 
 from retinue.settings.sections.places import Coordination, Database, Egress
 from retinue.settings.sections.provider import Provider
+from retinue.settings.sections.rates import Rates
 from retinue.settings.sections.runs import Limits, Runs, Sessions
-from retinue.settings.sections.service import Log, Readiness, Retention, Stream
+from retinue.settings.sections.service import Log, Metrics, Readiness, Retention, Stream
 from retinue.settings.sections.tools import Approvals, Tools, Workspace
 
 __all__ = [
@@ -13,7 +14,9 @@ __all__ = [
     "Egress",
     "Limits",
     "Log",
+    "Metrics",
     "Provider",
+    "Rates",
     "Readiness",
     "Retention",
     "Runs",

@@ -1,7 +1,9 @@
 """What conversations and runs may ask for, and how runs are owned."""
 
+from typing import Annotated
+
 import msgspec
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
 
 from retinue.domain.policy import RunLimits, SessionPolicy
 from retinue.settings.sections.base import Seconds, Section, UpToAYear
@@ -12,6 +14,19 @@ _RUN, _SESSION = RunLimits(), SessionPolicy()
 class Limits(Section):
     """What one request and one run may ask for."""
 
+    target_bytes: PositiveInt = Field(
+        default=8192, description="Length of a request's path and query together, in bytes; a longer one gets 414."
+    )
+    headers: PositiveInt = Field(default=100, description="Headers of a request; more get 431.")
+    header_bytes: PositiveInt = Field(
+        default=16_384, description="Names and values of a request's headers together, in bytes; more get 431."
+    )
+    head_seconds: Seconds = Field(
+        default=10.0, description="Seconds in which a request's first line and headers must have arrived."
+    )
+    idle_seconds: Seconds = Field(
+        default=75.0, description="Seconds that a connection is kept open between two requests, and before the first."
+    )
     body_bytes: PositiveInt = Field(default=1_048_576, description="Size of a request body, in bytes.")
     body_depth: PositiveInt = Field(default=64, description="Nesting of arrays and objects in a request body.")
     body_seconds: Seconds = Field(default=30.0, description="Seconds in which a request body must have arrived.")
@@ -65,6 +80,11 @@ class Runs(Section):
 
     max_active: PositiveInt = Field(
         default=1000, description="Runs that may be active in one process; further ones are refused with 503."
+    )
+    tenant_share: Annotated[FiniteFloat, Field(gt=0, le=1)] = Field(
+        default=0.5,
+        description="Share of max_active that one tenant may have in a process while others have or want places there, "
+        "too; the last tenth is for those who have less than an equal part.",
     )
     lease_seconds: Seconds = Field(
         default=30.0, description="A process that has not renewed its hold on a run for so many seconds counts as lost."

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, FiniteFloat, PositiveInt
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
 
 from retinue.settings.sections.base import Hours, Seconds, Section
 
@@ -13,6 +13,18 @@ class Log(Section):
     format: Literal["console", "json"] = Field(default="console", description="console for people, json for machines.")
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least severe lines that are written."
+    )
+
+
+class Metrics(Section):
+    """What Prometheus can read, without any key, on a port of its own."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address of that port.")
+    port: NonNegativeInt = Field(
+        default=0,
+        le=65535,
+        description="Port on which GET /metrics is answered; 0 for none. Of several workers the second has the next "
+        "port, and so on.",
     )
 
 

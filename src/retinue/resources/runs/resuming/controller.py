@@ -8,12 +8,13 @@ from litestar.params import FromPath, HeaderParameter, JSONBody
 from litestar.types import ASGIApp
 
 from retinue.domain import errors
+from retinue.domain.access import Scope
 from retinue.domain.runs import Run
 from retinue.domain.secret import Secret
 from retinue.http.idempotency import KeyHeader, answer_with, key_of
 from retinue.http.requests import EdgeRequest
 from retinue.http.sse import Feed, RunStream, StreamSettings
-from retinue.http.streams import FRAMES, PLACES, ProtocolName, place_of
+from retinue.http.streams import EVENT_ID, FRAMES, PLACES, ProtocolName, place_of
 from retinue.protocols.registry import ProtocolRegistry
 from retinue.resources.approvals.decisions import DECIDING, NOT_BOOLEAN, read_with_decision
 from retinue.resources.runs.resuming.schemas import ContinueBody, EffectResolution, PasswordBody
@@ -25,6 +26,7 @@ _LastEventId = Annotated[
         name="Last-Event-ID",
         description="The id of the last event that a client saw. If it came after the pause, the request goes on there "
         "and decides nothing.",
+        schema_extra=EVENT_ID,
     ),
 ]
 _KEYED = {"idempotency_key_reused": errors.InvalidRequest}
@@ -33,7 +35,7 @@ _STREAMING = {
     **PLACES,
     "unknown_protocol": errors.InvalidRequest,
     "approval_expired": errors.Conflict,
-    "too_many_runs": errors.Unavailable,
+    "too_many_runs": (errors.RateLimited, errors.Unavailable),
     "shutting_down": errors.Unavailable,
 }
 
@@ -54,6 +56,7 @@ class ResumingController(Controller):
         | DECIDING
         | NOT_BOOLEAN
         | {"approval_pending": errors.Conflict, "idempotency_key_in_use": errors.Conflict},
+        scope=Scope.APPROVALS_DECIDE,
     )
     async def continue_run(
         self,
@@ -80,6 +83,7 @@ class ResumingController(Controller):
         status_code=200,
         frames=FRAMES,
         problems=_STREAMING | {"password_not_awaited": errors.Conflict},
+        scope=Scope.APPROVALS_DECIDE,
     )
     async def give_password(
         self,
@@ -112,6 +116,7 @@ class ResumingController(Controller):
         status_code=200,
         problems={**_KEYED, "effect_known": errors.Conflict, "run_ended": errors.Conflict},
         replays=True,
+        scope=Scope.APPROVALS_DECIDE,
     )
     async def resolve_effect(
         self,

@@ -5,6 +5,7 @@ from uuid import UUID
 from litestar import Controller, Response, get, post, put
 from litestar.params import FromPath, JSONBody
 
+from retinue.domain.access import Scope
 from retinue.domain.errors import (
     Conflict,
     EgressRefused,
@@ -28,7 +29,7 @@ class ConfigController(Controller):
     tags = ("tenants",)
     configs: ConfigService
 
-    @get(problems={"provider_not_configured": NotFound})
+    @get(problems={"provider_not_configured": NotFound}, scope=Scope.CONFIG_READ)
     async def read_config(self, tenant_id: FromPath[UUID]) -> TenantConfig:
         """Read a tenant's model provider. The key is shown by its last characters only."""
         return await self.configs.get(tenant_id)
@@ -39,7 +40,8 @@ class ConfigController(Controller):
             "api_key_missing": InvalidRequest,
             "egress_refused": EgressRefused,
             **_SEALED,
-        }
+        },
+        scope=Scope.CONFIG_WRITE,
     )
     async def put_config(self, tenant_id: FromPath[UUID], data: JSONBody[TenantConfigPut]) -> TenantConfig:
         """Configure a tenant's model provider.
@@ -54,6 +56,7 @@ class ConfigController(Controller):
         status_code=200,
         problems={"provider_not_configured": Conflict, "idempotency_key_in_use": Conflict, **_SEALED},
         replays=True,
+        scope=Scope.CONFIG_WRITE,
     )
     async def check_config(
         self, request: EdgeRequest, tenant_id: FromPath[UUID], idempotency_key: KeyHeader = None

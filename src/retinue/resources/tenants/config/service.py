@@ -85,9 +85,9 @@ class ConfigService:
         async with self._database.unit(tenant_id, read_only=key is None) as unit:
             if replay := await self._once.begin(unit.idempotency, key, goes_on=True):
                 return replay
-            config, provider = await load_provider(unit, self._keyring)
+            stored, provider = await load_provider(unit, self._keyring)
         try:
-            found = await self._try(config, provider)
+            found = await self._try(stored.config, provider)
             if key is not None:
                 async with self._database.unit(tenant_id) as unit:
                     await self._once.end_later(unit.idempotency, key, found)

@@ -1,0 +1,1 @@
+"""Origins of a tenant's pages."""

@@ -1,0 +1,1 @@
+"""How much tenants, their keys and their users may ask for."""

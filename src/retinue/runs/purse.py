@@ -1,0 +1,88 @@
+"""What one model call may still cost, counted while its answer comes."""
+
+from math import ceil
+from typing import Literal
+
+from retinue.domain.budgets import Grant
+from retinue.domain.model_io import ModelRequest
+from retinue.domain.usage import Usage
+from retinue.providers.estimate import ASCII_PER_TOKEN, OTHER_PER_TOKEN
+from retinue.providers.pricing import Pricing
+
+LEAST_WITH_REASONING = 1025
+"""Providers refuse to reason within fewer tokens."""
+
+
+class Purse:
+    """Holds what was granted for a call, and says when the output that came has cost more than that.
+
+    Output is counted as `providers.estimate` counts it, and at least a token for every piece: no provider sends more
+    pieces than tokens.
+    """
+
+    def __init__(self, pricing: Pricing, grant: Grant, request: ModelRequest, input_tokens: int) -> None:
+        """
+        Args:
+            input_tokens: of the request, as its quote counted them.
+        """
+        self._pricing = pricing
+        self._grant = grant
+        self._request = request
+        self._input_tokens = input_tokens
+        self._spent_on_input = pricing.most(input_tokens, 0) or 0
+        self._known_input: int | None = None
+        self._characters = self._others = self._pieces = self._reported = 0
+        self._allowed = self._output_within()
+
+    @property
+    def output_bound(self) -> int | None:
+        """Output tokens to ask the provider for at most, if that is less than was meant: what a model thinks to itself
+        is not seen to be counted."""
+        if self._grant.is_whole or self._allowed is None or self._allowed >= self._request.max_output_tokens:
+            return None
+        if self._request.reasoning not in {None, "off"} and self._allowed < LEAST_WITH_REASONING:
+            return None
+        return max(self._allowed, 1)
+
+    @property
+    def output_tokens(self) -> int:
+        """Of what has come so far."""
+        plain = self._characters - self._others
+        counted = ceil(plain / ASCII_PER_TOKEN + self._others / OTHER_PER_TOKEN)
+        return max(counted, self._pieces, self._reported)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether what came costs more than was granted."""
+        return self._allowed is not None and self.output_tokens > self._allowed
+
+    @property
+    def reason(self) -> Literal["budget", "length"]:
+        """Why an answer ends that is cut off here. A whole grant bounds its length and nothing else."""
+        return "length" if self._grant.is_whole else "budget"
+
+    def count(self, piece: str) -> None:
+        """A piece of the answer has come, or of reasoning, or of a tool call's arguments."""
+        self._pieces += 1
+        self._characters += len(piece)
+        if not piece.isascii():
+            self._others += len(piece) - sum(map(str.isascii, piece))
+
+    def learn(self, usage: Usage) -> None:
+        """The provider has said what it counted so far, which is better known than what was estimated."""
+        self._reported = max(self._reported, usage.output_tokens or 0)
+        if usage.input_tokens is None or usage.input_tokens == self._known_input:
+            return
+        self._known_input = usage.input_tokens
+        plain = Usage(
+            input_tokens=usage.input_tokens,
+            cached_input_tokens=usage.cached_input_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            output_tokens=0,
+        )
+        if (cost := self._pricing.cost(plain)) is not None:
+            self._input_tokens, self._spent_on_input = usage.input_tokens, cost.micros
+            self._allowed = self._output_within()
+
+    def _output_within(self) -> int | None:
+        return self._pricing.output_within(self._grant.micros - self._spent_on_input, self._input_tokens)
