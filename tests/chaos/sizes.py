@@ -31,6 +31,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     effect_storms: int
     """The same at random times."""
     effect_freezes: int
+    aborts: int
+    """Runs and requests that are aborted at a random point."""
 
 
 SHORT = Sizes(
@@ -50,6 +52,7 @@ SHORT = Sizes(
     effect_errands=9,
     effect_storms=1,
     effect_freezes=2,
+    aborts=150,
 )
 FULL = Sizes(
     cut_events=200,
@@ -68,6 +71,7 @@ FULL = Sizes(
     effect_errands=3,
     effect_storms=100,
     effect_freezes=20,
+    aborts=10_000,
 )
 
 IS_FULL = os.environ.get("CHAOS", "short") == "full"

@@ -15,6 +15,9 @@ pytestmark = pytest.mark.slow
 README = Path(__file__).parents[2] / "README.md"
 ADDRESS = "127.0.0.1:8000"
 MARK = "# run\n"
+WITH_KEYS = "# run with keys\n"
+"""Where the server has an operator key, which the shell has, too."""
+MARKERS_WITH_KEYS = ("message_end", '["https://shop.example.com"]', '"concurrent_runs":20', '"spent_micros":0')
 MARKERS = (
     *("message_start", "message_end", '"ok":true', '"status":"completed"'),
     *("tool_approval_requested", '"status":"waiting_for_approval"', '"decision":"allow_once"', '"status":"generated"'),
@@ -27,14 +30,14 @@ WITHIN = 60
 _FENCED = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks(text: str) -> list[str]:
+def blocks(text: str, mark: str = MARK) -> list[str]:
     """The fenced bash blocks that say that they can be run, in order."""
-    return [block for block in _FENCED.findall(text) if block.startswith(MARK)]
+    return [block for block in _FENCED.findall(text) if block.startswith(mark)]
 
 
-def script(text: str, address: str) -> str:
+def script(text: str, address: str, mark: str = MARK) -> str:
     """All blocks as one shell session against another address, which stops at the first line that fails."""
-    parts = [f"echo '--- block {number}'\n{block}" for number, block in enumerate(blocks(text), 1)]
+    parts = [f"echo '--- block {number}'\n{block}" for number, block in enumerate(blocks(text, mark), 1)]
     return ("set -euo pipefail\n" + "\n".join(parts)).replace(ADDRESS, address)
 
 
@@ -83,6 +86,32 @@ def test_the_readme_can_be_followed(tmp_path: Path) -> None:
         shown = demo(environment, tmp_path)
         assert "tool_approval_requested" in shown, "the demo shows an approval"
         assert "SAVE15-" in shown.partition("tool_approval_decided")[2], "and what comes of it"
+    finally:
+        server.stop()
+
+
+def test_the_readme_can_be_followed_with_keys(tmp_path: Path) -> None:
+    text = README.read_text(encoding="utf-8")
+    assert blocks(text, WITH_KEYS), "the README has no block that starts with `# run with keys`"
+    port = free_port()
+    environment = environment_for("sqlite+aiosqlite:///retinue.sqlite3", RETINUE_PORT=str(port))
+    server = ServerProcess(
+        [sys.executable, "-m", "retinue", "serve"], log=tmp_path / "retinue.log", env=environment, cwd=tmp_path
+    )
+    try:
+        server.wait_until(lambda: is_ready(port), within=START_WITHIN)
+        done = subprocess.run(
+            ["bash", "-c", script(text, f"127.0.0.1:{port}", WITH_KEYS)],
+            check=False,
+            cwd=tmp_path,
+            env={name: value for name, value in environment.items() if name in {"PATH", "RETINUE_OPERATOR_KEY"}},
+            capture_output=True,
+            text=True,
+            timeout=WITHIN,
+        )
+        said = f"{done.stdout}\n{done.stderr}\n{server.tail()}"
+        assert done.returncode == 0, said
+        assert [marker for marker in MARKERS_WITH_KEYS if marker not in done.stdout] == [], said
     finally:
         server.stop()
 

@@ -6,14 +6,18 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tests.support.roles import owner_url
+
 T = TypeVar("T")
 
 
 async def look(url: str, work: Callable[[sa.Connection], T]) -> T:
     """Whatever the work finds, or does, in a transaction of its own."""
-    engine = create_async_engine(url)
+    engine = create_async_engine(owner_url(url))
     try:
         async with engine.begin() as connection:
+            if engine.name == "postgresql":
+                await connection.execute(sa.text("SET LOCAL retinue.migrates = on"))
             return await connection.run_sync(work)
     finally:
         await engine.dispose()

@@ -14,6 +14,7 @@ from retinue.db import migrations
 from retinue.db.tables import Base
 from retinue.domain.errors import InternalError, RetinueError, Unavailable
 from tests.migrations.schema import conditions, described, look
+from tests.support.roles import downgrade, upgrade
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,25 +22,25 @@ ROOT = Path(__file__).parents[2]
 async def test_up_down_and_up_again(database_url: str) -> None:
     assert await migrations.current(database_url) is None
     assert not await migrations.is_current(database_url)
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     assert await migrations.current(database_url) == migrations.head()
     first = await look(database_url, described)
-    await migrations.downgrade(database_url, "base")
+    await downgrade(database_url, "base")
     assert await migrations.current(database_url) is None
     assert set(await look(database_url, described)) <= {"alembic_version"}
-    await migrations.upgrade(database_url)
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
+    await upgrade(database_url)
     assert await migrations.is_current(database_url)
     assert await look(database_url, described) == first
 
 
 async def test_migrations_make_what_the_code_expects(database_url: str) -> None:
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     assert await look(database_url, _drift) == []
 
 
 async def test_drift_would_be_seen(database_url: str) -> None:
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     await look(database_url, lambda connection: connection.execute(sa.text("DROP INDEX uq_runs_active")))
     await look(database_url, lambda connection: connection.execute(sa.text("ALTER TABLE runs DROP COLUMN text_sha256")))
     assert len(await look(database_url, _drift)) == 2
@@ -47,7 +48,7 @@ async def test_drift_would_be_seen(database_url: str) -> None:
 
 async def test_partial_indexes_have_their_condition(database_url: str) -> None:
     """What alembic does not compare. Without its condition an index would forbid the second run of a conversation."""
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     found = await look(database_url, conditions)
     for name, words in {
         "uq_runs_active": {"running", "waiting"},
@@ -67,7 +68,7 @@ async def test_partial_indexes_have_their_condition(database_url: str) -> None:
 
 
 async def test_foreign_keys_stay_inside_the_tenant(database_url: str) -> None:
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     keys = await look(database_url, _foreign_keys)
     assert [key for key in keys if key["constrained_columns"][0] != "tenant_id"] == []
     to_tenants = {tuple(key["constrained_columns"]) for key in keys if key["referred_table"] == "tenants"}
@@ -76,7 +77,7 @@ async def test_foreign_keys_stay_inside_the_tenant(database_url: str) -> None:
 
 
 async def test_several_processes_may_migrate_at_once(database_url: str) -> None:
-    await asyncio.gather(*(migrations.upgrade(database_url) for _ in range(4)))
+    await asyncio.gather(*(upgrade(database_url) for _ in range(4)))
     assert await migrations.is_current(database_url)
 
 
@@ -86,14 +87,14 @@ async def test_a_new_sqlite_file_takes_many_first_visitors(tmp_path: Path) -> No
     async with asyncio.timeout(60):
         for number in range(20):
             url = f"sqlite+aiosqlite:///{tmp_path / f'{number}.db'}"
-            await asyncio.gather(*(migrations.upgrade(url) for _ in range(6)))
+            await asyncio.gather(*(upgrade(url) for _ in range(6)))
 
 
 async def test_a_failing_migration_leaves_nothing(database_url: str) -> None:
     """Schema changes are transactional on both databases."""
     await look(database_url, lambda connection: connection.execute(sa.text("CREATE TABLE ledger (x INTEGER)")))
     with pytest.raises(RetinueError):
-        await migrations.upgrade(database_url)
+        await upgrade(database_url)
     assert set(await look(database_url, described)) == {"ledger"}
 
 
@@ -109,7 +110,7 @@ async def test_an_unreachable_database_is_unavailable(tmp_path: Path) -> None:
 
 async def test_migrating_makes_the_folder_of_a_sqlite_file(tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'new' / 'folder' / 'retinue.db'}"
-    await migrations.upgrade(url)
+    await upgrade(url)
     assert await migrations.is_current(url)
 
 
@@ -118,7 +119,7 @@ def test_an_installed_package_finds_the_scripts_in_the_working_directory(
 ) -> None:
     monkeypatch.setattr(migrations, "__file__", str(tmp_path / "lib/site-packages/retinue/db/migrations.py"))
     monkeypatch.chdir(ROOT)
-    assert migrations.head() == "0003"
+    assert migrations.head() == "0006"
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InternalError):
         migrations.head()

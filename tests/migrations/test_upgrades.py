@@ -9,8 +9,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from retinue.db import migrations
-from retinue.db.session import Database, Unit
+from retinue.db.session import Unit
 from retinue.db.tables import Base
 from retinue.domain.errors import StorageFailed
 from retinue.domain.idempotency import IdempotencyKey
@@ -32,6 +31,7 @@ from tests.contract.repositories.builders import (
 from tests.contract.repositories.test_runs import END
 from tests.migrations.old_rows import OldRows
 from tests.migrations.schema import described, look
+from tests.support.roles import downgrade, open_database, upgrade
 
 KEY = IdempotencyKey(route="POST /x", key="k", digest="d")
 
@@ -44,7 +44,7 @@ async def test_runs_are_given_what_they_lack(database_url: str) -> None:
     running = old.add_run(first, position=7, status="running")
     queued = old.add_run(third, position=9, status="queued")
     await _at_0001(database_url, old)
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     async with _unit(database_url, old.tenant) as unit:
         runs = [await unit.runs.get(run_id) for run_id in (ended, elsewhere, running, queued)]
     assert [run.position for run in runs] == [3, 5, 7, 9]
@@ -62,7 +62,7 @@ async def test_old_tool_calls_become_a_journal(database_url: str) -> None:
     second = old.add_run(old.conversations[1], position=1, status="completed", step=2)
     await _at_0001(database_url, old)
     await look(database_url, lambda connection: _fail_call(connection, second))
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     expected = JournalEntry(
         run_id=first,
         position=1,
@@ -88,7 +88,7 @@ async def test_old_conversations_follow_the_server(database_url: str) -> None:
     old = OldRows()
     old.add_run(old.conversations[0], position=1, status="completed")
     await _at_0001(database_url, old)
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     async with _unit(database_url, old.tenant) as unit:
         conversation = await unit.conversations.get(old.conversations[0])
         assert not await unit.conversations.session_has_expired(conversation.id, 0)
@@ -102,20 +102,20 @@ async def test_nothing_is_lost_on_the_way_up_and_down(database_url: str) -> None
     await _at_0001(database_url, old)
     before = await look(database_url, lambda connection: _contents(connection, old_columns(connection)))
     columns = await look(database_url, old_columns)
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     assert await look(database_url, lambda connection: _contents(connection, columns)) == before
     async with _unit(database_url, old.tenant) as unit:
         assert len(await unit.run_events.read(run_id)) == 1
-    await migrations.downgrade(database_url, "0001")
+    await downgrade(database_url, "0001")
     assert await look(database_url, lambda connection: _contents(connection, columns)) == before
 
 
 async def test_the_schema_is_the_same_after_going_down(database_url: str) -> None:
-    await migrations.upgrade(database_url, "0001")
+    await upgrade(database_url, "0001")
     first = await look(database_url, described)
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     second = await look(database_url, described)
-    await migrations.downgrade(database_url, "0001")
+    await downgrade(database_url, "0001")
     assert await look(database_url, described) == first != second
 
 
@@ -123,7 +123,7 @@ async def test_what_hangs_on_a_rebuilt_table_still_goes_with_it(database_url: st
     old = OldRows()
     run_id = old.add_run(old.conversations[0], position=1, status="completed")
     await _at_0001(database_url, old)
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     async with _unit(database_url, old.tenant) as unit:
         await unit.conversations.delete(old.conversations[0])
         assert await unit.run_events.read(run_id) == []
@@ -134,7 +134,7 @@ async def test_going_down_ends_what_0001_does_not_know(database_url: str) -> Non
     old = OldRows()
     run_id = old.add_run(old.conversations[0], position=1, status="running")
     await _at_0001(database_url, old)
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     async with _unit(database_url, old.tenant) as unit:
         conversation = await unit.conversations.get(old.conversations[0])
         run = await unit.runs.get(run_id)
@@ -145,8 +145,8 @@ async def test_going_down_ends_what_0001_does_not_know(database_url: str) -> Non
         await unit.run_events.add(queued.id, 1, deltas(queued.id, 1, 1, 2))
         await unit.checkpoints.add(a_checkpoint(run, 1), 1)
         await unit.idempotency.claim(KEY, keep_seconds=60)
-    await migrations.downgrade(database_url, "0001")
-    await migrations.upgrade(database_url)
+    await downgrade(database_url, "0001")
+    await upgrade(database_url)
     async with _unit(database_url, old.tenant) as unit:
         assert await unit.runs.find(queued.id) is None
         assert await unit.run_events.read(queued.id) == []
@@ -160,7 +160,7 @@ async def test_going_down_ends_what_0002_does_not_know(database_url: str) -> Non
     old = OldRows()
     ids = [old.add_run(conversation, position=1, status="running") for conversation in old.conversations]
     await _at_0001(database_url, old)
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     async with _unit(database_url, old.tenant) as unit:
         waiting, running, ended = [await unit.runs.get(run_id) for run_id in ids]
         await unit.runs.pause(waiting.id, 1, waiting_for=WaitingFor.APPROVAL)
@@ -174,12 +174,12 @@ async def test_going_down_ends_what_0002_does_not_know(database_url: str) -> Non
         done = {"status": CallStatus.DENIED, "finished_at": NOON}
         await unit.tool_calls.add(waiting.id, [a_call(waiting, 2), a_call(waiting, 3, **done)])
         await unit.audit.record("run.paused", object_type="run", object_id=str(waiting.id))
-    await migrations.downgrade(database_url, "0002")
+    await downgrade(database_url, "0002")
     statuses = await look(database_url, _statuses)
     assert statuses[waiting.id] == ("cancelled", None)
     assert statuses[running.id][0] == "running"
     assert statuses[ended.id][0] == "completed"
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     async with _unit(database_url, old.tenant) as unit:
         assert (await unit.runs.get(running.id)) == running
         assert await unit.runs.active(conversation.id) is None
@@ -196,9 +196,9 @@ async def test_going_down_ends_what_0002_does_not_know(database_url: str) -> Non
 
 
 async def test_the_trail_is_guarded_again_after_going_down_and_up(database_url: str) -> None:
-    await migrations.upgrade(database_url)
-    await migrations.downgrade(database_url, "0002")
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
+    await downgrade(database_url, "0002")
+    await upgrade(database_url)
     tenant = new_id()
     async with _unit(database_url, tenant) as unit:
         await unit.audit.record("x.done", object_type="x", object_id="1")
@@ -212,7 +212,7 @@ async def test_a_rebuilt_journal_still_goes_with_its_run(database_url: str) -> N
     old = OldRows()
     run_id = old.add_run(old.conversations[0], position=1, status="running")
     await _at_0001(database_url, old)
-    await migrations.upgrade(database_url)
+    await upgrade(database_url)
     async with _unit(database_url, old.tenant) as unit:
         run = await unit.runs.get(run_id)
         approval = an_approval(run)
@@ -237,13 +237,13 @@ def _statuses(connection: sa.Connection) -> dict[UUID, Any]:
 
 
 async def _at_0001(url: str, rows: OldRows) -> None:
-    await migrations.upgrade(url, "0001")
+    await upgrade(url, "0001")
     await look(url, rows.store)
 
 
 @asynccontextmanager
 async def _unit(url: str, tenant_id: UUID) -> AsyncIterator[Unit]:
-    database = Database.connect(url)
+    database = open_database(url)
     try:
         async with database.unit(tenant_id) as unit:
             yield unit

@@ -1,7 +1,8 @@
 """Real PostgreSQL from a wheel, SQLite in files, and a fresh database for whoever asks.
 
 A PostgreSQL server belongs to one test process and starts when it is first asked for. It keeps nothing through a crash
-(no fsync), which is what makes it fast.
+(no fsync), which is what makes it fast. As in production there are three roles: a URL is the application's, and
+`tests.support.roles` makes of it those of the others.
 """
 
 import asyncio
@@ -18,8 +19,8 @@ from typing import Literal
 
 import pytest
 
-from retinue.db import migrations
 from tests.support.processes import ServerProcess, folder_of_wheel
+from tests.support.roles import APP, JOBS, OWNER, upgrade
 
 Dialect = Literal["sqlite", "postgresql"]
 DIALECTS: tuple[Dialect, ...] = ("sqlite", "postgresql")
@@ -47,13 +48,14 @@ class Postgres:
         self._numbers = count(1)
 
     def url(self, database: str) -> str:
-        return f"postgresql+asyncpg://postgres@/{database}?host={self.folder}"
+        """The application's."""
+        return f"postgresql+asyncpg://{APP}@/{database}?host={self.folder}"
 
     def create(self, *, template: str = "template0", name: str | None = None) -> str:
-        """A new database; returns its name. Nobody may be connected to the template meanwhile."""
+        """A new database of the owner; returns its name. Nobody may be connected to the template meanwhile."""
         name = name or f"test_{os.getpid()}_{next(self._numbers)}"
         # Twice as fast as writing all of it to the log, which nobody needs here.
-        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
+        self.execute(f'CREATE DATABASE "{name}" OWNER {OWNER} TEMPLATE "{template}" STRATEGY FILE_COPY')
         return name
 
     def drop(self, name: str) -> None:
@@ -103,7 +105,9 @@ def running_postgres() -> Iterator[Postgres]:
         try:
             is_ready = [str(binaries / "pg_isready"), "-q", "-h", str(folder)]
             process.wait_until(lambda: subprocess.run(is_ready, check=False).returncode == 0, within=30)
-            yield Postgres(folder, binaries)
+            server = Postgres(folder, binaries)
+            server.execute(f"CREATE ROLE {OWNER} LOGIN CREATEROLE; CREATE ROLE {APP} LOGIN; CREATE ROLE {JOBS} LOGIN")
+            yield server
         finally:
             process.stop(by=signal.SIGINT)
 
@@ -157,7 +161,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with the newest schema and nothing in it, to copy."""
     path = tmp_path_factory.mktemp("migrated") / "retinue.db"
-    asyncio.run(migrations.upgrade(f"sqlite+aiosqlite:///{path}"))
+    asyncio.run(upgrade(f"sqlite+aiosqlite:///{path}"))
     return path
 
 
@@ -165,7 +169,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def migrated_template(postgres: Postgres) -> str:
     """The name of a PostgreSQL database with the newest schema and nothing in it, to copy from."""
     name = postgres.create()
-    asyncio.run(migrations.upgrade(postgres.url(name)))
+    asyncio.run(upgrade(postgres.url(name)))
     return name
 
 

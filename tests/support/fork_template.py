@@ -4,7 +4,7 @@ Orders come as JSON lines: `{"start": arguments, "env": …, "cwd": …, "log": 
 `{"poll": pid}` with its exit status or null.
 
 A server whose environment names a module in `TESTS_TOOLS` gets the tools that this module's `tools()` returns besides
-Retinue's own.
+Retinue's own. `TESTS_HOLE`, as `module:function`, is called before the server starts, to take out what defends it.
 """
 
 import gc
@@ -38,6 +38,9 @@ def become(order: dict[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if module := order["env"].get("TESTS_TOOLS"):
         vars(process)["Application"] = partial(Application, tools=import_module(module).tools())
+    if hole := order["env"].get("TESTS_HOLE"):
+        module, _, name = hole.partition(":")
+        getattr(import_module(module), name)()
     main(order["start"], prog_name="retinue")
 
 

@@ -16,6 +16,7 @@ import pytest
 from tests.support.client import RetinueClient
 from tests.support.databases import DIALECTS, fresh_database
 from tests.support.processes import DidNotStart, ServerProcess, free_port
+from tests.support.roles import database_variables
 from tests.support.upstream import ThreadedUpstream
 
 READY = "/api/v1/health/ready"
@@ -82,7 +83,7 @@ def environment_for(database_url: str, *, allow: str = "", **overrides: str) -> 
         **inherited,
         "PYTHONUNBUFFERED": "1",
         "RETINUE_HOST": "127.0.0.1",
-        "RETINUE_DATABASE_URL": database_url,
+        **database_variables(database_url),
         "RETINUE_OPERATOR_KEY": f"operator-{secrets.token_hex(16)}",
         "RETINUE_MASTER_KEYS": f"k1:{master_key}",
         "RETINUE_EGRESS_ALLOW": allow,
@@ -90,6 +91,9 @@ def environment_for(database_url: str, *, allow: str = "", **overrides: str) -> 
         "RETINUE_RUNS_DRAIN_SECONDS": "5",
         "RETINUE_READINESS_MAX_LAG_MS": "60000",  # test machines are late, and that is not what is tested
         "RETINUE_LIMITS_MESSAGES": "0",  # tests type faster than people
+        "RETINUE_RATES_TENANT_REQUESTS_PER_MINUTE": "0",
+        "RETINUE_RATES_USER_REQUESTS_PER_MINUTE": "0",
+        "RETINUE_RATES_WRONG_CREDENTIALS_PER_MINUTE": "0",
         **overrides,
     }
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from retinue.http.middleware import _NO_STORE, _SECURITY_HEADERS
+from retinue.http.headers import NO_STORE, SECURITY_HEADERS
 from retinue.server.process import stop_within
 from retinue.settings import check, load
 from retinue.settings.loading import CONFIG_VARIABLE, variables
@@ -21,6 +21,7 @@ NGINX = (DEPLOY / "nginx.conf").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 REPLICAS = ("retinue-1", "retinue-2")
+PASSWORDS = ("POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD", "POSTGRES_JOBS_PASSWORD")
 
 Directive = tuple[str, list[str], "list[Directive] | None"]
 
@@ -154,7 +155,7 @@ def test_replicas_start_with_the_environment_they_get() -> None:
 def filled(text: str) -> str:
     """What compose makes of `${NAME:?message}` and `${NAME:-default}`, with plausible values."""
     given = {
-        "POSTGRES_PASSWORD": "letters1",
+        **dict.fromkeys(PASSWORDS, "letters1"),
         "RETINUE_OPERATOR_KEY": "operator-key-of-the-test",
         "RETINUE_MASTER_KEYS": f"k1:{'A' * 43}=",
     }
@@ -163,7 +164,7 @@ def filled(text: str) -> str:
 
 def test_secrets_are_required_and_never_written_down() -> None:
     text = (DEPLOY / "compose.yaml").read_text()
-    for name in ("POSTGRES_PASSWORD", "RETINUE_OPERATOR_KEY", "RETINUE_MASTER_KEYS"):
+    for name in (*PASSWORDS, "RETINUE_OPERATOR_KEY", "RETINUE_MASTER_KEYS"):
         uses = re.findall(rf"\$\{{{name}([^}}]*)\}}", text)
         assert uses, name
         assert all(use.startswith(":?") for use in uses), name
@@ -283,7 +284,7 @@ def test_nginx_s_own_answers_carry_the_headers_of_all_others(http: list[Directiv
     added = values(block(block(http, "server"), "location", "@unavailable"), "add_header")
     assert all(given[-1] == "always" for given in added)
     sent = {name.lower(): value.rstrip("'") for name, value, _ in added}
-    ours = {name.decode(): value.decode().rstrip("'") for name, value in (*_SECURITY_HEADERS, _NO_STORE)}
+    ours = {name.decode(): value.decode().rstrip("'") for name, value in (*SECURITY_HEADERS, NO_STORE)}
     assert sent == ours
 
 

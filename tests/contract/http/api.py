@@ -7,8 +7,9 @@ from uuid import UUID
 import httpx2
 from litestar import Litestar, Router
 
-from retinue.crypto import Keyring
+from retinue.app.money import money_controllers
 from retinue.db.session import Database
+from retinue.domain.limits import Bounds, Limits
 from retinue.domain.policy import RunLimits
 from retinue.http.controllers import bound
 from retinue.http.idempotency import Once
@@ -39,30 +40,35 @@ from retinue.resources.runs.service import RunAccess
 from retinue.resources.tenants.config.controller import ConfigController
 from retinue.resources.tenants.config.service import ConfigService
 from retinue.resources.tenants.controller import TenantController
+from retinue.resources.tenants.limits.controller import LimitsController
+from retinue.resources.tenants.limits.service import LimitsService
 from retinue.resources.tenants.service import TenantService
 from retinue.resources.tools.controller import ToolController
+from retinue.runs.limiting.book import LimitsBook
 from retinue.runs.turnstile import Turnstile
-from retinue.security.guards import AccessGuard
 from retinue.security.tenancy import Tenancy
 from retinue.tools.registry import ToolRegistry
 from tests.contract.http.approving import FakeApprovals
+from tests.contract.http.door import KEYRING, Door
 from tests.contract.http.engine import FakeRuns
 from tests.contract.http.tools import Lookup
 
+DEFAULT_LIMITS = Limits(tenant=Bounds(requests_per_minute=600), user=Bounds(concurrent_runs=2))
 PROTOCOLS = ProtocolRegistry([MessagesProtocol(), EventsProtocol()])
-KEYRING = Keyring({"test": bytes(32)})
 INFO = ApiInfo(
     title="Retinue",
     version="0",
     description="AI employees for every tenant.",
     tags={
         "tenants": "Tenants",
+        "access": "Access",
         "employees": "Employees",
         "conversations": "Conversations",
         "messages": "Messages",
         "runs": "Runs",
         "approvals": "Approvals",
         "tools": "Tools",
+        "usage": "Usage",
         "audit": "Audit",
         "health": "Health",
     },
@@ -74,6 +80,7 @@ class Calls:
 
     def __init__(self) -> None:
         self.cancelled: list[tuple[UUID, ...]] = []
+        self.deleted: list[UUID] = []
         self.told: list[tuple[UUID, UUID]] = []
         self.reasons: Sequence[str] = ()
         self.degraded: Sequence[str] = ()
@@ -147,11 +154,14 @@ def make_litestar(database: Database, providers: Any, calls: Calls, operator_key
     tools = ToolRegistry([Lookup()])
     messages = MessageService(database=database, tenancy=tenancy, runs=engine, content_chars=1000)
     access = RunAccess(database=database, tenancy=tenancy, runs=engine)
-    streams: dict[str, Any] = {"protocols": PROTOCOLS, "streaming": StreamSettings(ping_seconds=60)}
+    door = Door(database, operator_key)
+    streaming = StreamSettings(ping_seconds=60, watch=door.watch.over)
+    streams: dict[str, Any] = {"protocols": PROTOCOLS, "streaming": streaming}
     resources = Router(
         "/api/v1",
         route_handlers=[
-            bound(TenantController, tenants=TenantService(database, calls.cancel_tenant, once)),
+            bound(TenantController, tenants=TenantService(database, calls.cancel_tenant, once, calls.deleted.append)),
+            bound(LimitsController, limits=LimitsService(database, LimitsBook(database, DEFAULT_LIMITS))),
             bound(ConfigController, configs=ConfigService(database, KEYRING, providers, RunLimits(), once)),
             bound(
                 EmployeeController,
@@ -182,11 +192,13 @@ def make_litestar(database: Database, providers: Any, calls: Calls, operator_key
             bound(ToolController, tools=tools),
             bound(AuditController, audit=AuditService(database)),
             bound(HealthController, check=Health(calls)),
+            *door.controllers(once),
+            *money_controllers(database, once, ["fake"]),
         ],
     )
     return Litestar(
         [resources, bound(OpenApiController, info=INFO)],
-        guards=[AccessGuard(operator_key), knows_every_parameter],
+        guards=[door.guard, knows_every_parameter],
         exception_handlers=exception_handlers(),
         request_class=EdgeRequest,
         openapi_config=None,

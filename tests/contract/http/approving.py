@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from retinue.db.session import Database
+from retinue.domain.access import WHOLE, Sight
 from retinue.domain.approvals import Approval, ApprovalStatus, Decision
 from retinue.domain.errors import NotFound, RetinueError
 from retinue.domain.ids import Position, new_id, now
@@ -63,7 +64,10 @@ class FakeApprovals:
         self.known[approval.id] = approval
         return approval
 
-    async def pending(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Approval]:
+    async def pending(
+        self, tenant_id: UUID, *, limit: int, after: UUID | None = None, sight: Sight = WHOLE
+    ) -> Sequence[Approval]:
+        assert sight is WHOLE, "nobody here has a user's token"
         self.asked.append(("pending", tenant_id, limit, after))
         found = [each for each in self.known.values() if each.tenant_id == tenant_id]
         return [each for each in found if after is None or each.id > after][:limit]

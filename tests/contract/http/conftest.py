@@ -12,6 +12,7 @@ from retinue.domain.errors import EgressRefused, InvalidRequest, ProviderAuth
 from retinue.domain.model_io import Capabilities, ModelRequest
 from retinue.providers.base import ProviderConfig
 from tests.contract.http.api import Calls, Client, client_of, make_litestar
+from tests.support.roles import open_database
 
 
 class FakeProvider:
@@ -52,7 +53,7 @@ class FakeProviders:
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Database]:
-    database = Database.connect(url)
+    database = open_database(url)
     yield database
     await database.aclose()
 

@@ -1,7 +1,6 @@
 """Every change that comes through HTTP leaves a row, in the transaction that makes it."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,15 +10,15 @@ from retinue.db.repositories.audit import AuditRepository
 from retinue.db.session import Database
 from retinue.domain.audit import SYSTEM, acting
 from tests.contract.http.api import Calls, Client, make_litestar
+from tests.contract.http.changes import CHANGES, CONFIG, OPERATOR, Company, company_of, delete_tenant
 
-OPERATOR = str(UUID(int=0))
 MUTATING = {"POST", "PUT", "PATCH", "DELETE"}
-CONFIG = {"llm_provider": "fake", "llm_model": "m", "llm_api_key": "the-key-of-acme-123"}
 
 ENGINE = "the engine records it in its own transaction"
 CHANGES_NOTHING = "asks the provider and stores nothing but the answer for a repeated key"
 ELSEWHERE = {
     "POST /api/v1/tenants/{tenant_id}/config/check": CHANGES_NOTHING,
+    "POST /api/v1/tenants/{tenant_id}/user-tokens": "only a tenant's key makes them: see the suite of credentials",
     "POST /api/v1/conversations/{conversation_id}/messages": ENGINE,
     "POST /api/v1/conversations/{conversation_id}/messages/stream": ENGINE,
     "POST /api/v1/conversations/{conversation_id}/cancel": ENGINE,
@@ -33,105 +32,6 @@ ELSEWHERE = {
     "POST /api/v1/approvals/{approval_id}/decision": ENGINE,
 }
 """Mutating routes that leave no row of their own, and why."""
-
-
-class Change(NamedTuple):
-    action: str
-    object_type: str
-    payload: dict[str, Any]
-    chain: str
-    """Whose: the tenant's, or the operator's."""
-    object_id: str
-
-
-class Company(NamedTuple):
-    """What there is to be changed."""
-
-    client: Client
-    tenant: str
-    employee: str
-    conversation: str
-
-
-Perform = Callable[[Company], Awaitable[Change]]
-
-
-async def create_tenant(company: Company) -> Change:
-    made = await company.client.tenant("new")
-    return Change("tenant.created", "tenant", {"slug": "new"}, OPERATOR, made)
-
-
-async def update_tenant(company: Company) -> Change:
-    await company.client.call("PATCH", f"/tenants/{company.tenant}", 200, json={"name": "Acme", "slug": "acme-2"})
-    return Change("tenant.updated", "tenant", {"changed": ["slug"]}, OPERATOR, company.tenant)
-
-
-async def delete_tenant(company: Company) -> Change:
-    await company.client.call("DELETE", f"/tenants/{company.tenant}", 204)
-    return Change("tenant.deleted", "tenant", {}, OPERATOR, company.tenant)
-
-
-async def put_config(company: Company) -> Change:
-    path = f"/tenants/{company.tenant}/config"
-    await company.client.call("PUT", path, 200, json=CONFIG)
-    await company.client.call("PUT", path, 200, json=CONFIG | {"llm_model": "m2", "llm_api_key": "another-key-4567"})
-    return Change("config.updated", "config", {"changed": ["llm_model", "llm_api_key"]}, company.tenant, company.tenant)
-
-
-async def create_employee(company: Company) -> Change:
-    made = await company.client.employee(company.tenant, name="Eve", permission="write", tools=["lookup"])
-    payload = {"slug": "eve", "permission": "write", "tools": ["lookup"]}
-    return Change("employee.created", "employee", payload, company.tenant, made["id"])
-
-
-async def update_employee(company: Company) -> Change:
-    body = {"permission": "write", "system_prompt": "Help quickly.", "role": "assistant"}
-    await company.client.call("PATCH", f"/employees/{company.employee}", 200, json=body)
-    payload = {"changed": ["system_prompt", "permission"]}
-    return Change("employee.updated", "employee", payload, company.tenant, company.employee)
-
-
-async def delete_employee(company: Company) -> Change:
-    await company.client.call("DELETE", f"/employees/{company.employee}", 204)
-    return Change("employee.deleted", "employee", {}, company.tenant, company.employee)
-
-
-async def create_conversation(company: Company) -> Change:
-    made = await company.client.conversation(company.tenant, company.employee, title="What nobody should read")
-    payload = {"employee_id": company.employee}
-    return Change("conversation.created", "conversation", payload, company.tenant, made["id"])
-
-
-async def update_conversation(company: Company) -> Change:
-    path, body = f"/conversations/{company.conversation}", {"title": "New", "session_ttl_seconds": 5}
-    await company.client.call("PATCH", path, 200, json=body)
-    payload = {"changed": ["title", "session_ttl_seconds"]}
-    return Change("conversation.updated", "conversation", payload, company.tenant, company.conversation)
-
-
-async def delete_conversation(company: Company) -> Change:
-    await company.client.call("DELETE", f"/conversations/{company.conversation}", 204)
-    return Change("conversation.deleted", "conversation", {}, company.tenant, company.conversation)
-
-
-CHANGES: dict[str, Perform] = {
-    "POST /api/v1/tenants": create_tenant,
-    "PATCH /api/v1/tenants/{tenant_id}": update_tenant,
-    "DELETE /api/v1/tenants/{tenant_id}": delete_tenant,
-    "PUT /api/v1/tenants/{tenant_id}/config": put_config,
-    "POST /api/v1/employees": create_employee,
-    "PATCH /api/v1/employees/{employee_id}": update_employee,
-    "DELETE /api/v1/employees/{employee_id}": delete_employee,
-    "POST /api/v1/conversations": create_conversation,
-    "PATCH /api/v1/conversations/{conversation_id}": update_conversation,
-    "DELETE /api/v1/conversations/{conversation_id}": delete_conversation,
-}
-
-
-async def company_of(client: Client) -> Company:
-    tenant = await client.tenant("acme")
-    employee = (await client.employee(tenant))["id"]
-    return Company(client, tenant, employee, (await client.conversation(tenant, employee))["id"])
 
 
 @pytest.fixture
@@ -205,6 +105,10 @@ async def state(company: Company) -> list[Any]:
         config.json(),
         await client.call("GET", f"/employees?tenant_id={tenant}", 200),
         await client.call("GET", f"/conversations?tenant_id={tenant}", 200),
+        await client.call("GET", f"/tenants/{tenant}/api-keys", 200),
+        await client.call("GET", f"/tenants/{tenant}/origins", 200),
+        await client.call("GET", f"/tenants/{tenant}/budgets", 200),
+        await client.call("GET", f"/tenants/{tenant}/prices", 200),
         await trail(client, tenant),
     ]
 

@@ -15,6 +15,7 @@ from retinue.http.openapi import ApiInfo, build_document
 from retinue.http.openapi.components import Components, field_docstrings
 from retinue.protocols import events
 from retinue.protocols.messages import MessagesProtocol, frames
+from retinue.security.guards import scopes_of_routes
 from tests.contract.http.api import INFO, Calls, Client, client_of, make_litestar
 
 FRAMES = MessagesProtocol.frames
@@ -104,7 +105,7 @@ def test_every_error_is_described(document: Document) -> None:
     for path, method, operation in operations(document):
         responses = operation["responses"]
         is_public = operation.get("security") == []
-        expected = {"400", "422", "500"} | (set() if is_public else {"401", "403", "503"})
+        expected = {"400", "422", "500"} | (set() if is_public else {"401", "403", "429", "503"})
         if "{" in path:
             expected |= {"404"}
         if "requestBody" in operation:
@@ -129,7 +130,10 @@ def test_codes_of_a_resource_are_named(document: Document) -> None:
     assert {"unknown_tool", "validation_failed"} <= codes("/api/v1/employees", "post", "422")
     assert codes("/api/v1/tenants/{tenant_id}/config", "get", "404") == {"not_found", "provider_not_configured"}
     assert "invalid_cursor" in codes("/api/v1/conversations", "get", "422")
-    assert codes("/api/v1/tenants", "get", "403") == {"foreign_host", "foreign_origin"}
+    assert codes("/api/v1/tenants", "get", "403") == {"insufficient_scope", "foreign_host", "foreign_origin"}
+    assert "outside_of_token" in codes("/api/v1/conversations", "post", "403")
+    assert "tenant_key_required" in codes("/api/v1/tenants/{tenant_id}/user-tokens", "post", "403")
+    assert codes("/api/v1/tenants/{tenant_id}/api-keys/{key_id}/rotate", "post", "409") == {"key_ended"}
     assert "storage_unavailable" in codes("/api/v1/tenants", "get", "503")
     allow = "/api/v1/approvals/{approval_id}/allow_for_conversation"
     late = {"approval_decided", "approval_expired", "approval_superseded", "approval_altered"}
@@ -139,7 +143,7 @@ def test_codes_of_a_resource_are_named(document: Document) -> None:
     assert {"effect_known", "run_ended"} <= codes("/api/v1/runs/{run_id}/resolve-effect", "post", "409")
     messages = "/api/v1/conversations/{conversation_id}/messages"
     assert "session_expired" in codes(messages, "post", "409")
-    assert codes(f"{messages}/stream", "post", "429") == {"rate_limited"}
+    assert "rate_limited" in codes(f"{messages}/stream", "post", "429")
 
 
 def test_a_body_that_a_handler_reads_itself_is_described(document: Document) -> None:
@@ -206,7 +210,7 @@ def test_times_are_marked_and_answers_are_whole(document: Document) -> None:
     config = document["components"]["schemas"]["TenantConfig"]
     assert set(config["required"]) == set(config["properties"])
     create = document["components"]["schemas"]["EmployeeCreate"]
-    assert set(create["required"]) == {"tenant_id", "name", "role", "system_prompt"}
+    assert set(create["required"]) == {"name", "role", "system_prompt"}
 
 
 async def test_answers_are_what_the_document_says(client: Client, document: Document) -> None:
@@ -242,6 +246,20 @@ def test_the_document_says_who_may_ask(document: Document) -> None:
     assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey"}
     public = [path for path, _, operation in operations(document) if operation.get("security") == []]
     assert public == ["/api/v1/health", "/api/v1/health/ready"]
+    for name in ("operator", "rtn_key_", "rtn_user_", "x-scope", "Access-Control-Allow-Origin"):
+        assert name in document["components"]["securitySchemes"]["bearer"]["description"]
+
+
+def test_every_operation_names_its_scope(app: Litestar, document: Document) -> None:
+    scopes = scopes_of_routes(app)
+    for path, method, operation in operations(document):
+        if operation.get("security") == []:
+            assert "x-scope" not in operation
+            continue
+        assert operation["x-scope"] == scopes[f"{method.upper()} {path}"]
+        forbidden = operation["responses"]["403"]
+        assert "insufficient_scope" in forbidden["content"]["application/problem+json"]["examples"]
+        assert {"WWW-Authenticate"} <= forbidden["headers"].keys() & operation["responses"]["401"]["headers"].keys()
 
 
 def test_info_is_taken_over(app: Litestar) -> None:

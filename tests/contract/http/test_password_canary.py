@@ -103,7 +103,7 @@ async def test_nothing_of_it_is_stored_with_a_key(scene: Waiting) -> None:
     rows = []
     for key, password in (("k-1", CANARY), ("k-2", "something else")):
         await scene.post(path, giving(scene, password), idempotency_key=key)
-        async with scene.database._engine.connect() as connection:
+        async with scene.database._jobs.connect() as connection:
             query = sa.text("SELECT digest, answer FROM idempotency_records WHERE key = :key")
             rows.append((await connection.execute(query, {"key": key})).one())
     assert rows[0] == rows[1]

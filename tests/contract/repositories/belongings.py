@@ -7,13 +7,18 @@ from uuid import UUID
 import msgspec
 
 from retinue.db.session import Unit
+from retinue.domain.access import ApiKey
 from retinue.domain.approvals import Approval, ApprovalStatus, Decision
+from retinue.domain.budgets import Budget, Quote
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
+from retinue.domain.errors import BudgetExceeded
 from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import new_id
 from retinue.domain.messages import Message, MessageStatus
+from retinue.domain.prices import ModelPrice
 from retinue.domain.runs import CallOutcome, LedgerEntry, Run, RunStatus, WaitingFor
+from retinue.domain.spending import Grouping
 from retinue.domain.tenants import Tenant
 from retinue.domain.tools import CallStatus
 from tests.contract.repositories.builders import (
@@ -39,18 +44,25 @@ class Property(msgspec.Struct, frozen=True):
     answer: Message
     run: Run
     entry: LedgerEntry
+    budget: Budget
     queued: Run
     waiting: Run
     appended: Message
     approval: Approval
     allowed: Approval
+    key: ApiKey
 
 
+A_PRICE = ModelPrice(provider="openai", model="m", input_price=1, cache_write_price=3, output_price=2)
 KEY = IdempotencyKey(route="POST /x", key="k", digest="d")
 
 
 READS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "config.get": lambda unit, _: unit.config.get(),
+    "api_keys.find": lambda unit, their: unit.api_keys.find(their.key.id),
+    "api_keys.is_live": lambda unit, their: unit.api_keys.is_live(their.key.id),
+    "api_keys.list": lambda unit, _: unit.api_keys.list(limit=9),
+    "origins.list": lambda unit, _: unit.origins.list(),
     "employees.find": lambda unit, their: unit.employees.find(their.employee.id),
     "employees.list": lambda unit, _: unit.employees.list(limit=9),
     "employees.count_active_runs": lambda unit, their: unit.employees.count_active_runs(their.employee.id),
@@ -90,11 +102,23 @@ READS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "audit.about": lambda unit, _: unit.audit.about("order.cancelled", "order", ["1042"]),
     "audit.verify": lambda unit, _: _entries(unit),
     "messages.count_recent": lambda unit, their: _count_recent(unit, their.conversation),
+    "limits.get": lambda unit, _: unit.limits.get(),
+    "limits.count_runs": lambda unit, their: _runs_counted(unit, their.run),
     "ledger.list": lambda unit, their: unit.ledger.list(their.run.id),
+    "budgets.find": lambda unit, their: unit.budgets.find(their.budget.id),
+    "budgets.list": lambda unit, _: unit.budgets.list(limit=9),
+    "budgets.is_bounded_by_operator": lambda unit, _: unit.budgets.is_bounded_by_operator(),
+    "prices.list": lambda unit, _: unit.prices.list(),
+    "usage.summarize": lambda unit, _: unit.usage.summarize(Grouping.MODEL, since=NOON, until=LATER, limit=9),
+    "ledger.require_money": lambda unit, their: _has_no_money(unit, their.entry),
 }
 
 WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "config.get_for_update": lambda unit, _: unit.config.get_for_update(),
+    "api_keys.get_for_update": lambda unit, their: unit.api_keys.get_for_update(their.key.id),
+    "api_keys.revoke": lambda unit, their: unit.api_keys.revoke(their.key.id),
+    "api_keys.end_within": lambda unit, their: unit.api_keys.end_within(their.key.id, 0),
+    "origins.replace": lambda unit, _: unit.origins.replace(["https://thief.example"]),
     "employees.get_for_update": lambda unit, their: unit.employees.get_for_update(their.employee.id),
     "conversations.get_for_update": lambda unit, their: unit.conversations.get_for_update(their.conversation.id),
     "employees.update": lambda unit, their: unit.employees.update(their.employee),
@@ -155,6 +179,9 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "run_events.add": lambda unit, their: unit.run_events.add(their.run.id, 1, deltas(their.run.id, 1, 4, 1)),
     "run_events.prune": lambda unit, their: unit.run_events.prune(their.run.id),
     "checkpoints.add": lambda unit, their: unit.checkpoints.add(a_checkpoint(their.run, 2), 1),
+    "erasure.keep_lease": lambda unit, _: unit.erasure.keep_lease("thief", 60),
+    "erasure.remove": lambda unit, _: unit.erasure.remove("messages", 9),
+    "erasure.forget_what_was_said": lambda unit, _: unit.erasure.forget_what_was_said(),
     "idempotency.forget": lambda unit, _: unit.idempotency.forget(KEY),
     "idempotency.keep": lambda unit, _: unit.idempotency.keep(KEY, answer=b"stolen"),
     "idempotency.claim": lambda unit, _: unit.idempotency.claim(KEY, keep_seconds=60),
@@ -191,6 +218,15 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "shop.update_order": lambda unit, their: unit.shop.update_order(
         an_order(tenant_of(their), tenant_id=unit.tenant_id, customer="thief")
     ),
+    "limits.get_for_update": lambda unit, _: unit.limits.get_for_update(),
+    "limits.lock_slots": lambda unit, _: unit.limits.lock_slots(),
+    "ledger.reserve": lambda unit, their: unit.ledger.reserve(their.entry, lambda: None),
+    "budgets.get_for_update": lambda unit, their: unit.budgets.get_for_update(their.budget.id),
+    "budgets.update": lambda unit, their: unit.budgets.update(
+        msgspec.structs.replace(their.budget, limit_micros=10**12)
+    ),
+    "budgets.delete": lambda unit, their: unit.budgets.delete(their.budget.id),
+    "prices.replace": lambda unit, _: unit.prices.replace([A_PRICE]),
     "ledger.close": lambda unit, their: unit.ledger.close(
         their.entry.id, outcome=CallOutcome.FAILED, usage=None, cost=None, error_code=None, at=LATER
     ),
@@ -217,6 +253,19 @@ def _taken(unit: Unit, their: Property) -> Conversation:
 async def _is_in_the_way(unit: Unit, run_id: UUID) -> bool:
     """Where there is nothing to lock, nobody is."""
     return not await unit.approvals.try_lock(run_id)
+
+
+async def _has_no_money(unit: Unit, entry: LedgerEntry) -> bool:
+    try:
+        await unit.ledger.require_money(entry.spender, lambda: Quote(1, 1))
+    except BudgetExceeded:
+        return True
+    return False
+
+
+async def _runs_counted(unit: Unit, run: Run) -> int:
+    used = await unit.limits.count_runs(key_id=run.key_id, user_id=run.user_id)
+    return used.tenant + used.key + used.user
 
 
 async def _entries(unit: Unit) -> int:

@@ -11,11 +11,13 @@ from retinue.domain.employees import Employee
 from retinue.domain.runs import Run, RunStatus
 from retinue.domain.tenants import Tenant
 from tests.contract.repositories.builders import a_conversation, a_run, a_tenant, an_employee
+from tests.contract.repositories.spending import Purse
+from tests.support.roles import open_database
 
 
 @pytest.fixture
 async def database(migrated_url: str) -> AsyncIterator[Database]:
-    database = Database.connect(migrated_url, pool_size=5, command_timeout=10.0)
+    database = open_database(migrated_url, pool_size=5, command_timeout=10.0)
     yield database
     await database.aclose()
 
@@ -73,3 +75,9 @@ def add_run(database: Database) -> Add:
 @pytest.fixture
 async def run(add_run: Add, conversation: Conversation) -> Run:
     return await add_run(a_run(conversation))
+
+
+@pytest.fixture
+def purse(database: Database, run: Run) -> Purse:
+    """Spends the tenant's money with calls of the run."""
+    return Purse(database, run)

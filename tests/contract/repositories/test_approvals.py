@@ -59,7 +59,8 @@ async def test_an_approval_comes_back_as_it_went_in(database: Database, run: Run
         for look in (unit.approvals.get, unit.approvals.get_for_update):
             with pytest.raises(NotFound):
                 await look(new_id())
-        with pytest.raises(NotFound):
+    with pytest.raises(NotFound):
+        async with database.unit(run.tenant_id) as unit:
             await unit.approvals.add(an_approval(msgspec.structs.replace(run, id=new_id())))
 
 
@@ -262,7 +263,8 @@ async def test_grants_belong_to_a_conversation(database: Database, run: Run, els
             await unit.grants.add(grant)
         assert await unit.grants.list(run.conversation_id) == [first, second]
         assert await unit.grants.list(new_id()) == []
-        with pytest.raises(NotFound):
+    with pytest.raises(NotFound):
+        async with database.unit(run.tenant_id) as unit:
             await unit.grants.add(a_grant(an_approval(run), conversation_id=new_id()))
 
 

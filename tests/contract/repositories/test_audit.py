@@ -16,6 +16,7 @@ from retinue.domain.employees import Employee
 from retinue.domain.errors import Conflict, InternalError, StorageFailed
 from retinue.domain.tenants import Tenant
 from tests.contract.repositories.builders import NOON, an_employee
+from tests.support.roles import open_as_superuser
 
 OPERATOR = Actor(kind="operator", id="root", request_id="r-1")
 
@@ -114,11 +115,14 @@ async def test_all_that_a_transaction_records_is_written_at_its_end(database: Da
 
 
 async def test_what_cannot_be_recorded_does_not_happen(
-    database: Database, tenant: Tenant, conversation: Conversation
+    database: Database, tenant: Tenant, conversation: Conversation, migrated_url: str
 ) -> None:
-    async with database.unit(tenant.id) as unit:
+    almighty = open_as_superuser(migrated_url)
+    async with almighty.unit(tenant.id) as unit:
         await record(unit.audit)
+        await unit.audit.flush()
         await unit._executor.change(sa.text("DELETE FROM audit_heads"))
+    await almighty.aclose()
 
     async def delete() -> None:
         async with database.unit(tenant.id) as unit:

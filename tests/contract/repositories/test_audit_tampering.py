@@ -13,10 +13,18 @@ from retinue.db.session import Database, Unit
 from retinue.domain.audit import Actor, AuditEntry, Verdict, entry_hash
 from retinue.domain.ids import new_id
 from retinue.domain.tenants import Tenant
+from tests.support.roles import open_as_superuser
 
 ROW, HEAD = t.Base.metadata.tables["audit_entries"], t.Base.metadata.tables["audit_heads"]
 LENGTH = 5
 SQLITE_TRIGGERS = ("audit_entries_unchanged", "audit_entries_kept", "audit_entries_not_replaced")
+
+
+@pytest.fixture
+async def database(migrated_url: str) -> AsyncIterator[Database]:
+    database = open_as_superuser(migrated_url, pool_size=5, command_timeout=10.0)
+    yield database
+    await database.aclose()
 
 
 @pytest.fixture

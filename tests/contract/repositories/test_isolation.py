@@ -10,16 +10,21 @@ import pytest
 from retinue.db.repositories.base import TenantRepository
 from retinue.db.session import Database, Unit
 from retinue.domain.approvals import ApprovalStatus
+from retinue.domain.budgets import SetBy
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.errors import InternalError, NotFound
+from retinue.domain.limits import NO_BOUNDS, StoredLimits
 from retinue.domain.messages import MessageStatus
-from retinue.domain.runs import RunStatus, WaitingFor
+from retinue.domain.runs import CallOutcome, RunStatus, WaitingFor
 from retinue.domain.tenants import Tenant
-from tests.contract.repositories.belongings import HANGINGS, KEY, READS, WRITES, Property, config_of, tenant_of
+from tests.contract.repositories.belongings import A_PRICE, HANGINGS, KEY, READS, WRITES, Property, config_of, tenant_of
 from tests.contract.repositories.builders import (
+    COST,
+    LATER,
     NEVER,
     NOON,
+    USAGE,
     a_call,
     a_checkpoint,
     a_conversation,
@@ -27,6 +32,7 @@ from tests.contract.repositories.builders import (
     a_grant,
     a_message,
     a_run,
+    a_tenant,
     an_answer,
     an_approval,
     an_employee,
@@ -35,6 +41,8 @@ from tests.contract.repositories.builders import (
     an_order,
     deltas,
 )
+from tests.contract.repositories.credentials import an_api_key
+from tests.contract.repositories.spending import a_budget
 
 
 @pytest.fixture
@@ -46,10 +54,16 @@ async def theirs(database: Database, employee: Employee, conversation: Conversat
     waiting = a_run(elsewhere)
     approval = an_approval(run)
     allowed = an_approval(run, 2, status=ApprovalStatus.GRANTED, password_expires_at=NEVER)
-    owned = Property(employee, conversation, answer, run, an_entry(run), queued, waiting, appended, approval, allowed)
+    budget = a_budget(run.tenant_id, limit_micros=0, set_by=SetBy.OPERATOR)
+    done, key = an_entry(run, tries=2), an_api_key(a_tenant(id=run.tenant_id))
+    owned = Property(
+        employee, conversation, answer, run, an_entry(run), budget, queued, waiting, appended, approval, allowed, key
+    )
     tenant = tenant_of(owned)
     async with database.unit(conversation.tenant_id) as unit:
         await unit.config.put(config_of(owned))
+        await unit.api_keys.add(key, b"digest", seconds=None)
+        await unit.origins.replace(["https://app.example"])
         await unit.messages.add(answer, appended)
         await unit.runs.add(run, owner="me", lease_seconds=-5)
         await unit.runs.add(queued, owner=None, lease_seconds=0)
@@ -69,6 +83,13 @@ async def theirs(database: Database, employee: Employee, conversation: Conversat
         await unit.shop.add_coupon(a_coupon(tenant))
         await unit.shop.keep_action("k", {"status": "applied"})
         await unit.ledger.open(owned.entry)
+        await unit.ledger.open(done)
+        await unit.ledger.close(
+            done.id, outcome=CallOutcome.COMPLETED, usage=USAGE, cost=COST, error_code=None, at=LATER
+        )
+        await unit.budgets.add(budget)
+        await unit.prices.replace([A_PRICE])
+        await unit.limits.put(StoredLimits(limits=NO_BOUNDS, updated_at=NOON))
         await unit.audit.record("order.cancelled", object_type="order", object_id="1042")
     return owned
 

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from retinue.db import migrations
 from retinue.db.dialects import postgresql as dialect
 from retinue.db.session import Database
 from retinue.domain.errors import Unavailable
 from retinue.domain.tenants import Tenant
 from tests.contract.repositories.builders import a_tenant
 from tests.support.databases import Postgres
+from tests.support.roles import open_database, upgrade
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class Place(msgspec.Struct, frozen=True):
 @pytest.fixture
 async def place(postgres: Postgres, migrated_template: str) -> AsyncIterator[Place]:
     name = postgres.create(template=migrated_template)
-    database = Database.connect(postgres.url(name), pool_size=3, command_timeout=1.0)
+    database = open_database(postgres.url(name), pool_size=3, command_timeout=1.0)
     try:
         yield Place(postgres, name, database)
     finally:
@@ -114,11 +114,11 @@ async def test_a_lock_that_is_held_too_long_is_unavailable(place: Place) -> None
 
 
 async def test_a_database_that_is_not_there_is_unavailable(postgres: Postgres) -> None:
-    database = Database.connect(postgres.url("no_such_database"))
+    database = open_database(postgres.url("no_such_database"))
     with pytest.raises(Unavailable):
         await database.ping()
     with pytest.raises(Unavailable):
-        await migrations.upgrade(postgres.url("no_such_database"))
+        await upgrade(postgres.url("no_such_database"))
     await database.aclose()
 
 

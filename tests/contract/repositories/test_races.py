@@ -30,6 +30,7 @@ from tests.contract.repositories.builders import (
 from tests.contract.repositories.conftest import Add
 from tests.contract.repositories.stage import Act, Stage
 from tests.contract.repositories.test_runs import END
+from tests.support.roles import superuser_url
 
 pytestmark = pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 
@@ -38,7 +39,7 @@ KEY = IdempotencyKey(route="POST /x", key="k", digest="d")
 
 @pytest.fixture
 async def stage(database: Database, tenant: Tenant, migrated_url: str) -> AsyncIterator[Stage]:
-    engine = create_async_engine(migrated_url, isolation_level="AUTOCOMMIT")
+    engine = create_async_engine(superuser_url(migrated_url), isolation_level="AUTOCOMMIT")
     async with engine.connect() as observer:
         yield Stage(database, tenant, observer)
     await engine.dispose()

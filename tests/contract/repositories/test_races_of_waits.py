@@ -19,13 +19,14 @@ from tests.contract.repositories.builders import LATER, NEVER, a_call, an_approv
 from tests.contract.repositories.stage import Act, Stage
 from tests.contract.repositories.test_approvals import NO, YES
 from tests.contract.repositories.test_runs import END
+from tests.support.roles import superuser_url
 
 pytestmark = pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 
 
 @pytest.fixture
 async def stage(database: Database, tenant: Tenant, migrated_url: str) -> AsyncIterator[Stage]:
-    engine = create_async_engine(migrated_url, isolation_level="AUTOCOMMIT")
+    engine = create_async_engine(superuser_url(migrated_url), isolation_level="AUTOCOMMIT")
     async with engine.connect() as observer:
         yield Stage(database, tenant, observer)
     await engine.dispose()

@@ -99,6 +99,6 @@ async def test_a_shop_goes_with_its_tenant(database: Database, tenant: Tenant) -
 
 async def test_nobody_has_no_shop(database: Database) -> None:
     nobody = Tenant(id=new_id(), name="", slug="", created_at=LATER, updated_at=LATER)
-    async with database.unit(nobody.id) as unit:
-        with pytest.raises(NotFound):
+    with pytest.raises(NotFound):
+        async with database.unit(nobody.id) as unit:
             await unit.shop.put_orders([an_order(nobody)])

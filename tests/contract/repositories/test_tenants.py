@@ -4,15 +4,10 @@ import msgspec
 import pytest
 
 from retinue.db.session import Database
-from retinue.domain.conversations import Conversation
-from retinue.domain.employees import Employee
 from retinue.domain.errors import Conflict, NotFound
-from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import new_id
 from retinue.domain.tenants import SecretState, Tenant
-from tests.contract.repositories.builders import LATER, a_config, a_run, a_tenant, an_entry
-
-KEY = IdempotencyKey(route="POST /api/v1/x", key="k", digest="d")
+from tests.contract.repositories.builders import LATER, a_config, a_tenant
 
 
 async def test_a_tenant_comes_back_as_it_went_in(database: Database, tenant: Tenant) -> None:
@@ -78,28 +73,3 @@ async def test_no_configuration_without_a_tenant(database: Database) -> None:
     with pytest.raises(NotFound):
         async with database.unit(nobody.id) as unit:
             await unit.config.put(a_config(nobody))
-
-
-async def test_deleting_a_tenant_removes_everything_of_it(
-    database: Database, tenant: Tenant, employee: Employee, conversation: Conversation
-) -> None:
-    run = a_run(conversation)
-    async with database.unit(tenant.id) as unit:
-        await unit.config.put(a_config(tenant))
-        await unit.runs.add(run, owner="me", lease_seconds=30)
-        await unit.ledger.open(an_entry(run))
-        await unit.idempotency.claim(KEY, keep_seconds=60)
-    async with database.operator() as operator:
-        await operator.idempotency.claim(KEY, keep_seconds=60)
-        await operator.tenants.delete(tenant.id)
-        assert await operator.tenants.find(tenant.id) is None
-    async with database.unit(tenant.id, read_only=True) as unit:
-        assert await unit.config.get() is None
-        assert await unit.employees.find(employee.id) is None
-        assert await unit.conversations.find(conversation.id) is None
-        assert await unit.runs.find(run.id) is None
-        assert await unit.ledger.list(run.id) == []
-    async with database.unit(tenant.id) as unit:
-        assert await unit.idempotency.claim(KEY, keep_seconds=60) is None
-    async with database.operator() as operator:
-        assert await operator.idempotency.claim(KEY, keep_seconds=60) is not None, "the operator's own records stay"

@@ -7,11 +7,12 @@ import pytest
 from retinue.db.session import Database
 from retinue.domain.tenants import Tenant
 from tests.contract.repositories.builders import a_tenant
+from tests.support.roles import open_database
 
 
 @pytest.fixture
 async def database(migrated_url: str) -> AsyncIterator[Database]:
-    database = Database.connect(migrated_url, pool_size=5, command_timeout=10.0)
+    database = open_database(migrated_url, pool_size=5, command_timeout=10.0)
     yield database
     await database.aclose()
 

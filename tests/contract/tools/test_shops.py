@@ -18,6 +18,7 @@ from retinue.tools.builtin.shop.changes import CancelOrder
 from retinue.tools.builtin.shop.lookups import GetOrderStatus
 from retinue.tools.builtin.shop.port import Answer, Status
 from retinue.tools.builtin.shop.rules import cancelled, discounted, new_coupon
+from tests.support.roles import open_database
 from tests.unit.tools.builtin.calls import CALLER, an_order, called
 
 COUPON = partial(new_coupon, percent=10, days=30)
@@ -183,7 +184,7 @@ async def test_the_tools_work_on_it(shop: DatabaseShop, tenant: Tenant) -> None:
 
 
 async def test_an_unreachable_database(tenant: Tenant) -> None:
-    nowhere = Database.connect("postgresql+asyncpg://nobody@/none?host=/nowhere", command_timeout=1.0)
+    nowhere = open_database("postgresql+asyncpg://nobody@/none?host=/nowhere", command_timeout=1.0)
     shop = DatabaseShop(nowhere)
     with pytest.raises(Unavailable):
         await shop.order(tenant.id, "1042")

@@ -23,6 +23,10 @@ class Place(NamedTuple):
     """A run of another conversation that waits."""
     approval: str = ""
     """What it waits for."""
+    budget: str = ""
+    """Of somebody who never asks for anything."""
+    key: str = ""
+    """Of the tenant."""
 
     def fill(self, template: str) -> str:
         return (
@@ -31,6 +35,8 @@ class Place(NamedTuple):
             .replace("{conversation_id}", self.conversation)
             .replace("{run_id}", self.waiting if template.endswith(GOING_ON) else self.run)
             .replace("{approval_id}", self.approval)
+            .replace("{budget_id}", self.budget)
+            .replace("{key_id}", self.key)
         )
 
 
@@ -41,11 +47,17 @@ async def settle(client: CheckedClient, *, waits: bool = True) -> Place:
     """
     conversation = await client.hire()
     answer = (await client.post_message(conversation.id, "Hello", respond=True)).expect(200).json
+    budget = {"subject": "user", "subject_id": "nobody", "period": "day", "limit_micros": 0}
+    made = (await client.post(f"/tenants/{conversation.tenant_id}/budgets", budget)).expect(201).json
+    keys = f"/tenants/{conversation.tenant_id}/api-keys"
+    key = (await client.post(keys, {"name": "K", "role": "viewer"})).expect(201)
     place = Place(
         tenant=str(conversation.tenant_id),
         employee=str(conversation.employee_id),
         conversation=str(conversation.id),
         run=answer["run_id"],
+        budget=made["id"],
+        key=key.json["id"],
     )
     if not waits:
         return place
@@ -81,10 +93,15 @@ class Route(NamedTuple):
         return "{approval_id}" in self.template or self.template.endswith(GOING_ON)
 
     def body(self, place: Place, number: int = 0) -> dict[str, Any]:
-        """A body that is accepted; the number makes slugs differ."""
-        ids = {"tenant_id": place.tenant, "employee_id": place.employee, "approval_id": place.approval}
+        """A body that is accepted; the number makes what must be unique differ."""
+        ids = {
+            "tenant_id": place.tenant,
+            "employee_id": place.employee,
+            "conversation_id": place.conversation,
+            "approval_id": place.approval,
+        }
         fields = {
-            name: f"{value}-{number}-{place.tenant[-6:]}" if name == "slug" else value
+            name: f"{value}-{number}-{place.tenant[-6:]}" if name in _UNIQUE else value
             for name, value in self.fields.items()
         }
         return {name: ids[name] for name in self.ids} | fields
@@ -127,6 +144,11 @@ _CONFIG: dict[str, Any] = {
     "options": {},
 }
 _CONVERSATION = {"title": "T", "external_id": None, "session_ttl_seconds": 60}
+_BOUNDS = {"requests_per_minute": 6000, "tokens_per_minute": None, "concurrent_runs": 0}
+_LIMITS = {"tenant": _BOUNDS, "key": _BOUNDS, "user": _BOUNDS}
+_BUDGET = {"limit_micros": 5_000_000, "soft_percent": 80, "hard_stop": True}
+_PRICE = {"provider": "openai", "model": "m", "input_price": 1, "cached_input_price": None, "output_price": 2}
+_UNIQUE = ("slug", "subject_id")
 _CHOICES = {"reasoning": "low", "on_busy": "enqueue", "on_disconnect": "continue"}
 
 _DECISION = {"comment": "Fine.", "approved": True}
@@ -138,6 +160,37 @@ ROUTES = (
     Route("POST", f"{API}/tenants", {"name": "Acme", "slug": "acme"}, status=201),
     Route("PATCH", f"{API}/tenants/{{tenant_id}}", {"name": "Acme", "slug": "acme"}),
     Route("PUT", f"{API}/tenants/{{tenant_id}}/config", _CONFIG),
+    Route("PUT", f"{API}/tenants/{{tenant_id}}/limits", _LIMITS),
+    Route(
+        "POST",
+        f"{API}/tenants/{{tenant_id}}/budgets",
+        {"subject": "user", "subject_id": "u", "period": "day", **_BUDGET},
+        status=201,
+    ),
+    Route("PATCH", f"{API}/tenants/{{tenant_id}}/budgets/{{budget_id}}", _BUDGET),
+    Route("PUT", f"{API}/tenants/{{tenant_id}}/prices", {"prices": [_PRICE]}),
+    Route(
+        "POST",
+        f"{API}/tenants/{{tenant_id}}/api-keys",
+        {"name": "Backend", "role": "member", "expires_in_seconds": 3600},
+        status=201,
+    ),
+    Route(
+        "POST",
+        f"{API}/tenants/{{tenant_id}}/api-keys/{{key_id}}/rotate",
+        {"grace_seconds": 60, "expires_in_seconds": 3600},
+        status=201,
+        is_optional=True,
+    ),
+    Route("PUT", f"{API}/tenants/{{tenant_id}}/origins", {"origins": ["https://app.example.com"]}),
+    # The operator makes no tokens: what is right with the body shows in the refusal.
+    Route(
+        "POST",
+        f"{API}/tenants/{{tenant_id}}/user-tokens",
+        {"user_id": "u", "scopes": ["conversations:read"], "expires_in_seconds": 60},
+        ("employee_id", "conversation_id"),
+        status=403,
+    ),
     Route("POST", f"{API}/employees", _EMPLOYEE, ("tenant_id",), status=201),
     Route("PATCH", f"{API}/employees/{{employee_id}}", _EMPLOYEE),
     Route("POST", f"{API}/conversations", {"user_id": "u", **_CONVERSATION}, ("tenant_id", "employee_id"), status=201),

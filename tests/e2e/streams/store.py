@@ -78,3 +78,9 @@ async def has_stored(server: RetinueServer, run: UUID | str, event_id: str | Non
     """True as soon as the stored log has come as far as this event; else nothing, so that one can wait for it."""
     [[last]] = await rows(server, "SELECT max(last_seq) FROM run_events WHERE run_id = {}", UUID(str(run)))
     return True if last is not None and last >= int((event_id or "").rpartition("-")[2]) else None
+
+
+async def are_gone(server: RetinueServer, tenant: UUID, *tables: str) -> bool | None:
+    """True as soon as none of these tables holds anything of a tenant; else nothing, so that one can wait for it."""
+    found = [await rows(server, f"SELECT tenant_id FROM {table} WHERE tenant_id = {{}}", tenant) for table in tables]
+    return True if not any(found) else None

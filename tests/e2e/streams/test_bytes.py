@@ -44,7 +44,7 @@ async def test_what_goes_over_the_socket(
     assert len(headers) == len(lines), lines
     assert status == "HTTP/1.1 200 "
     assert headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert headers["cache-control"] == "no-cache"
+    assert headers["cache-control"] == "no-store"
     assert headers["x-accel-buffering"] == "no"
     assert headers["transfer-encoding"] == "chunked"
     assert not {"content-length", "content-encoding", "server"} & headers.keys()

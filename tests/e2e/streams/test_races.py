@@ -7,8 +7,17 @@ from uuid import UUID
 import pytest
 
 from retinue.domain.conversations import Conversation
-from tests.e2e.streams.store import calls_of, rows
-from tests.e2e.streams.talk import after_tokens, check_stream, hire, more_conversations, open_stream, problem, settled
+from tests.e2e.streams.store import are_gone, calls_of, rows
+from tests.e2e.streams.talk import (
+    after_tokens,
+    check_stream,
+    eventually,
+    hire,
+    more_conversations,
+    open_stream,
+    problem,
+    settled,
+)
 from tests.support import http1
 from tests.support.client import RetinueClient
 from tests.support.server import RetinueServer
@@ -128,9 +137,8 @@ async def test_a_tenant_is_deleted_while_an_answer_streams(
     await asyncio.to_thread(upstream.wait_for_close)
     (await client.get(f"/tenants/{conversation.tenant_id}")).problem(404, "not_found")
     (await client.get(f"/conversations/{conversation.id}")).problem(404, "not_found")
-    for table in ("conversations", "messages", "runs", "ledger", "run_events", "employees"):
-        statement = f"SELECT tenant_id FROM {table} WHERE tenant_id = {{}}"
-        assert not await rows(retinue, statement, conversation.tenant_id), table
+    tables = ("conversations", "messages", "runs", "ledger", "run_events", "employees")
+    await eventually(lambda: are_gone(retinue, conversation.tenant_id, *tables))
 
 
 async def test_a_conversation_is_deleted_while_it_is_posted_to(

@@ -16,6 +16,7 @@ from retinue.db.dialects.sqlite import SQLite
 from retinue.db.session import Database
 from retinue.db.types import Instant
 from retinue.domain.encoding import encode
+from tests.support.roles import open_database
 
 SQLITE, POSTGRESQL = SQLiteDialect_aiosqlite(), PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
@@ -47,7 +48,7 @@ def test_other_databases_are_refused_without_repeating_the_url(url: str) -> None
 
 def test_a_database_says_which_it_is(database: Database) -> None:
     assert database.is_sqlite
-    assert not Database.connect("postgresql+asyncpg://u@h/d").is_sqlite
+    assert not open_database("postgresql+asyncpg://u@h/d").is_sqlite
 
 
 async def test_sqlite_connections_are_set_up(database: Database) -> None:

@@ -9,7 +9,8 @@ from sqlalchemy.orm import class_mapper
 
 from retinue.db import tables as t
 
-OWNED = [table for table in t.Base.metadata.sorted_tables if table.name != "tenants"]
+NOBODYS = {"tenants", "server_secrets"}
+OWNED = [table for table in t.Base.metadata.sorted_tables if table.name not in NOBODYS]
 LEADING_EXCEPTIONS = {
     "uq_employees_id",
     "uq_conversations_id",
@@ -21,9 +22,11 @@ LEADING_EXCEPTIONS = {
     "uq_approvals_id",
     "ix_approvals_expiry",
     "ix_approvals_password",
+    "uq_api_keys_id",
+    "ix_tenant_origins_origin",
 }
-"""How the operator finds an object's tenant, and how leases, old logs, orphaned calls, expired records and approvals
-that nobody decided are swept.
+"""How the operator finds an object's tenant, how the tenant of a key and those of a page are found, and how leases, old
+logs, orphaned calls, expired records and approvals that nobody decided are swept.
 """
 OF_NO_TENANT_TOO = {"idempotency_records", "audit_entries", "audit_heads"}
 """Hold the operator's own rows as well, under an id that is no tenant's."""

@@ -87,7 +87,7 @@ def test_titles_are_unique() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if issubclass(kind, RequestError)])
 def test_only_requests_that_may_succeed_later_are_worth_repeating(kind: type[RetinueError]) -> None:
-    assert kind.retryable is (kind.status in {408, 429, 503})
+    assert kind.retryable is (kind.status in {402, 408, 429, 503})
 
 
 def test_a_case_may_have_its_own_code_detail_fields_and_headers() -> None:

@@ -11,6 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.testing import AsyncTestClient
 from litestar.types import ASGIApp
 
+from retinue.domain.access import Scope
 from retinue.domain.audit import Actor, acting
 from retinue.domain.errors import NotFound, ProviderRateLimited
 from retinue.http.middleware import Edge, EdgeLimits
@@ -18,7 +19,8 @@ from retinue.http.parameters import knows_every_parameter
 from retinue.http.problems import exception_handlers
 from retinue.http.requests import EdgeRequest
 from retinue.http.schemas import Name, RequestBody
-from retinue.security.guards import AccessGuard
+from retinue.security.authentication import Authenticator
+from retinue.security.guards import SCOPE, AccessGuard
 
 LOCAL = "http://127.0.0.1"
 """Open mode answers to no other name."""
@@ -92,12 +94,19 @@ def who(request: EdgeRequest) -> str:
     return request.principal.kind
 
 
+def knowing(operator_key: str) -> Authenticator:
+    """Knows this key, and nobody whom it would have to look up."""
+    nothing: Any = None
+    return Authenticator(operator_key, nothing, nothing, nothing)
+
+
 def small_app(operator_key: str | None = None) -> ASGIApp:
     handlers = [make_thing, maybe_thing, read_thing, delete_thing, list_things, boom, slow_provider, who]
     handlers += [who_acts, who_acts_in_public]
     app = Litestar(
         handlers,
-        guards=[AccessGuard(operator_key), knows_every_parameter],
+        guards=[AccessGuard(None if operator_key is None else knowing(operator_key)), knows_every_parameter],
+        opt={SCOPE: Scope.OPERATE},
         exception_handlers=exception_handlers(),
         request_class=EdgeRequest,
         openapi_config=None,

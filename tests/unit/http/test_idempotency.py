@@ -9,12 +9,13 @@ from litestar import Litestar, Response, post
 from litestar.params import FromPath, JSONBody
 from litestar.types import ASGIApp
 
+from retinue.domain.access import Scope
 from retinue.http.decoding import decode_body
 from retinue.http.idempotency import KeyHeader, Replay, answer_with, digest_of, key_of
 from retinue.http.middleware import Edge, EdgeLimits
 from retinue.http.problems import exception_handlers
 from retinue.http.requests import EdgeRequest
-from retinue.security.guards import AccessGuard
+from retinue.security.guards import SCOPE, AccessGuard
 from tests.unit.http.conftest import Persona, Thing
 from tests.unit.http.test_edge import call, chunk, scope
 
@@ -33,6 +34,7 @@ def edge() -> ASGIApp:
     app = Litestar(
         [make],
         guards=[AccessGuard(None)],
+        opt={SCOPE: Scope.OPERATE},
         exception_handlers=exception_handlers(),
         request_class=EdgeRequest,
         openapi_config=None,

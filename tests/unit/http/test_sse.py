@@ -13,7 +13,7 @@ async def test_headers_go_out_at_once_and_say_exactly_this() -> None:
     async with exchange() as running:
         assert await started(running) == {
             "content-type": "text/event-stream; charset=utf-8",
-            "cache-control": "no-cache",
+            "cache-control": "no-store",
             "x-accel-buffering": "no",
         }
 

@@ -1,11 +1,14 @@
 """The job that finds runs without a process."""
 
 import asyncio
+from typing import Any
+from uuid import UUID
 
 import pytest
 
 from retinue.domain.errors import Unavailable
 from retinue.domain.ids import new_id
+from retinue.domain.limits import Limits
 from retinue.domain.runs import RunStatus
 from retinue.domain.signals import Signal, SignalKind
 from retinue.jobs import lookout as module
@@ -83,10 +86,10 @@ async def test_a_queue_that_cannot_be_started_holds_up_no_other(world: World, mo
     await first.idle()
     lock = office.dispatcher._lock_next
 
-    async def fails(unit: object, conversation_id: object) -> object:
+    async def fails(unit: Any, conversation_id: UUID, limits: Limits | None) -> object:
         if conversation_id == conversations[0].id:
             raise ZeroDivisionError
-        return await lock(unit, conversation_id)  # type: ignore[arg-type]
+        return await lock(unit, conversation_id, limits)
 
     monkeypatch.setattr(office.dispatcher, "_lock_next", fails)
     await office.look()

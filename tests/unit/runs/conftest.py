@@ -12,14 +12,17 @@ import pytest
 import structlog
 import tenacity
 
+from retinue.coordination.buckets import MemoryRates
 from retinue.coordination.memory import MemoryCoordination
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import START, Position, new_id
+from retinue.domain.limits import NO_BOUNDS
 from retinue.domain.messages import Message, MessageStatus, Role
 from retinue.domain.model_io import UserTurn
 from retinue.domain.policy import RetryPolicy, RunLimits
+from retinue.domain.prices import ModelPrice
 from retinue.domain.runs import Checkpoint, LedgerEntry, Run, RunStatus
 from retinue.domain.tenants import Tenant
 from retinue.providers.base import Provider, ProviderConfig
@@ -31,6 +34,8 @@ from retinue.runs.event_writer import EventWriter
 from retinue.runs.factory import run_started
 from retinue.runs.follow import Follower
 from retinue.runs.lease import Hold, Lease, clock
+from retinue.runs.limiting.book import LimitsBook
+from retinue.runs.limiting.tokens import TokenMeter
 from retinue.runs.parts import Beginning, Parts
 from retinue.runs.recorder import Recorder
 from retinue.runs.runner import Runner
@@ -142,7 +147,13 @@ class World:
         await writer._write(recorders)
 
     async def runner(
-        self, provider: Provider, *, run: Run | None = None, retries: RetryPolicy = NO_RETRIES, **limits: Any
+        self,
+        provider: Provider,
+        *,
+        run: Run | None = None,
+        retries: RetryPolicy = NO_RETRIES,
+        prices: tuple[ModelPrice, ...] = (),
+        **limits: Any,
     ) -> Runner:
         """A runner as the service prepares it: nothing has been recorded yet."""
         conversation = await self.conversation()
@@ -151,7 +162,7 @@ class World:
         runner = Runner(
             Parts(
                 run=run,
-                context=context(conversation, self.employee, limited),
+                context=msgspec.structs.replace(context(conversation, self.employee, limited), prices=prices),
                 provider=provider,
                 recorder=self.recorder(run),
                 writer=self.writer,
@@ -159,10 +170,11 @@ class World:
                 retries=retries,
                 beginning=Beginning(draft=Draft(max_chars=limited.max_answer_chars), opening=(run_started(run),)),
                 toolbox=Toolbox(ToolRegistry(), self.employee, caller(run), limited),
+                tokens=TokenMeter(MemoryRates(), LimitsBook(self.database, NO_BOUNDS), patience=0.0),
             )
         )
         async with self.database.unit(self.tenant.id) as unit:
-            await unit.ledger.open(runner.first_entry())
+            await runner.open_first_call(unit)
         self.database.units = 0
         return runner
 

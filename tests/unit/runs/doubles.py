@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 from uuid import UUID
 
 from retinue.db.session import Database, Unit
@@ -100,9 +100,8 @@ class ChangeableDatabase(Database):
     """Where the next writing units wait before they begin."""
 
     @classmethod
-    def connect(cls, url: str, *, pool_size: int = 10, command_timeout: float = 30.0) -> "ChangeableDatabase":
-        database = super().connect(url, pool_size=pool_size, command_timeout=command_timeout)
-        assert isinstance(database, cls)
+    def connect(cls, url: str, **options: Any) -> Self:
+        database = super().connect(url, **options)
         database.forecast, database.units, database.hold = deque(), 0, None
         return database
 

@@ -14,6 +14,7 @@ from retinue.domain.employees import ModelSettings, Persona
 from retinue.domain.events import RecordedEvent
 from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import START, Position, now
+from retinue.domain.limits import NO_BOUNDS, Limits
 from retinue.domain.model_io import ModelRequest
 from retinue.domain.policy import RetryPolicy, RunLimits, SessionPolicy
 from retinue.domain.runs import Run
@@ -31,6 +32,8 @@ from retinue.runs.event_writer import EventWriter
 from retinue.runs.factory import RunnerFactory
 from retinue.runs.follow import Follower
 from retinue.runs.lease import Lease
+from retinue.runs.limiting.book import LimitsBook
+from retinue.runs.limiting.tokens import TokenMeter
 from retinue.runs.recovery import Recovery
 from retinue.runs.runner import Runner
 from retinue.runs.service import RunService
@@ -64,6 +67,9 @@ class StubFactory:
     def validate(self, config: ProviderConfig) -> None:
         del config
 
+    def forget(self) -> None:
+        pass
+
     def open(self, config: ProviderConfig) -> Provider:
         self.opened.append(config)
         return self._provider
@@ -84,10 +90,15 @@ class Process:
         is_alone: bool = False,
         tools: Iterable[Tool[Any]] = (),
         sessions: SessionPolicy = ANY_PACE,
+        bounds: Limits = NO_BOUNDS,
+        patience: float = 0.0,
+        tenant_share: float = 1.0,
         database: Database | None = None,
     ) -> None:
         """
         Args:
+            bounds: what tenants may ask for if nothing else was chosen for them.
+            patience: seconds that runs wait for tokens.
             database: connections of its own to the world's database.
         """
         database = database or world.database
@@ -103,7 +114,9 @@ class Process:
         self.lease = Lease(owner=name, seconds=60)
         self.writer = EventWriter(database, batch=10_000, flush_seconds=3600)
         self.stopping, self.wakes, self.errands = asyncio.Event(), Wakes(), Errands()
-        self.supervisor = Supervisor(max_active=max_active)
+        self.supervisor = Supervisor(max_active=max_active, tenant_share=tenant_share)
+        self.book = LimitsBook(database, bounds)
+        self.tokens = TokenMeter(self.coordination.rates, self.book, patience=patience)
         self.runners = RunnerFactory(
             database=database,
             keyring=KEYRING,
@@ -114,14 +127,16 @@ class Process:
             limits=limits,
             retries=retries,
             lease=self.lease,
+            tokens=self.tokens,
         )
-        self.recovery = Recovery(database, self.runners)
+        self.recovery = Recovery(database, self.runners, self.book)
         self.dispatcher = Dispatcher(
             database=database,
             factory=self.runners,
             recovery=self.recovery,
             supervisor=self.supervisor,
             signals=self.coordination.signals,
+            limits=self.book,
         )
         self.switchboard = Switchboard(
             supervisor=self.supervisor, dispatcher=self.dispatcher, wakes=self.wakes, errands=self.errands
@@ -141,6 +156,8 @@ class Process:
             errands=self.errands,
             turnstile=self.turnstile,
             sessions=self.sessions,
+            limits=self.book,
+            tokens=self.tokens,
             idempotency_seconds=3600,
         )
         self.expiry = Expiry(database, self.coordination.signals)
@@ -158,6 +175,7 @@ class Process:
             dispatcher=self.dispatcher,
             switchboard=self.switchboard,
             wakes=self.wakes,
+            limits=self.book,
             is_alone=is_alone,
             hears_others=lambda: self.hears_others,
         )

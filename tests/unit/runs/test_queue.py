@@ -230,7 +230,7 @@ async def test_a_full_process_leaves_what_waits_to_others(world: World) -> None:
     gate.opened.set()
     whole(await office.follow(first))
     await office.idle()
-    with office.supervisor.admit():
+    with office.supervisor.admit(world.tenant.id):
         await office.look()
         await office.dispatcher.start_next(waiting.tenant_id, conversation.id)
         assert (await world.run_now(waiting)).status is RunStatus.QUEUED

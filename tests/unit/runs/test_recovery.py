@@ -1,6 +1,8 @@
 """Lost runs that cannot go on are ended, with everything that had reached the log."""
 
 import asyncio
+from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from retinue.domain import events as e
 from retinue.domain.errors import RetinueError, Unavailable
 from retinue.domain.events import RunEnd
+from retinue.domain.limits import Limits
 from retinue.domain.messages import MessageStatus, ToolLogEntry
 from retinue.domain.runs import CallOutcome, Run, RunStatus
 from retinue.domain.usage import Provenance, Usage
@@ -145,10 +148,10 @@ async def test_a_run_that_cannot_even_be_given_up_holds_up_nobody(
     bad, good = await lost_run(world), await lost_run(world)
     claim = office.recovery._claim
 
-    async def fails(unit: object, run_id: object) -> Run | None:
+    async def fails(unit: Any, run_id: UUID, limits: Limits | None) -> Run | None:
         if run_id == bad.id:
             raise ZeroDivisionError
-        return await claim(unit, run_id)  # type: ignore[arg-type]
+        return await claim(unit, run_id, limits)
 
     monkeypatch.setattr(office.recovery, "_claim", fails)
     await office.look()
@@ -218,7 +221,7 @@ async def test_a_full_process_leaves_lost_runs_to_others(world: World) -> None:
     office = Process(world, says("Yes"), max_active=1)
     await office.configure()
     runs = [await lost_run(world) for _ in range(2)]
-    with office.supervisor.admit():
+    with office.supervisor.admit(world.tenant.id):
         await office.look()
         assert not await office.dispatcher.resume(runs[0].tenant_id, runs[0].id)
         assert [(await world.run_now(run)).attempt for run in runs] == [1, 1]

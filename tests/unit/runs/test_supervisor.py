@@ -70,7 +70,7 @@ class StubRunner:
 
 
 def start(supervisor: Supervisor, runner: StubRunner) -> StubRunner:
-    with supervisor.admit():
+    with supervisor.admit(TENANT):
         supervisor.start(cast("Runner", runner))
     return runner
 
@@ -95,7 +95,7 @@ async def test_a_run_has_begun_when_it_is_taken_over_and_is_forgotten_at_its_end
 
 async def test_no_more_runs_than_allowed(supervisor: Supervisor) -> None:
     runners = [start(supervisor, StubRunner()) for _ in range(3)]
-    with pytest.raises(Unavailable) as refused, supervisor.admit():
+    with pytest.raises(Unavailable) as refused, supervisor.admit(TENANT):
         pytest.fail("there is no place")
     assert refused.value.problem_code == "too_many_runs"
     assert refused.value.headers["Retry-After"] == "1"
@@ -110,9 +110,9 @@ async def test_no_more_runs_than_allowed(supervisor: Supervisor) -> None:
 async def test_a_run_that_is_being_prepared_holds_a_place() -> None:
     """Otherwise many requests at once would all be let in before the first of them starts its run."""
     supervisor = Supervisor(max_active=1)
-    with supervisor.admit(), pytest.raises(Unavailable), supervisor.admit():
+    with supervisor.admit(TENANT), pytest.raises(Unavailable), supervisor.admit(TENANT):
         pytest.fail("the place is taken")
-    with pytest.raises(ZeroDivisionError), supervisor.admit():
+    with pytest.raises(ZeroDivisionError), supervisor.admit(TENANT):
         raise ZeroDivisionError
     start(supervisor, StubRunner()).released.set()
     await until_idle(supervisor)
@@ -179,7 +179,7 @@ async def test_where_a_run_is(supervisor: Supervisor) -> None:
 async def test_room_and_load(supervisor: Supervisor) -> None:
     assert (supervisor.room, supervisor.load) == (3, 0.0)
     runner = start(supervisor, StubRunner())
-    with supervisor.admit():
+    with supervisor.admit(TENANT):
         assert supervisor.room == 1
     assert supervisor.load == pytest.approx(1 / 3)
     supervisor.stop_admitting()
@@ -203,7 +203,7 @@ async def test_each_end_is_told_once_when_the_run_is_not_here_any_more(superviso
 async def test_a_run_that_cannot_even_begin_is_not_kept(supervisor: Supervisor) -> None:
     runner = StubRunner()
     runner.begin = _lost  # type: ignore[method-assign]
-    with pytest.raises(ProcessLost), supervisor.admit():
+    with pytest.raises(ProcessLost), supervisor.admit(TENANT):
         supervisor.start(cast("Runner", runner))
     assert (supervisor.active_count, supervisor.room) == (0, 3)
 
@@ -227,7 +227,7 @@ async def test_draining_lets_runs_finish(supervisor: Supervisor) -> None:
     async with asyncio.timeout(DEADLINE):
         await runner.started.wait()
     assert supervisor.is_draining
-    with pytest.raises(Unavailable) as refused, supervisor.admit():
+    with pytest.raises(Unavailable) as refused, supervisor.admit(TENANT):
         pytest.fail("nothing new may start")
     assert refused.value.problem_code == "shutting_down"
     assert not draining.done()
@@ -254,7 +254,7 @@ async def test_draining_an_idle_supervisor_is_over_at_once(supervisor: Superviso
 async def test_draining_waits_for_a_run_that_is_being_prepared_and_hands_it_over(supervisor: Supervisor) -> None:
     """Its user message is about to be stored; the run must not stay behind without a process."""
     runner = StubRunner()
-    with supervisor.admit():
+    with supervisor.admit(TENANT):
         draining = asyncio.create_task(supervisor.drain(0))
         await asyncio.sleep(0)
         await asyncio.sleep(0)

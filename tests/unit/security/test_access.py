@@ -12,7 +12,7 @@ from retinue.security.credentials import MAX_LENGTH, KeyDigest, read_credential
 from retinue.security.guards import AccessGuard, public_routes
 from retinue.security.loopback import require_loopback
 from retinue.security.principal import ANONYMOUS, OPERATOR, Principal
-from tests.unit.http.conftest import LOCAL, small_app
+from tests.unit.http.conftest import LOCAL, knowing, small_app
 
 KEY = "operator-key"
 Headers = list[tuple[bytes, bytes]]
@@ -176,7 +176,7 @@ def test_a_route_without_the_guard_counts_as_public() -> None:
     @get("/closed")
     async def closed() -> None: ...
 
-    guarded = Litestar([opened, closed], guards=[AccessGuard(KEY)], openapi_config=None)
+    guarded = Litestar([opened, closed], guards=[AccessGuard(knowing(KEY))], openapi_config=None)
     assert public_routes(guarded) == ["GET /open"]
     forgotten = Litestar([closed], openapi_config=None)
     assert public_routes(forgotten) == ["GET /closed", "OPTIONS /closed"]
@@ -193,7 +193,7 @@ def test_whoever_sees_all_tenants_has_to_name_one(principal: Principal) -> None:
 
 def test_whoever_belongs_to_a_tenant_stays_there() -> None:
     own = new_id()
-    principal = Principal(kind="operator", tenant_id=own)
+    principal = Principal(kind="key", tenant_id=own, scopes=frozenset())
     assert principal.tenant_for(None) == own
     assert principal.tenant_for(UUID(str(own))) == own
     with pytest.raises(NotFound):

@@ -8,7 +8,7 @@ import pytest
 from retinue.settings import Settings, SettingsError, check, load
 from retinue.settings.documentation import document
 from retinue.settings.loading import variables
-from tests.unit.settings.environments import CLOSED, MASTER_KEY, OPERATOR_KEY
+from tests.unit.settings.environments import CLOSED, MASTER_KEY, OPERATOR_KEY, POSTGRESQL
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,7 +48,7 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_production_example_is_accepted() -> None:
-    environ = CLOSED | {"RETINUE_DATABASE_URL": "postgresql+asyncpg://retinue:secret@db.internal/retinue"}
+    environ = CLOSED | POSTGRESQL
     assert check(load(ROOT / "config/production.toml", environ)) == []
 
 
@@ -189,11 +189,14 @@ def test_refusals_and_representations_show_no_secret() -> None:
     refused = " ".join(refusal(environ))
     assert "c2VjcmV0" not in refused
     assert "hunter22" not in refused
-    settings = load(environ=CLOSED | {"RETINUE_DATABASE_URL": "postgresql+asyncpg://u:hunter%202@h/d"})
+    passwords = {"URL": "hunter%202", "JOBS_URL": "hunter3", "OWNER_URL": "hunter4"}
+    urls = {f"RETINUE_DATABASE_{name}": f"postgresql+asyncpg://{name}:{word}@h/d" for name, word in passwords.items()}
+    settings = load(environ=CLOSED | urls)
     for shown in (repr(settings), str(settings), str(settings.public())):
         assert not any(secret in shown for secret in (OPERATOR_KEY, MASTER_KEY, "hunter"))
-    assert settings.public()["database"]["url"] == "postgresql+asyncpg://u:***@h/d"
-    assert set(settings.secrets()) == {OPERATOR_KEY, MASTER_KEY, "hunter%202", "hunter 2"}
+    for name in passwords:
+        assert settings.public()["database"][name.lower()] == f"postgresql+asyncpg://{name}:***@h/d"
+    assert set(settings.secrets()) == {OPERATOR_KEY, MASTER_KEY, "hunter%202", "hunter 2", "hunter3", "hunter4"}
 
 
 def test_variables_without_the_prefix_mean_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

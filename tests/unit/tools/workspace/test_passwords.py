@@ -213,7 +213,7 @@ async def test_what_cannot_be_ended_is_not_said_to_be(
 ) -> None:
     """Such as what sudo has started, for a server that is not root."""
     change_launcher(
-        monkeypatch, "real = supervisor.tree.end_all\nsupervisor.tree.end_all = lambda group: real(group) and False"
+        monkeypatch, "real = supervisor.tree.end_all\nsupervisor.tree.end_all = lambda *a, **k: real(*a, **k) and False"
     )
     command = {"command": f"sudo {endless}"}
     error = await attempt(site.allowed("shell_exec_safe", command, password=PASSWORD, seconds=4.0))

@@ -1,0 +1,1 @@
+"""Tests of what tenants, their keys and their users may ask for."""
