@@ -16,8 +16,8 @@ from retinue.tools.workspace.launch.scratch import Scratch
 _SET_CHILD_SUBREAPER = 36
 _CROWD = 10
 """So many times the processes that a command may have are looked through for those that have ended."""
-_TICK_MS = 50
-"""A bomb of processes grows by some hundreds in that time."""
+_TICK_MS = 20
+"""A bomb of processes grows by a hundred in that time, and may choke on its own bound soon after."""
 
 
 class Supervisor:
