@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.fuzz.model.caller import Caller
@@ -21,6 +21,8 @@ SETTINGS = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,
+    # A short life that goes wrong can be read as it is.
+    phases=[Phase.generate, Phase.shrink] if IS_FULL else [Phase.generate],
 )
 
 

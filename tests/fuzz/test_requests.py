@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from retinue.resources.tenants.budgets.schemas import MAX_MICROS
 from tests.e2e.contract.wire import fetch
 from tests.fuzz.campaign import Campaign, Report
 from tests.fuzz.document import described, with_envelopes
@@ -51,7 +52,8 @@ def heal(server: ForkedServer, ground: Ground) -> None:
         await operator.configure(ground.tenant)
         (await operator.put(f"/tenants/{ground.tenant}/limits", {})).expect(200)
         for budget in (await operator.get(f"/tenants/{ground.tenant}/budgets?limit=200")).expect(200).json:
-            await operator.delete(f"/tenants/{ground.tenant}/budgets/{budget['id']}")
+            change = {"limit_micros": MAX_MICROS, "hard_stop": False}
+            await operator.patch(f"/tenants/{ground.tenant}/budgets/{budget['id']}", change)
 
     asyncio.run(undo())
 

@@ -101,6 +101,7 @@ class RunService:
         """
         async with self._turnstile.through(conversation_id), self._database.unit(tenant_id) as unit:
             if key and (earlier := await unit.idempotency.claim(key, keep_seconds=self._idempotency_seconds)):
+                await unit.conversations.get(conversation_id)  # what was deleted is not told again
                 return msgspec.json.decode(earlier.answer or b"null", type=Message)
             conversation = await lock_open_conversation(unit, conversation_id)
             await self._sessions.check(unit, conversation)

@@ -56,10 +56,6 @@ ASKED: dict[str, tuple[Callable[[Unit], Awaitable[Any]], set[str]]] = {
     "an order": (lambda unit: unit.shop.order("1042"), {"sqlite_autoindex_shop_orders_1"}),
     "an action": (lambda unit: unit.shop.action("run:1"), {"sqlite_autoindex_shop_actions_1"}),
     "what expires with a run": (lambda unit: unit.approvals.expire(ID), {"ix_approvals_run"}),
-    "runs that are being written": (
-        lambda unit: unit.limits.count_runs(key_id=ID, user_id="ada", only_held=True),
-        {"uq_runs_active"},
-    ),
     "what ends with a run": (lambda unit: unit.approvals.supersede(ID), {"ix_approvals_run"}),
     "a session": (
         lambda unit: unit.conversations.session_has_expired(ID, 1),
@@ -88,6 +84,16 @@ async def test_what_a_tenant_asks_is_found_by_an_index(database: Database, tenan
         plan = await plan_of(database, unit, ask)
     assert used(plan) == indexes
     assert re.findall(r"SCAN (?!CONSTANT|\(subquery)", plan) == []
+
+
+@ONLY_SQLITE
+async def test_runs_that_are_being_written_are_found_by_an_index(database: Database, tenant: Tenant) -> None:
+    """Two are equally good, and it depends on the version of SQLite which one is taken."""
+    async with database.unit(tenant.id) as unit:
+        count = unit.limits.count_runs
+        plan = await plan_of(database, unit, lambda _: count(key_id=ID, user_id="ada", only_held=True))
+    assert used(plan) in ({"uq_runs_active"}, {"ix_runs_employee_active"})
+    assert re.findall(r"SCAN (?!CONSTANT)", plan) == []
 
 
 @ONLY_SQLITE

@@ -17,8 +17,15 @@ MOVES: dict[str, frozenset[str]] = {
 """What a run may be after it was seen to be something."""
 
 
+class Told:
+    """Shown in a few words where a failing life is told."""
+
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        printer.text(repr(self))
+
+
 @dataclass(eq=False)
-class Question:
+class Question(Told):
     """An approval."""
 
     id: str
@@ -34,7 +41,7 @@ class Question:
 
 
 @dataclass(eq=False)
-class Turn:
+class Turn(Told):
     """A run."""
 
     id: str
@@ -53,7 +60,7 @@ class Turn:
 
 
 @dataclass(eq=False)
-class Talk:
+class Talk(Told):
     """A conversation."""
 
     id: str
@@ -76,7 +83,7 @@ class Talk:
 
 
 @dataclass(eq=False)
-class Key:
+class Key(Told):
     id: str
     secret: str
     tenant: "Company"
@@ -95,7 +102,7 @@ class Key:
 
 
 @dataclass(eq=False)
-class Token:
+class Token(Told):
     secret: str
     maker: Key
     user: str
@@ -128,7 +135,7 @@ Credential = Key | Token
 
 
 @dataclass(eq=False)
-class Limit:
+class Limit(Told):
     """A budget with a hard stop."""
 
     id: str
@@ -143,7 +150,7 @@ class Limit:
 
 
 @dataclass(eq=False)
-class Company:
+class Company(Told):
     """A tenant."""
 
     id: str

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from retinue.domain.access import USER_SCOPES, Role, Scope
 from retinue.domain.ids import new_id
 from tests.fuzz.model.caller import Caller
-from tests.fuzz.model.oracle import MOVES, Company, Credential, EmployeeKind, Key, Question, Talk, Token, Turn
+from tests.fuzz.model.oracle import MOVES, Company, Credential, EmployeeKind, Key, Question, Talk, Token, Told, Turn
 from tests.support.client import Answer
 
 T = TypeVar("T")
@@ -150,7 +150,7 @@ def _price(model: str) -> dict[str, Any]:
     }
 
 
-class Kept:
+class Kept(Told):
     """A request that had an Idempotency-Key, and its answer."""
 
     def __init__(self, who: Credential, path: str, body: dict[str, Any], key: str, answer: dict[str, Any]) -> None:

@@ -106,7 +106,7 @@ def _operation(route: HTTPRoute, handler: HTTPRouteHandler, method: str) -> Oper
         scope=handler.opt.get(SCOPE),
         status=handler.status_code,
         parameters=[*_path_parameters(route), *_other_parameters(fields)],
-        body=handler.opt.get(ACCEPTS) or (_meant(body.annotation) if body else None),
+        body=handler.opt.get(ACCEPTS) or (body.annotation if body else None),
         is_body_required=body is None or not body.is_optional,
         answers=handler.opt.get(ANSWERS) or _answers(handler.parsed_fn_signature.return_type),
         otherwise=handler.opt.get(OTHERWISE, {}),
@@ -173,6 +173,6 @@ def _is_json(annotation: Any) -> bool:
 
 
 def _meant(annotation: Any) -> Any:
-    """Absence is told by `required`, so null is no part of an optional body or parameter."""
+    """Absence is told by `required`, so null is no part of an optional parameter."""
     rest = [each for each in get_args(annotation) if each is not type(None)]
     return rest[0] if type(None) in get_args(annotation) and len(rest) == 1 else annotation

@@ -138,6 +138,7 @@ class Approvals:
             AnsweredBefore: of the ticket.
         """
         async with self._database.unit(tenant_id) as unit:
+            await unit.runs.get(run_id)  # what was deleted is not told again
             await ticket.begin(unit)
             run = await unit.runs.get(run_id)
             entry = await _call_of(unit, run, tool_call_id)

@@ -49,6 +49,7 @@ class Decisions:
             AnsweredBefore: of the ticket.
         """
         async with self._database.unit(tenant_id) as unit:
+            await unit.approvals.get(approval_id)  # what was deleted is not told again
             await ticket.begin(unit)
             approval = await unit.approvals.get_for_update(approval_id)
             refuse_unless_pending(approval)
