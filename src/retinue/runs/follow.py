@@ -57,19 +57,26 @@ class Follower:
         self._stopping = stopping
 
     async def follow(
-        self, tenant_id: UUID, run_id: UUID, after: Position = START, *, watch: Watch | None = None
+        self,
+        tenant_id: UUID,
+        run_id: UUID,
+        after: Position = START,
+        *,
+        watch: Watch | None = None,
+        leaves_queue: bool = False,
     ) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         """Yield batches until the run has ended, or waits for a person.
 
         Args:
             watch: of the run's conversation, to tell of every pause and wait with the run instead of ending there.
+            leaves_queue: end without an event once the run is queued behind one that waits for a person.
 
         Raises:
             StreamBroken: the run's end could not be stored, the run was deleted, it ended before it came to `after`,
                 or the database stays away.
             StreamMoved: this process stops while the run goes on elsewhere.
         """
-        reader = Reader(tenant_id, run_id, after, ends_at_pause=watch is None)
+        reader = Reader(tenant_id, run_id, after, ends_at_pause=watch is None, leaves_queue=leaves_queue)
         with ExitStack() as watching:
             while not reader.ended():
                 if watch is None and reader.conversation_id is not None:
@@ -131,6 +138,8 @@ class Follower:
                 reader.advance(events)
                 yield events
                 continue
+            if reader.ended():
+                return
             if batch.is_broken:
                 raise StreamBroken
             if reader.is_waiting and await self._waits(reader):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from retinue.db.session import Database
+from retinue.db.session import Database, Unit
 from retinue.domain.conversations import ConversationStatus
 from retinue.domain.errors import NotFound, StreamBroken
 from retinue.domain.events import RecordedEvent
@@ -28,6 +28,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """The run has ended, and nothing comes after the position."""
     is_waiting: bool = False
     """The run waits for a person; nothing comes after the position before that person acts."""
+    is_held_up: bool = False
+    """The run is queued behind one that waits for a person."""
     last: Position = START
     """Where the log of a run that is over ends."""
 
@@ -115,7 +117,11 @@ class Looks:
             if run is None:
                 raise _Deleted("The run was deleted.")
             if run.status in ACTIVE_STATUSES:
-                return Look(conversation_id=run.conversation_id, is_waiting=run.status is RunStatus.WAITING)
+                return Look(
+                    conversation_id=run.conversation_id,
+                    is_waiting=run.status is RunStatus.WAITING,
+                    is_held_up=run.status is RunStatus.QUEUED and await _is_held_up(unit, run),
+                )
             # The end and its event are one commit: once the run is over, one more look finds all there is.
             if events := await read(run_id, after=cursor, limit_rows=PAGE_ROWS):
                 return Look(events=await with_snapshot(unit, cursor, events))
@@ -137,5 +143,11 @@ class _Deleted(StreamBroken):
     """The run is gone."""
 
 
+async def _is_held_up(unit: Unit, run: Run) -> bool:
+    active = await unit.runs.active(run.conversation_id)
+    return active is not None and active.status is RunStatus.WAITING
+
+
 def _good_for(look: Look) -> float:
-    return 0.0 if look.events or look.is_over or look.is_waiting else NOTHING_NEW_SECONDS
+    leads_on = look.events or look.is_over or look.is_waiting or look.is_held_up
+    return 0.0 if leads_on else NOTHING_NEW_SECONDS

@@ -12,14 +12,18 @@ from retinue.runs.looks import Look
 class Reader:
     """One follower's way through a run."""
 
-    def __init__(self, tenant_id: UUID, run_id: UUID, cursor: Position, *, ends_at_pause: bool) -> None:
+    def __init__(
+        self, tenant_id: UUID, run_id: UUID, cursor: Position, *, ends_at_pause: bool, leaves_queue: bool
+    ) -> None:
         self.tenant_id = tenant_id
         self.run_id = run_id
         self.cursor = cursor
         self.conversation_id: UUID | None = None
         self.ends_at_pause = ends_at_pause
+        self.leaves_queue = leaves_queue
+        """It does not stay while the run is queued behind one that waits for a person."""
         self.is_done = False
-        """It has read the end."""
+        """It has read the end, or has left."""
         self.has_news = False
         """Something has happened since it was last looked at."""
         self.is_waiting = False
@@ -37,6 +41,6 @@ class Reader:
         if look.is_over and look.last < self.cursor:
             raise StreamBroken
         self.conversation_id = look.conversation_id or self.conversation_id
-        self.is_done = look.is_over
+        self.is_done = look.is_over or (look.is_held_up and self.leaves_queue)
         self.is_waiting, self.has_news = look.is_waiting, False
         return look.events

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.streams.runs import cancel, run_of, runs_of
 from tests.e2e.streams.talk import begin, check_stream, open_stream
 from tests.e2e.tools.shelves import coupons, journal
-from tests.e2e.tools.work import SHOP, Office, approval_of, continued, decide, pause, pending, refused, wish
+from tests.e2e.tools.work import SHOP, Office, approval_of, continued, decide, pause, pending, refused, wants, wish
 from tests.support.client import StreamedAnswer
 from tests.support.upstream import says
 
@@ -46,6 +46,39 @@ async def test_enqueue(office: Office) -> None:
         "Next",
         "Answered.",
     ]
+
+
+async def test_nobody_waits_for_an_answer_behind_a_person(office: Office) -> None:
+    """Without a stream there is nothing to see meanwhile: the request is answered, and the run keeps its place."""
+    conversation = await office.hire(*SHOP)
+    stop = await pause(office, conversation, wish("generate_coupon", COUPON))
+    path = f"/conversations/{conversation.id}/messages"
+    body = {"content": "Next", "respond": True, "on_busy": "enqueue"}
+    async with asyncio.timeout(20):
+        first = (await office.client.call("POST", path, body, headers={"idempotency-key": "1"})).expect(202).json
+    assert (first["status"], first["finish_reason"], first["message"]["status"]) == ("queued", None, "pending")
+    assert (await run_of(office.client, first["run_id"])).status == "queued"
+    office.upstream.enqueue(says("Here."), says("Answered."))
+    await continued(office.client, stop.run, stop.approval, approved=True)
+    async with asyncio.timeout(20):
+        again = (await office.client.call("POST", path, body, headers={"idempotency-key": "1"})).expect(200).json
+    assert (again["run_id"], again["message"]["id"]) == (first["run_id"], first["message"]["id"])
+    assert (again["status"], again["message"]["content"]) == ("completed", "Answered.")
+
+
+async def test_nobody_waits_on_when_the_run_before_begins_to_wait(office: Office) -> None:
+    conversation = await office.hire(*SHOP)
+    office.upstream.enqueue(wants(wish("generate_coupon", COUPON), say=("Wait.",)).hold(1))
+    async with await begin(office.client, conversation.id, "A coupon") as stream:
+        await stream.until("token")
+        body = {"content": "Next", "respond": True, "on_busy": "enqueue"}
+        asking = asyncio.create_task(office.client.post(f"/conversations/{conversation.id}/messages", body))
+        while len(await runs_of(office.client, conversation.id)) < 2:
+            assert not asking.done()
+        office.upstream.release()
+        await stream.rest()
+    async with asyncio.timeout(20):
+        assert (await asking).expect(202).json["status"] == "queued"
 
 
 async def test_interrupt(office: Office) -> None:

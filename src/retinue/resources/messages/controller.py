@@ -110,8 +110,9 @@ class MessageController(Controller):
 
         With `respond` the employee answers it, and the request waits for the answer. If the client goes away
         meanwhile, the run goes on and is stored, unless `on_disconnect` says `cancel`. A run that has to wait for a
-        person is answered with 202, as far as it has come. Without `respond`, the stored message is all that comes
-        back. Sent again with the same `Idempotency-Key`, the request answers with what became of the first.
+        person is answered with 202, as far as it has come, and so is one that is queued behind such a run. Without
+        `respond`, the stored message is all that comes back. Sent again with the same `Idempotency-Key`, the request
+        answers with what became of the first.
         """
         key = key_of(request, idempotency_key, data)
         if data.respond:

@@ -13,6 +13,8 @@ from retinue.http.schemas import NOT_BLANK, RequestBody
 from retinue.protocols.messages import WAITING
 from retinue.resources.approvals.schemas import ShownApproval
 
+QUEUED = "queued"
+"""The status of an answer that has not begun."""
 Content = Annotated[str, Meta(min_length=1, pattern=NOT_BLANK, examples=["Where is my order?"])]
 
 
@@ -55,9 +57,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     message: Message
     status: str
     """`completed`, `cancelled` or `expired`; a failed run is answered with its problem. `waiting_for_approval`,
-    `waiting_for_password` or `effect_unknown` where the run waits for a person; it goes on under the same ids.
+    `waiting_for_password` or `effect_unknown` where the run waits for a person, `queued` where the one before it does;
+    it goes on under the same ids.
     """
-    finish_reason: str
+    finish_reason: str | None
+    """Null while the run is queued."""
     usage: Usage | None
     cost: Cost | None
     generation_stats: GenerationStats
@@ -70,4 +74,4 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_waiting(self) -> bool:
-        return self.status in WAITING.values()
+        return self.status == QUEUED or self.status in WAITING.values()

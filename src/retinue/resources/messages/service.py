@@ -18,13 +18,15 @@ from retinue.domain.ids import START, Position
 from retinue.domain.messages import Message
 from retinue.domain.policy import OnDisconnect
 from retinue.domain.runs import Run
+from retinue.domain.usage import GenerationStats
 from retinue.http.disconnects import watching
 from retinue.http.pagination import Page, decode_cursor, invalid_cursor, page_of
 from retinue.http.sse import Feed
 from retinue.protocols.messages import WAITING
 from retinue.resources.approvals.schemas import shown
-from retinue.resources.messages.schemas import Answer, MessageCreate, StreamCreate
+from retinue.resources.messages.schemas import QUEUED, Answer, MessageCreate, StreamCreate
 from retinue.runs.context import RunCreate
+from retinue.runs.draft import text_digest
 from retinue.runs.service import Accepted, RunService
 from retinue.security.principal import Principal
 from retinue.security.tenancy import Tenancy
@@ -68,7 +70,7 @@ class MessageService:
         key: IdempotencyKey | None,
         receive: Receive,
     ) -> Answer:
-        """Append, run the employee, wait for the end or for the first pause.
+        """Append, run the employee, wait for the end or for the first pause, also for that of a run before it.
 
         Raises:
             FailedAnswer: the run failed; both messages are kept.
@@ -91,9 +93,9 @@ class MessageService:
         async with self._database.unit(tenant_id, read_only=True) as unit:
             message = await unit.messages.get(run.message_id)
             approvals = await unit.approvals.of_run(run.id) if isinstance(end, e.RunPaused) else ()
-        return _answer(accepted, message, end, approvals)
+        return _queued(accepted, message) if end is None else _answer(accepted, message, end, approvals)
 
-    async def _end_of(self, run: Run) -> TerminalEvent | e.RunPaused:
+    async def _end_of(self, run: Run) -> TerminalEvent | e.RunPaused | None:
         """Raises: NotFound, if the conversation is deleted meanwhile; StreamBroken."""
         try:
             return await self._runs.wait(run)
@@ -159,6 +161,21 @@ def _refuse_reasoning_of_another(body: MessageCreate | StreamCreate) -> None:
     if body.on_busy == "append" and body.reasoning is not None:
         detail = "Not with append: the active run answers as it began."
         raise InvalidRequest(detail, errors=(FieldError(pointer="/reasoning", detail=detail),))
+
+
+def _queued(accepted: Accepted, message: Message) -> Answer:
+    return Answer(
+        run_id=accepted.run.id,
+        user_message_id=accepted.message_id,
+        message=message,
+        status=QUEUED,
+        finish_reason=None,
+        usage=None,
+        cost=None,
+        generation_stats=GenerationStats(),
+        tool_log=(),
+        text_sha256=text_digest(message.content),
+    )
 
 
 def _answer(
