@@ -20,6 +20,7 @@ from typing import Literal
 import pytest
 
 from tests.support.processes import ServerProcess, folder_of_wheel
+from tests.support.reuse import ReusedDatabases
 from tests.support.roles import APP, JOBS, OWNER, upgrade
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -173,6 +174,12 @@ def migrated_template(postgres: Postgres) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def reused_databases(postgres: Postgres, migrated_template: str) -> ReusedDatabases:
+    """Databases with the newest schema, emptied after each use."""
+    return ReusedDatabases(postgres, migrated_template)
+
+
 @pytest.fixture(params=DIALECTS)
 def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database with the newest schema and nothing in it, once on SQLite and once on PostgreSQL."""
@@ -180,8 +187,7 @@ def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "retinue.db")
         yield f"sqlite+aiosqlite:///{tmp_path / 'retinue.db'}"
         return
-    template = request.getfixturevalue("migrated_template")
-    with request.getfixturevalue("postgres").database(template=template) as url:
+    with request.getfixturevalue("reused_databases").database() as url:
         yield url
 
 

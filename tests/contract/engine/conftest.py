@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.databases import Postgres
+from tests.support.reuse import ReusedDatabases
 from tests.support.roles import jobs_url
 from tests.unit.runs.conftest import patience, polling, quiet, world
 from tests.unit.runs.doubles import ChangeableDatabase
@@ -13,8 +13,8 @@ __all__ = ["patience", "polling", "quiet", "world"]
 
 
 @pytest.fixture
-async def database(postgres: Postgres, migrated_template: str) -> AsyncIterator[ChangeableDatabase]:
-    with postgres.database(template=migrated_template) as url:
+async def database(reused_databases: ReusedDatabases) -> AsyncIterator[ChangeableDatabase]:
+    with reused_databases.database() as url:
         database = ChangeableDatabase.connect(url, jobs_url=jobs_url(url))
         yield database
         await database.aclose()

@@ -26,7 +26,7 @@ from retinue.domain.prices import ModelPrice
 from retinue.domain.runs import Checkpoint, LedgerEntry, Run, RunStatus
 from retinue.domain.tenants import Tenant
 from retinue.providers.base import Provider, ProviderConfig
-from retinue.runs import cancellation, follow
+from retinue.runs import cancellation, follow, looks
 from retinue.runs.calls.toolbox import Toolbox
 from retinue.runs.context import RunContext
 from retinue.runs.draft import Draft
@@ -76,6 +76,7 @@ def polling(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for long before looking again."""
     for module in (follow, cancellation):
         monkeypatch.setattr(module, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(looks, "NOTHING_NEW_SECONDS", 0.001)
 
 
 class Closable(Protocol):

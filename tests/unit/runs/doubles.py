@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
 from typing import Any, ClassVar, Literal, Self
 from uuid import UUID
 
@@ -59,11 +60,16 @@ def says(*words: str, reason: FinishReason = FinishReason.STOP) -> list[Step]:
     return [*(TextPiece(word) for word in words), Finished(reason)]
 
 
+IMPATIENT_TURNS = 50
+
+
 async def until(condition: Callable[[], bool]) -> None:
-    """Give others their turns until something is so."""
+    """Give others their turns until something is so; soon also the database, which has a thread of its own."""
     async with asyncio.timeout(DEADLINE):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        for turn in count():
+            if condition():
+                return
+            await asyncio.sleep(0 if turn < IMPATIENT_TURNS else 0.0005)
 
 
 class Gate:

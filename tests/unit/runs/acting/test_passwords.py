@@ -238,6 +238,7 @@ async def test_it_is_nowhere_afterwards(
     await goes_on(office, run)
     await office.flush()
     assert tool.passwords == [CANARY]
+    await office.close()
     await world.database.aclose()  # the write-ahead log goes into the file
     for path in tmp_path.iterdir():
         assert CANARY.encode() not in path.read_bytes(), path.name
