@@ -1,5 +1,9 @@
 """The command line: `retinue …` or `python -m retinue …`."""
 
+import gc
+
+gc.disable()  # nothing of what is loaded now is garbage, and to look for it takes a third of the time
+
 import asyncio
 import json
 import os
@@ -17,6 +21,9 @@ from retinue.domain.errors import RetinueError
 from retinue.server.log import log_to_stderr
 from retinue.settings import Settings, SettingsError, check, check_migration, load
 from retinue.settings.loading import CONFIG_VARIABLE
+
+gc.freeze()
+gc.enable()
 
 CONFIG_ERROR = 2
 NOT_PROVEN = 2

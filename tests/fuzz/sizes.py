@@ -23,7 +23,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """Steps of such a life at most."""
 
 
-SHORT = Sizes(examples=6, scenarios=6, steps=6, share=5, machine_runs=15, machine_steps=20)
+SHORT = Sizes(examples=4, scenarios=4, steps=6, share=8, machine_runs=6, machine_steps=20)
 FULL = Sizes(examples=60, scenarios=150, steps=10, share=1, machine_runs=500, machine_steps=40)
 
 IS_FULL = os.environ.get("FUZZ", "short") == "full"

@@ -1,5 +1,9 @@
 """The program of a worker: `python -m retinue.server.worker_main <listener> <parent>`, both file descriptors."""
 
+import gc
+
+gc.disable()  # as in `retinue.__main__`
+
 import asyncio
 import signal
 import socket
@@ -18,6 +22,9 @@ from retinue.server.stop import SIGNALS, Stop
 from retinue.server.worker import REFUSED, Word
 from retinue.settings import Settings
 from retinue.settings.transfer import unpack
+
+gc.freeze()
+gc.enable()
 
 
 def main(listener_fd: int, parent_fd: int) -> int:

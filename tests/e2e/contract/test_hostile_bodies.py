@@ -98,8 +98,27 @@ def route(request: pytest.FixtureRequest) -> Route:
 
 @pytest.fixture
 async def place(request: pytest.FixtureRequest, client: CheckedClient) -> Place:
+    """A new one, to be changed."""
+    return await settle(client, waits=_waits(request))
+
+
+@pytest.fixture(scope="session")
+def places(retinue: RetinueServer) -> dict[bool, Place]:
+    """Of one server."""
+    return {}
+
+
+@pytest.fixture
+async def kept(request: pytest.FixtureRequest, client: CheckedClient, places: dict[bool, Place]) -> Place:
+    """One for many tests, which change nothing: all that they ask for is refused."""
+    if (waits := _waits(request)) not in places:
+        places[waits] = await settle(client, waits=waits)
+    return places[waits]
+
+
+def _waits(request: pytest.FixtureRequest) -> bool:
     route: Route | None = request.getfixturevalue("route") if "route" in request.fixturenames else None
-    return await settle(client, waits=route is not None and route.is_for_a_run_that_waits)
+    return route is not None and route.is_for_a_run_that_waits
 
 
 def described(description: Description, route: Route, place: Place, answer: RawAnswer) -> None:
@@ -138,15 +157,15 @@ def test_the_accepted_bodies_are_accepted(
 
 
 def test_bodies_that_cannot_be_read(
-    retinue: RetinueServer, description: Description, route: Route, place: Place
+    retinue: RetinueServer, description: Description, route: Route, kept: Place
 ) -> None:
     for name, body in UNREADABLE.items():
         if not body and route.is_optional:
             continue
-        answer = route.send(retinue, place, body)
+        answer = route.send(retinue, kept, body)
         assert answer.status == 400, (name, answer)
         answer.problem(400, "malformed_body")
-        described(description, route, place, answer)
+        described(description, route, kept, answer)
 
 
 def test_bodies_that_are_no_objects(
@@ -162,9 +181,9 @@ def test_bodies_that_are_no_objects(
         described(description, route, place, answer)
 
 
-def test_unknown_fields_are_refused(retinue: RetinueServer, route: Route, place: Place) -> None:
+def test_unknown_fields_are_refused(retinue: RetinueServer, route: Route, kept: Place) -> None:
     for name in ("nonsense", "id", "__class__", "a/b~c", "\ufffd", "", "naïve", "x" * 5000):
-        answer = route.send_json(retinue, place, {**route.body(place), name: 1})
+        answer = route.send_json(retinue, kept, {**route.body(kept), name: 1})
         answer.problem(422, route.refusal)
         pointer = "/" + name.replace("~", "~0").replace("/", "~1")
         assert pointers(answer) == [pointer], answer
@@ -210,11 +229,11 @@ def replaced(body: dict[str, Any], field: str, value: bytes) -> bytes:
     return b"{" + json.dumps(field).encode() + b": " + value + rest + b"}"
 
 
-def test_of_a_key_that_occurs_twice_both_are_judged(retinue: RetinueServer, route: Route, place: Place) -> None:
+def test_of_a_key_that_occurs_twice_both_are_judged(retinue: RetinueServer, route: Route, kept: Place) -> None:
     field = next(iter(route.fields)).encode()
-    body = json.dumps(route.body(place)).encode()
+    body = json.dumps(route.body(kept)).encode()
     for doubled in (b'{"' + field + b'": {"bad": 1}, ' + body[1:], body[:-1] + b', "' + field + b'": {"bad": 1}}'):
-        route.send(retinue, place, doubled).problem(422, "validation_failed")
+        route.send(retinue, kept, doubled).problem(422, "validation_failed")
 
 
 async def test_of_a_key_that_occurs_twice_the_last_counts(client: CheckedClient, place: Place) -> None:
@@ -222,16 +241,14 @@ async def test_of_a_key_that_occurs_twice_the_last_counts(client: CheckedClient,
     assert answer.expect(200).json["name"] == "Last"
 
 
-def test_bodies_that_are_too_large(
-    retinue: RetinueServer, description: Description, route: Route, place: Place
-) -> None:
+def test_bodies_that_are_too_large(retinue: RetinueServer, description: Description, route: Route, kept: Place) -> None:
     large = b'{"name": "' + b"x" * 1_048_576 + b'"}'
-    announced = route.send(retinue, place, large)
+    announced = route.send(retinue, kept, large)
     announced.problem(413, "body_too_large")
-    described(description, route, place, announced)
-    route.send(retinue, place, b"{}", content_length="999999999999999999").problem(413, "body_too_large")
+    described(description, route, kept, announced)
+    route.send(retinue, kept, b"{}", content_length="999999999999999999").problem(413, "body_too_large")
     head = (
-        f"{route.method} {place.fill(route.template)} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+        f"{route.method} {kept.fill(route.template)} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
         f"x-api-key: {retinue.key}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
     ).encode()
     chunks = b"".join(b"10000\r\n" + b"x" * 0x10000 + b"\r\n" for _ in range(20)) + b"0\r\n\r\n"
@@ -240,14 +257,14 @@ def test_bodies_that_are_too_large(
 
 
 def test_other_media_types_are_refused(
-    retinue: RetinueServer, description: Description, route: Route, place: Place
+    retinue: RetinueServer, description: Description, route: Route, kept: Place
 ) -> None:
-    body = json.dumps(route.body(place)).encode()
+    body = json.dumps(route.body(kept)).encode()
     for kind in OTHER_KINDS:
-        answer = route.send(retinue, place, body, content_type=kind)
+        answer = route.send(retinue, kept, body, content_type=kind)
         assert answer.status == 415, (kind, answer)
         answer.problem(415, "unsupported_media_type")
-        described(description, route, place, answer)
+        described(description, route, kept, answer)
 
 
 @pytest.mark.parametrize(
