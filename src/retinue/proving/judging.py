@@ -15,6 +15,8 @@ _VARYING = ("ratelimit-", "retry-after", "date")
 _LENGTH = "content-length"
 _CONNECTION = "connection"
 """Every now and then a server closes one."""
+_USE = re.compile(r'"last_used_at":(?:null|"[^"]*")')
+"""Noted every now and then of a key that asks, and not only between two attacks."""
 _EXCERPT = 160
 
 
@@ -44,9 +46,10 @@ def differences(first: Answer, second: Answer, asks: tuple[Ask, Ask], *, is_exac
         yield f"status {first.status} instead of {second.status}"
         return
     is_exact = is_exact or not first.is_success
-    yield from _headers(first, second, asks, is_exact=is_exact)
+    bodies = [_USE.subn("", answer.body.decode(errors="replace")) for answer in (first, second)]
+    yield from _headers(first, second, asks, is_exact=is_exact and not any(uses for _, uses in bodies))
     if is_exact:
-        one, other = (_named(answer.body.decode(errors="replace"), ask) for answer, ask in _paired(first, second, asks))
+        one, other = (_named(text, ask) for (text, _), ask in zip(bodies, asks, strict=True))
         if one != other:
             yield f"body {_excerpt(one, other)} instead of {_excerpt(other, one)}"
     elif not first.is_stream and _form(first.body) != _form(second.body):

@@ -35,18 +35,20 @@ async def _round(client: RetinueClient, conversations: list[Conversation]) -> No
     check_stream(answers[0].frames)
 
 
-async def test_two_hundred_streams_twice(
+async def test_two_hundred_streams(
     retinue: RetinueServer, client: RetinueClient, upstream: ThreadedUpstream
 ) -> None:
+    """Once on PostgreSQL: what a process keeps does not depend on the database."""
     first = await hire(client, upstream, model=f"tokens-{TOKENS}-{BETWEEN * 1000:.0f}ms")
     conversations = [first, *await more_conversations(client, first, STREAMS - 1)]
     await _round(client, conversations)
-    before = memory(retinue)
-    await _round(client, conversations)
-    growth = memory(retinue) - before
-    assert growth < GROWTH, f"{growth / 2**20:+.1f} MB on top of {before / 2**20:.0f} MB"
+    if is_twice := "sqlite" in retinue.environment["RETINUE_DATABASE_URL"]:
+        before = memory(retinue)
+        await _round(client, conversations)
+        growth = memory(retinue) - before
+        assert growth < GROWTH, f"{growth / 2**20:+.1f} MB on top of {before / 2**20:.0f} MB"
     stored = await asyncio.gather(*(client.messages(one.id) for one in conversations))
     expected = tokens(TOKENS).text
     for messages in stored:
-        assert [message.content for message in messages] == ["Hello", expected] * 2
+        assert [message.content for message in messages] == ["Hello", expected] * (1 + is_twice)
         assert {message.status.value for message in messages} == {"completed"}

@@ -33,6 +33,9 @@ def test_names_of_the_request_and_times_are_no_difference() -> None:
     )
     assert between(answer(ratelimit_remaining="9"), answer(ratelimit_remaining="8")) == []
     assert between(answer(connection="close"), answer()) == []
+    never, once = (answer(b'{"id":1,"last_used_at":%s}' % value, 200) for value in (b"null", b'"2026-01-01"'))
+    assert between(never, once) == []
+    assert between(never, answer(b'{"id":2,"last_used_at":null}', 200)) != []
 
 
 @pytest.mark.parametrize(
