@@ -10,7 +10,7 @@ from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.messages import Message
 from retinue.domain.tenants import Tenant, TenantConfig
-from tests.support import http1
+from tests.support import http1, leaks
 from tests.support.sse import EventStream, Frame
 
 T = TypeVar("T")
@@ -107,6 +107,7 @@ class RetinueClient:
     async def _open(
         self, method: str, path: str, body: object, raw: bytes | None, headers: dict[str, str]
     ) -> http1.Response:
+        leaks.note(body)
         content = raw if raw is not None else None if body is None else msgspec.json.encode(body)
         kind = {} if content is None else {"content-type": "application/json"}
         path = path if path.startswith(API) else API + path

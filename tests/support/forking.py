@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.support.leaks import refuse_leaks
 from tests.support.processes import DidNotStart, ServerProcess, _die_with_parent, free_port
 from tests.support.server import START_WITHIN, RetinueServer
 
@@ -153,6 +154,7 @@ def forked_retinue(template: Template, folder: Path, environment: Mapping[str, s
         with suppress(ProcessLookupError):
             server.process.send_group(signal.SIGCONT)
         server.process.kill()
+    refuse_leaks(server)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.client import RetinueClient
 from tests.support.databases import DIALECTS, fresh_database
+from tests.support.leaks import refuse_leaks
 from tests.support.processes import DidNotStart, ServerProcess, free_port
 from tests.support.roles import database_variables
 from tests.support.upstream import ThreadedUpstream
@@ -88,6 +89,7 @@ def environment_for(database_url: str, *, allow: str = "", **overrides: str) -> 
         "RETINUE_MASTER_KEYS": f"k1:{master_key}",
         "RETINUE_EGRESS_ALLOW": allow,
         "RETINUE_LOG_FORMAT": "json",
+        "RETINUE_LOG_LEVEL": "debug",
         "RETINUE_RUNS_DRAIN_SECONDS": "5",
         "RETINUE_READINESS_MAX_LAG_MS": "60000",  # test machines are late, and that is not what is tested
         "RETINUE_LIMITS_MESSAGES": "0",  # tests type faster than people
@@ -116,6 +118,7 @@ def running_retinue(
         yield server
     finally:
         server.stop()
+    refuse_leaks(server)
 
 
 def _start(folder: Path, environment: Mapping[str, str], tries: int = 3) -> RetinueServer:

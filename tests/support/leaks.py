@@ -1,0 +1,43 @@
+"""Secrets in what servers leave behind: every server of the suite writes all that it ever would, and is searched."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.support.server import RetinueServer
+
+_SECRET_FIELDS = ("llm_api_key", "password")
+_SHORTEST = 8
+"""A shorter word may stand anywhere."""
+_CREDENTIAL = re.compile(r"rtn_(?:key|user)_[0-9a-f]{32}_[a-z0-9]{16,}")
+_sent: set[str] = set()
+
+
+def note(body: object) -> None:
+    """Remember the secrets of a request that goes to some server."""
+    if isinstance(body, dict):
+        given = [body.get(name) for name in _SECRET_FIELDS]
+        _sent.update(text for text in given if isinstance(text, str) and len(text) >= _SHORTEST)
+
+
+def refuse_leaks(server: "RetinueServer") -> None:
+    """Raises: AssertionError: a secret that the server was started with, was sent or has given out stands in its log,
+    or in its database where that is a file.
+    """
+    words = _sent | _of_environment(server.environment)
+    places = {"the log": server.output} | _database_files(server.folder)
+    leaks = {(place, word) for place, text in places.items() for word in words if word in text}
+    leaks |= {(place, found) for place, text in places.items() for found in _CREDENTIAL.findall(text)}
+    assert not leaks, leaks
+
+
+def _of_environment(environment: Mapping[str, str]) -> set[str]:
+    keys = environment.get("RETINUE_MASTER_KEYS", "").replace(",", " ").split()
+    words = {key.partition(":")[2] for key in keys} | {environment.get("RETINUE_OPERATOR_KEY", "")}
+    return {word for word in words if len(word) >= _SHORTEST}
+
+
+def _database_files(folder: Path) -> dict[str, Any]:
+    return {path.name: path.read_bytes().decode("latin-1") for path in folder.glob("*.db*")}
