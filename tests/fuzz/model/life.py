@@ -43,7 +43,7 @@ class Life(Talking, Deciding, Access, Books):
         talk = next((talk for company in self.companies for talk in company.talks if talk.id in kept.path), None)
         if kept.who.is_dead:
             answer.problem(401, "unauthenticated")
-        elif talk is None:
+        elif talk is None and not (changes and answer.status == 422):  # a key is known longer than what it was for
             answer.problem(404, "not_found")
         elif changes:
             answer.problem(422, "idempotency_key_reused")
