@@ -1,7 +1,8 @@
 """Idempotency keys (draft-ietf-httpapi-idempotency-key-header): a request that is sent twice acts once.
 
-A key counts within its tenant and route. What only chooses how an answer is shown, such as the wire protocol, is no
-part of the request: the same run may be followed in another one.
+A key counts within its tenant and route, and there for the tenant, the operator or one user alone. What only chooses
+how an answer is shown, such as the wire protocol, is no part of the request: the same run may be followed in another
+one.
 """
 
 import hashlib
@@ -188,6 +189,9 @@ def key_of(request: EdgeRequest, header: str | None, body: msgspec.Struct | None
     if request.principal.user_id is not None:
         # Users of a tenant choose their keys on their own, and must not get each other's answers.
         route += f" {hashlib.sha256(request.principal.user_id.encode()).hexdigest()}"
+    elif request.principal.kind == "operator":
+        # A tenant that has asked for the same before must not have it that the operator's request does nothing.
+        route += " operator"
     return IdempotencyKey(route=route, key=header, digest=digest_of(body))
 
 

@@ -112,8 +112,10 @@ async def _rotate_page(
 
 def _rewrapped(keyring: Keyring, column: SealedColumn, value: SealedValue, done: Rotation) -> bytes | None:
     with _noting(column, value, done):
+        # Also of what is current: a newest key that has another value than when it sealed opens nothing.
+        sealed = keyring.rewrap(value.sealed, column.place(value.key))
         if not keyring.is_current(value.sealed):
-            return keyring.rewrap(value.sealed, column.place(value.key))
+            return sealed
         done.current += 1
     return None
 
@@ -125,7 +127,7 @@ def _noting(column: SealedColumn, value: SealedValue, done: Rotation) -> Iterato
     except UnknownMasterKey:
         reason = "its master key is not in the list"
     except SecretUnreadable:
-        reason = "it was altered or moved"
+        reason = "it was altered or moved, or its master key has another value now"
     else:
         return
     done.unopened.append(Unopened(table=column.name, row=str(value.key), reason=reason))

@@ -17,8 +17,9 @@ FRESH = "fresh"
 """The kind of a name that was never there before."""
 WORD_LENGTH = 16
 UUIDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_RANDOM_BITS = 62
-"""At the end of a UUIDv7; before them stand its time and version, by which ids are in order."""
+_RANDOM_BITS = 32
+"""At the end of a UUIDv7; before them stand its time, its version and its number within a millisecond, by which ids
+are in order."""
 
 
 class Things(dict[str, tuple[str, ...]]):
@@ -84,7 +85,7 @@ class Missing:
 
 
 def missing_id(known: UUID) -> UUID:
-    """Another id of the same moment."""
+    """Another id of the same moment, between the same neighbours: what a list tells after it is the same."""
     return UUID(int=known.int ^ (1 + secrets.randbelow((1 << _RANDOM_BITS) - 1)))
 
 

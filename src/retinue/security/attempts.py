@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from math import ceil
 
 from retinue.domain.errors import RateLimited
@@ -13,6 +13,7 @@ MINUTE = 60.0
 MAX_ADDRESSES = 50_000
 MAX_GOOD = 10_000
 
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
@@ -76,20 +77,31 @@ class Attempts:
             self._good.popitem(last=False)
 
     def _is_proxy(self, address: str) -> bool:
-        try:
-            found = ip_address(address)
-        except ValueError:
-            return False
-        return any(found in network for network in self._proxies if network.version == found.version)
+        found = _read(address)
+        return found is not None and any(found in network for network in self._proxies)
 
 
 def _place(address: str) -> str:
     """Who has one IPv6 address has a whole network of them."""
-    try:
-        found = ip_address(address)
-    except ValueError:
+    found = _read(address)
+    if found is None:
         return address[:64]
     return str(found) if found.version == 4 else str(ip_network((found, 64), strict=False))
+
+
+def _read(text: str) -> Address | None:
+    """An address as proxies write it: perhaps with a port, which is another one for each connection, and one of IPv4
+    perhaps as one of IPv6, whose network would be that of everybody.
+    """
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
 
 
 def _digest(credential: bytes) -> bytes:

@@ -37,7 +37,10 @@ class HeadLimits(msgspec.Struct, frozen=True, kw_only=True):
         return _FIRST_LINE + self.target_bytes + self.header_bytes + _PUNCTUATION * (self.headers + 1)
 
     def refusal(self, request: h11.Request) -> RetinueError | None:
-        """Why this head is too much, if it is."""
+        """Why this head is too much, or not understood by everybody alike, if it is."""
+        if request.method != request.method.upper():
+            # The parser takes `head` for another method than HEAD, and what is behind it does not (RFC 9110, 9.1).
+            return BadRequest("Methods are written in capital letters.")
         if len(request.target) > self.target_bytes:
             return self._too_long()
         headers = request.headers.raw_items()

@@ -131,6 +131,9 @@ def _split(url: str) -> tuple[str, str]:
         _ = parts.port
     except ValueError:
         raise ValueError("is not a URL") from None
+    if any("user" in name or "password" in name for name in parse_qs(parts.query, keep_blank_values=True)):
+        # It would be a second one of them, and is shown where the rest of the URL is.
+        raise ValueError("must name a user and a password before the host, and none in what stands behind `?`")
     return parts.hostname or "", parts.path
 
 

@@ -108,3 +108,15 @@ async def test_two_different_credentials_are_refused(house: House, tenant: Tenan
                 assert response.status_code == 200
             else:
                 assert (response.status_code, response.json()["code"]) == (400, "conflicting_credentials")
+
+
+async def test_a_tenant_does_not_answer_in_the_operators_place(house: House, tenant: Tenant) -> None:
+    """Whoever guesses the operator's idempotency key and asks first: the bound is set all the same."""
+    budgets, headers = f"{tenant.path}/budgets", {"idempotency-key": "bound-1"}
+    body = {"subject": "tenant", "period": "month", "limit_micros": 1_000}
+    first = await tenant.admin.call("POST", budgets, body, status=201, headers=headers)
+    await tenant.admin.call("DELETE", f"{budgets}/{first['id']}", status=204)
+    made = await house.operator.call("POST", budgets, body, status=201, headers=headers)
+    assert (made["set_by"], await house.operator.call("GET", budgets)) == ("operator", [made])
+    assert await house.operator.call("POST", budgets, body, status=201, headers=headers) == made
+    assert await tenant.admin.call("POST", budgets, body, status=201, headers=headers) == first

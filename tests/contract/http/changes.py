@@ -153,7 +153,7 @@ async def put_prices(company: Company) -> Change:
     await company.client.call("PUT", path, 200, json={"prices": [price | {"model": "kept"}, price | {"model": "m"}]})
     changed = [price | {"model": "kept"}, price | {"model": "n"}]
     await company.client.call("PUT", path, 200, json={"prices": changed})
-    return Change("prices.updated", "prices", {"changed": ["fake/m", "fake/n"]}, company.tenant, company.tenant)
+    return Change("prices.updated", "prices", {"models": ["fake/m", "fake/n"]}, company.tenant, company.tenant)
 
 
 CHANGES: dict[str, Perform] = {

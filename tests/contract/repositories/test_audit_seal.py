@@ -14,8 +14,15 @@ from retinue.domain.tenants import Tenant
 from tests.unit.domain.test_audit import ENTRY
 
 ALICE = Actor(kind="user", id="alice@example.com")
-PAYLOAD = {"command": "rm -r ./letters", "decided_by": "user:bob@example.com", "tool": "shell", "slug": "carol"}
-SECRETS = ("alice", "bob@", "letters", "carol")
+PAYLOAD = {
+    "command": "rm -r ./letters",
+    "decided_by": "user:bob@example.com",
+    "tool": "shell",
+    "slug": "carol",
+    "subject_id": "dave@example.com",
+    "models": ["openai/ft-erin", "", "openai/ft-frank"],
+}
+SECRETS = ("alice", "bob@", "letters", "carol", "dave", "erin", "frank")
 
 
 async def record(unit: Unit, actor: Actor = ALICE, payload: dict[str, Any] = PAYLOAD) -> None:
@@ -72,7 +79,12 @@ async def test_after_the_erasure_nobody_reads_it_and_the_chain_is_whole(database
     found = await entries(database, tenant)
     assert len(found) == 4
     assert [entry.actor for entry in found] == [f"user:{ERASED}", f"user:{ERASED}", "operator", f"user:{ERASED}"]
-    assert found[0].payload == {"command": ERASED, "decided_by": f"user:{ERASED}", "tool": "shell", "slug": ERASED}
+    assert found[0].payload == {
+        **dict.fromkeys(("command", "slug", "subject_id"), ERASED),
+        "decided_by": f"user:{ERASED}",
+        "tool": "shell",
+        "models": [ERASED, "", ERASED],
+    }
     assert [secret for secret in SECRETS if secret in str(found) + await stored(database, tenant)] == []
     assert await entries(database, tenant, actor="user:alice@example.com") == []
 

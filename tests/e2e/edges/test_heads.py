@@ -39,6 +39,8 @@ REFUSED = {
     "large headers": (GET + (b"X: " + b"a" * 1000 + b"\r\n") * 17 + b"\r\n", 431, "headers_too_large"),
     "a control character": (GET + b"X: a\x1b[2Jb\r\n\r\n", 400, "bad_request"),
     "a NUL": (GET + b"X: a\x00b\r\n\r\n", 400, "bad_request"),
+    "HEAD in small letters": (GET.replace(b"GET", b"head") + b"\r\n", 400, "bad_request"),
+    "GET in small letters": (GET.replace(b"GET", b"get") + b"\r\n", 400, "bad_request"),
     "a header that is none": (GET + b"nonsense\r\n\r\n", 400, "bad_request"),
     "no HTTP": (b"\x16\x03\x01\x00\xc8\x01\r\n\r\n", 400, "bad_request"),
     "another coding": (POST + b"Transfer-Encoding: gzip\r\n\r\n{}", 501, "coding_not_supported"),

@@ -51,6 +51,7 @@ class Plantation:
         made = (await client.call("POST", "/tenants", body, headers=headers)).expect(201)
         self.tenant = UUID(made.json["id"])
         await self._configure()
+        await self._bound()
         employee = await client.create_employee(
             self.tenant,
             name=make("employee name"),
@@ -68,6 +69,8 @@ class Plantation:
         await self._talk(conversation.id)
         await self._use_tools(conversation)
         await self._fail(conversation.id)
+        alerts = await client.get(f"/audit?tenant_id={self.tenant}&action=budget.alerted")
+        assert alerts.expect(200).json[0]["payload"]["subject_id"] == make("user id")
 
     async def _configure(self) -> None:
         make, client, upstream = self.canaries.make, self.office.client, self.office.upstream
@@ -85,6 +88,14 @@ class Plantation:
         wanted = {"user_id": make("user id"), "scopes": scopes}
         token = (await self._own.post(f"/tenants/{self.tenant}/user-tokens", wanted)).expect(201).json["token"]
         self._user = RetinueClient(client.address, self.canaries.note("user token", token))
+
+    async def _bound(self) -> None:
+        """A budget of somebody that is spent at once, and tells so."""
+        make, path = self.canaries.make, f"/tenants/{self.tenant}"
+        price = {"provider": "openai", "model": make("model name"), "input_price": 1_000_000, "output_price": 1_000_000}
+        (await self._own.put(f"{path}/prices", {"prices": [price]})).expect(200)
+        bound = {"subject": "user", "subject_id": make("user id"), "period": "day", "limit_micros": 1}
+        (await self._own.post(f"{path}/budgets", {**bound, "soft_percent": 1, "hard_stop": False})).expect(201)
 
     async def _talk(self, conversation: UUID) -> None:
         make = self.canaries.make

@@ -1,6 +1,7 @@
 """Everything that is sealed moves to the newest master key, whatever else happens meanwhile."""
 
 import asyncio
+from contextvars import Context
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,9 @@ __all__ = ["database"]
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 BEFORE, BOTH, AFTER = Keyring({"old": OLD}), Keyring({"new": NEW, "old": OLD}), Keyring({"new": NEW})
 TENANTS = 7
+PATIENCE = 0.5
+"""For a rotation that has to wait to have come as far as that."""
+ALTERED = "it was altered or moved, or its master key has another value now"
 
 
 async def store(database: Database, tenant: Tenant, keyring: Keyring, secret: str) -> None:
@@ -151,6 +155,20 @@ async def test_whoever_stores_another_key_meanwhile_wins(
     assert [await key_of(database, each, AFTER) for each in tenants] == ["stored meanwhile"] * TENANTS
 
 
+async def test_whoever_changes_something_else_meanwhile_does_not_bring_the_old_key_back(
+    database: Database, tenants: list[Tenant]
+) -> None:
+    async with database.unit(tenants[3].id) as unit:
+        stored = await unit.config.get_for_update()
+        assert stored is not None
+        # Not part of this unit of work: as another process would do it.
+        rotating = asyncio.create_task(rotate(database, BOTH), context=Context())
+        await asyncio.wait({rotating}, timeout=PATIENCE)
+        await unit.config.put(stored)
+    assert (await rotating).rewrapped == TENANTS + 1
+    assert (await standing(database, BOTH)).older == 0
+
+
 class _Between:
     """Stores other keys before the transaction that would replace what was read."""
 
@@ -177,8 +195,8 @@ async def test_what_cannot_be_opened_is_named_and_left_alone(database: Database,
     assert sorted(done.unopened, key=lambda each: each.row) == sorted(
         [
             _unopened(lost.id, "its master key is not in the list"),
-            _unopened(altered.id, "it was altered or moved"),
-            _unopened(nonsense.id, "it was altered or moved"),
+            _unopened(altered.id, ALTERED),
+            _unopened(nonsense.id, ALTERED),
         ],
         key=lambda each: each.row,
     )
@@ -186,6 +204,15 @@ async def test_what_cannot_be_opened_is_named_and_left_alone(database: Database,
     assert await key_of(database, lost, foreign) == "lost"
     found = await standing(database, BOTH)
     assert (found.older, found.unknown) == (1, 2), "the altered one says that it needs the old key"
+
+
+async def test_a_key_that_has_another_value_now_is_not_taken_for_the_one_that_sealed(
+    database: Database, tenants: list[Tenant]
+) -> None:
+    done = await rotate(database, Keyring({"old": NEW}))
+    assert (done.rewrapped, done.current, done.is_complete) == (0, 0, False)
+    assert {each.reason for each in done.unopened} == {ALTERED}
+    assert len(done.unopened) == TENANTS + 1
 
 
 async def test_many_may_rotate_at_once(database: Database, tenants: list[Tenant]) -> None:

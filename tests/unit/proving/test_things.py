@@ -20,6 +20,14 @@ def test_a_missing_id_is_of_the_same_moment_and_version() -> None:
     assert {other.int >> 64 for other in others} == {known.int >> 64}
 
 
+def test_a_missing_id_has_the_same_neighbours() -> None:
+    """Also those of the same millisecond: a cursor that is made of it leads to the same place in every list."""
+    ids = [new_id() for _ in range(1000)]
+    assert len({known.int >> 80 for known in ids}) < 100, "many are of one millisecond, or this proves nothing"
+    for before, known, after in zip(ids, ids[1:], ids[2:], strict=False):
+        assert before < missing_id(known) < after
+
+
 def test_names_keep_their_form() -> None:
     word = new_word()
     missing = Missing(frozenset({word}))

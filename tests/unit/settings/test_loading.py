@@ -199,6 +199,16 @@ def test_refusals_and_representations_show_no_secret() -> None:
     assert set(settings.secrets()) == {OPERATOR_KEY, MASTER_KEY, "hunter%202", "hunter 2", "hunter3", "hunter4"}
 
 
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_JOBS_URL", "DATABASE_OWNER_URL", "COORDINATION_URL"])
+@pytest.mark.parametrize("query", ["password=hunter22", "user=postgres", "a=1&ssl_password=hunter22", "username="])
+def test_credentials_stand_before_the_host_only(name: str, query: str) -> None:
+    """Elsewhere nobody would know them for what they are, and the log and `check-config` would show them."""
+    scheme = "rediss" if name.startswith("C") else "postgresql+asyncpg"
+    (reason,) = refusal({f"RETINUE_{name}": f"{scheme}://u@h/0?{query}"})
+    assert reason.startswith(f"RETINUE_{name}: must name a user and a password before the host")
+    assert "hunter22" not in reason
+
+
 def test_variables_without_the_prefix_mean_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """`PORT` and `WORKERS` are set on many machines, for other programs."""
     for name in ("PORT", "WORKERS", "HOST"):

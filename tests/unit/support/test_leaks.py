@@ -9,7 +9,6 @@ import pytest
 from retinue.domain.ids import new_id
 from tests.support.leaks import note, refuse_leaks
 
-
 CREDENTIAL = f"rtn_key_{0:032x}_{0:048x}_00000000"
 
 

@@ -7,6 +7,7 @@ from who has the database; it exists to be deleted.
 
 import base64
 import binascii
+from collections.abc import Callable
 from secrets import token_bytes
 from typing import Any
 
@@ -18,8 +19,8 @@ from retinue.domain.audit import AuditEntry
 
 ERASED = "[erased]"
 """What is shown in place of what nobody can read any more."""
-CONTENT = ("command", "slug")
-"""Fields of payloads that hold what people, or models for them, have written."""
+CONTENT = ("command", "models", "slug", "subject_id")
+"""Fields of payloads that hold what people, or models for them, have written: a text, or several."""
 NAMES = ("decided_by",)
 """Fields that hold an actor."""
 PERSON = "user:"
@@ -45,13 +46,13 @@ class AuditSeal:
         return PERSON + self._sealed(name.removeprefix(PERSON)) if name.startswith(PERSON) else name
 
     def payload(self, payload: dict[str, Any]) -> dict[str, Any]:
-        texts = {name: self._sealed(payload[name]) for name in CONTENT if isinstance(payload.get(name), str)}
+        texts = {name: _each(payload[name], self._sealed) for name in CONTENT if _is_content(payload.get(name))}
         names = {name: self.actor(payload[name]) for name in NAMES if isinstance(payload.get(name), str)}
         return payload | texts | names
 
     def opened(self, entry: AuditEntry) -> AuditEntry:
         """As it was recorded. What was never sealed stays as it is."""
-        texts = {name: self._open(entry.payload[name]) for name in CONTENT if is_sealed(entry.payload.get(name))}
+        texts = {name: _each(entry.payload[name], self._open) for name in CONTENT if is_sealed(entry.payload.get(name))}
         names = {name: self._open_name(entry.payload[name]) for name in NAMES if is_sealed(entry.payload.get(name))}
         return msgspec.structs.replace(entry, actor=self._open_name(entry.actor), payload=entry.payload | texts | names)
 
@@ -66,6 +67,8 @@ class AuditSeal:
         return PERSON + self._open(name.removeprefix(PERSON)) if is_sealed(name) else name
 
     def _open(self, text: str) -> str:
+        if not is_sealed(text):
+            return text
         try:
             if self._cipher is not None:
                 return self._cipher.decrypt(base64.urlsafe_b64decode(text.removeprefix(_MARK)), _PURPOSE).decode()
@@ -78,11 +81,23 @@ def has_content(actor: str, payload: dict[str, Any]) -> bool:
     """Whether something of it is to be sealed."""
     names = [actor, *(payload.get(name) for name in NAMES)]
     is_named = any(isinstance(name, str) and name.startswith(PERSON) for name in names)
-    return is_named or any(isinstance(payload.get(name), str) for name in CONTENT)
+    return is_named or any(_is_content(payload.get(name)) for name in CONTENT)
 
 
 def is_sealed(text: Any) -> bool:
-    return isinstance(text, str) and text.removeprefix(PERSON).startswith(_MARK)
+    """Also of several texts: whether one of them is."""
+    texts = text if isinstance(text, list) else [text]
+    return any(isinstance(each, str) and each.removeprefix(PERSON).startswith(_MARK) for each in texts)
+
+
+def _is_content(value: Any) -> bool:
+    return isinstance(value, str | list)
+
+
+def _each(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, list):
+        return [change(text) if isinstance(text, str) else text for text in value]
+    return change(value)
 
 
 def holds_sealed(entry: AuditEntry) -> bool:

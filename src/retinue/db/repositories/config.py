@@ -12,19 +12,17 @@ from retinue.domain.tenants import SecretState, StoredConfig, TenantConfig
 
 class ConfigRepository(TenantRepository):
     async def get(self) -> StoredConfig | None:
-        own = t.TenantPrices.tenant_id == t.TenantConfig.tenant_id
-        statement = self._select(t.TenantConfig, t.TenantConfig, t.TenantPrices.prices)
-        row = await self._executor.row(statement.outerjoin(t.TenantPrices, own))
-        return None if row is None else _stored_config(row)
+        return await self._one(self._statement())
 
     async def get_for_update(self) -> StoredConfig | None:
         """Read what this transaction is about to replace; another one that wants the same waits, also for the first.
+        So does a rotation of master keys: written back, a key that it has moved would be where it was before.
 
         Raises:
             NotFound: there is no such tenant.
         """
         await self._lock_tenant()
-        return await self.get()
+        return await self._one(self._statement().with_for_update(of=t.TenantConfig, key_share=True))
 
     async def put(self, stored: StoredConfig) -> None:
         """Create or replace. `created_at` of an existing configuration stays.
@@ -41,6 +39,14 @@ class ConfigRepository(TenantRepository):
             )
 
         await self._add(t.TenantConfig, columns, refine=or_replace, missing="There is no such tenant.")
+
+    def _statement(self) -> sa.Select[Any]:
+        own = t.TenantPrices.tenant_id == t.TenantConfig.tenant_id
+        return self._select(t.TenantConfig, t.TenantConfig, t.TenantPrices.prices).outerjoin(t.TenantPrices, own)
+
+    async def _one(self, statement: sa.Select[Any]) -> StoredConfig | None:
+        row = await self._executor.row(statement)
+        return None if row is None else _stored_config(row)
 
 
 def _columns(stored: StoredConfig) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class KeyRotate(RequestBody, frozen=True, kw_only=True):
     grace_seconds: Grace = 86_400
     """So long both keys open what the old one opened; 0 ends the old one at once."""
     expires_in_seconds: Lifetime | None = None
+    """Of the new key. Null: it does not expire, also where the old one did."""
 
 
 class NewKey(ApiKey, frozen=True, kw_only=True):

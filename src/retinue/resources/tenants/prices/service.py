@@ -42,7 +42,7 @@ class PriceService:
                 )
             if changed := _changed(before, prices):
                 await unit.audit.record(
-                    "prices.updated", object_type="prices", object_id=str(unit.tenant_id), payload={"changed": changed}
+                    "prices.updated", object_type="prices", object_id=str(unit.tenant_id), payload={"models": changed}
                 )
         return TenantPrices(prices=prices)
 
