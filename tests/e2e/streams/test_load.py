@@ -35,9 +35,7 @@ async def _round(client: RetinueClient, conversations: list[Conversation]) -> No
     check_stream(answers[0].frames)
 
 
-async def test_two_hundred_streams(
-    retinue: RetinueServer, client: RetinueClient, upstream: ThreadedUpstream
-) -> None:
+async def test_two_hundred_streams(retinue: RetinueServer, client: RetinueClient, upstream: ThreadedUpstream) -> None:
     """Once on PostgreSQL: what a process keeps does not depend on the database."""
     first = await hire(client, upstream, model=f"tokens-{TOKENS}-{BETWEEN * 1000:.0f}ms")
     conversations = [first, *await more_conversations(client, first, STREAMS - 1)]
