@@ -21,6 +21,7 @@ from retinue.coordination.registry import connect
 from retinue.db.session import Database
 from retinue.domain.ids import new_id
 from retinue.egress import EgressPolicy, make_client
+from retinue.http.attendance import Attendance
 from retinue.http.controllers import bound
 from retinue.http.idempotency import Once
 from retinue.http.openapi import ApiInfo, OpenApiController
@@ -148,7 +149,8 @@ class Application:
             pools={"requests": self._database.connections, "own": self._reserved.connections},
             pending_approvals=self._pending_approvals,
         )
-        meter = RequestMeter(self._coordination.rates, self._engine.limits)
+        attendance = Attendance(max(int(settings.limits.connections * settings.runs.tenant_share), 1))
+        meter = RequestMeter(self._coordination.rates, self._engine.limits, attendance)
         self._access = Access(settings, self._database, self._keyring, meter)
         self.litestar = self._litestar()
         name_every_method(self.litestar)

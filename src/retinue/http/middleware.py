@@ -16,6 +16,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from retinue.domain.audit import SYSTEM, acting
 from retinue.domain.errors import AccessEnded, BadRequest, BodyTooLarge, RetinueError, StreamBroken, StreamMoved
 from retinue.domain.ids import new_id
+from retinue.http.attendance import LEAVE
 from retinue.http.body import LimitedBody
 from retinue.http.counting import RequestCount
 from retinue.http.headers import NO_STORE, SECURITY_HEADERS
@@ -53,6 +54,8 @@ class Edge:
             await self._serve(scope, receive, send, count)
         finally:
             count.ended(scope.get("path_template"))
+            if leave := scope.get("state", {}).get(LEAVE):
+                leave()
 
     async def _serve(self, scope: HTTPScope, receive: Receive, send: Send, count: RequestCount) -> None:
         request_id, refusal = self._inspect(scope)

@@ -13,6 +13,7 @@ from litestar import Request, Response
 from litestar.params import QueryParameter
 
 from retinue.domain.errors import FieldError, InvalidRequest
+from retinue.domain.text import is_clean
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -80,7 +81,7 @@ def key_after(cursor: str | None) -> str | None:
     try:
         raw = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         _, last = msgspec.msgpack.decode(raw[:-_CHECK_BYTES], type=tuple[int, str])
-        if key_cursor(last) != cursor:
+        if key_cursor(last) != cursor or not is_clean(last):
             raise ValueError(cursor)
         return last
     except (ValueError, binascii.Error, msgspec.MsgspecError):

@@ -8,6 +8,7 @@ from litestar.types import Scope
 from retinue.coordination.base import Rates, Verdict
 from retinue.domain.errors import RateLimited
 from retinue.domain.limits import WINDOW_SECONDS, Asker, Bucket, buckets
+from retinue.http.attendance import Attendance
 from retinue.runs.limiting.book import LimitsBook
 from retinue.security.principal import Principal
 
@@ -21,18 +22,21 @@ class RequestMeter:
     The operator, and everybody in open mode, is not counted; nor are public routes, which ask nobody who they are.
     """
 
-    def __init__(self, rates: Rates, book: LimitsBook) -> None:
+    def __init__(self, rates: Rates, book: LimitsBook, attendance: Attendance) -> None:
         self._rates = rates
         self._book = book
+        self._attendance = attendance
 
     async def __call__(self, scope: Scope, principal: Principal) -> None:
-        """Raises: RateLimited, `rate_limited`."""
+        """Raises: RateLimited, `rate_limited`: too many within a minute, or at the same time."""
         if principal.tenant_id is None:
             return
         asker = Asker(tenant_id=principal.tenant_id, key_id=principal.key_id, user_id=principal.user_id)
-        asked = buckets(await self._book.of(principal.tenant_id), asker, "requests")
-        if not asked:
-            return
+        if asked := buckets(await self._book.of(principal.tenant_id), asker, "requests"):
+            await self._count(scope, asked)
+        self._attendance.enter(scope, principal.tenant_id)
+
+    async def _count(self, scope: Scope, asked: Sequence[Bucket]) -> None:
         verdict = await self._rates.take(asked)
         scope["state"][RATE_HEADERS] = _headers(verdict, asked)
         if not verdict.is_allowed:

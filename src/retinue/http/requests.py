@@ -54,6 +54,8 @@ class EdgeRequest(Request[Principal, Any, State]):
         self._json = self._connection_state.json = None
 
     def _check_media_type(self) -> None:
+        if self.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+            raise UnsupportedMediaType("Send the body as it is, without a content coding.")
         given = self.headers.get("content-type")
         if given is None:
             return

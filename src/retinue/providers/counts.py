@@ -1,7 +1,7 @@
 """Token counts as vendors send them."""
 
-MAX_COUNT = 2**40
-"""No call has more tokens than this. Sums of counts, and their cost, stay far below what a database's integer holds."""
+MAX_COUNT = 2**31 - 1
+"""No call has more tokens than this. Sums of counts stay far below what a database's integer holds."""
 
 
 def count(value: object) -> int | None:

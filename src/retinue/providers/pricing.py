@@ -21,6 +21,9 @@ FREE = frozenset({"scripted"})
 """Providers that cost nothing."""
 INPUT_MARGIN = Fraction(4, 3)
 """Estimates of text are right to about a third; a bound must not be too low."""
+MAX_MICROS = 10**12
+"""No call costs more than this, a million dollars, whatever its provider reports: what a tenant has spent has to fit
+into a database's integer, or its calls could not be booked any more."""
 _MILLION = 1_000_000
 _MICROS = Decimal(_MILLION)
 
@@ -56,7 +59,7 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True):
             at: when the call was made, since list prices change; now, if left out.
         """
         micros = self._micros(usage, at)
-        return None if micros is None else Cost(micros=int(micros.to_integral_value(ROUND_HALF_UP)))
+        return None if micros is None else Cost(micros=min(int(micros.to_integral_value(ROUND_HALF_UP)), MAX_MICROS))
 
     def most(self, input_tokens: int, output_tokens: int) -> int | None:
         """The most that a call of so many tokens can cost, in millionths: a part of its input may be kept or found in
@@ -75,7 +78,9 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True):
         """The bounds for a call whose input was estimated; null where the price is not known."""
         bound = input_bound(input_tokens)
         reading, most = self.most(bound, 0), self.most(bound, output_tokens)
-        return None if reading is None or most is None else Quote(reading, most)
+        if reading is None or most is None:
+            return None
+        return Quote(min(reading, MAX_MICROS), min(most, MAX_MICROS))
 
     def output_within(self, micros: int, input_tokens: int) -> int | None:
         """Output tokens that can be had for so much, beside an input of that length; null: any number."""

@@ -231,19 +231,19 @@ class _StepAccount:
     def settle(self, outcome: CallOutcome, reported: Usage | None, purse: Purse | None) -> Usage | None:
         """The usage to book.
 
-        A completed call's report stands. A call that was cut off has at best counted what it sent first, so its
-        output is the greater of report and estimate. A call that failed before anything came stays unknown.
+        A completed call's report stands; what it does not tell is estimated, or nobody could say what the call
+        has cost. A call that was cut off has at best counted what it sent first, so its output is the greater of report
+        and estimate. A call that failed before anything came stays unknown.
         """
         estimate = self._estimate(purse)
-        if outcome is CallOutcome.COMPLETED:
-            return reported or estimate
         if estimate is None or (outcome is CallOutcome.FAILED and not estimate.output_tokens):
             return reported
         if reported is None:
             return estimate
-        if (reported.output_tokens or 0) >= (estimate.output_tokens or 0):
-            return reported
-        return msgspec.structs.replace(reported, output_tokens=estimate.output_tokens, provenance=Provenance.ESTIMATED)
+        usage = _completed(reported, estimate)
+        if outcome is CallOutcome.COMPLETED or (usage.output_tokens or 0) >= (estimate.output_tokens or 0):
+            return usage
+        return msgspec.structs.replace(usage, output_tokens=estimate.output_tokens, provenance=Provenance.ESTIMATED)
 
     def _estimate(self, purse: Purse | None) -> Usage | None:
         if self._assembler is None:
@@ -257,6 +257,13 @@ class _StepAccount:
         if purse is None or purse.output_tokens <= (estimate.output_tokens or 0):
             return estimate
         return msgspec.structs.replace(estimate, output_tokens=purse.output_tokens)
+
+
+def _completed(reported: Usage, estimate: Usage) -> Usage:
+    """The report, with an estimate in the place of a total that it lacks."""
+    totals = ("input_tokens", "output_tokens")
+    missing = {name: getattr(estimate, name) for name in totals if getattr(reported, name) is None}
+    return msgspec.structs.replace(reported, **missing, provenance=Provenance.ESTIMATED) if missing else reported
 
 
 class _Closing(msgspec.Struct, frozen=True, kw_only=True):

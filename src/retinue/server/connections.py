@@ -4,11 +4,13 @@ import asyncio
 import logging
 import socket
 from contextlib import suppress
+from time import monotonic
 from typing import Any, ClassVar
 
+import structlog
 from hypercorn.asyncio import run as hypercorn_run
 from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 
 from retinue.server import http1
 from retinue.server.address import BACKLOG
@@ -25,6 +27,10 @@ SHUTDOWN_SECONDS = 5.0
 LINGER_SECONDS = 1.0
 """For a client that was refused to stop sending: what is still on its way would take the answer with it."""
 LINGER_BYTES = 4 * 1024 * 1024
+COMPLAINT_SECONDS = 60.0
+"""Between two lines in the log that say that there is no room."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Connection(TCPServer):
@@ -34,47 +40,66 @@ class Connection(TCPServer):
 
     config: ServerConfig
     _open: ClassVar[set["Connection"]] = set()
+    _silent: ClassVar[dict["Connection", None]] = {}
+    """Those of which no request is being answered, in the order in which they became so."""
+    _quiet_until: ClassVar[float] = 0.0
     _head_deadline: float | None = None
-    _is_closing = False
+    _ending: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
+        if len(self._open) >= self.config.connections and not self._make_room():
+            self.writer.transport.abort()
+            return
         self._open.add(self)
+        self._silent[self] = None
         try:
             await super().run()
         finally:
-            self._open.discard(self)
+            self._forget(self)
+            if self._ending is not None:
+                self._ending.cancel()
 
     async def _read_data(self) -> None:
+        left = LINGER_BYTES
         with suppress(OSError):
-            while not self.reader.at_eof() and not self._is_closing:
+            while not self.reader.at_eof() and left > 0:
+                patience = asyncio.timeout_at(self._head_deadline)
                 try:
-                    async with asyncio.timeout_at(self._head_deadline):
+                    async with patience:
                         data = await self.reader.read(MAX_RECV)
                 except TimeoutError:
+                    if not patience.expired():
+                        raise  # the kernel's: the client is gone
                     await self._http.refuse_slow()
+                    continue
+                if self._ending is not None:
+                    left -= len(data)
                 else:
                     await self.protocol.handle(RawData(data))
                     self._watch_head()
-        if self._http.is_refused:
-            await self._linger()
         await self.protocol.handle(Closed())
         await self.idle_task.stop()
 
     async def protocol_send(self, event: Event) -> None:
-        """Whoever is refused may say no more, but must be able to read why."""
-        if isinstance(event, Closed) and self._http.is_refused:
-            self._is_closing = True
-        else:
-            await super().protocol_send(event)
+        """Whoever is answered before he has said everything may say no more, but must be able to read the answer."""
+        if isinstance(event, Closed) and self._http.is_cut_short and not self.reader.at_eof():
+            self._linger()
+            return
+        if isinstance(event, Updated):
+            self._silent.pop(self, None)
+            if event.idle:
+                self._silent[self] = None
+        await super().protocol_send(event)
 
-    async def _linger(self) -> None:
-        """Read what is still on its way: closing before it has come would reset the connection, answer included."""
+    def _linger(self) -> None:
+        """Go on reading what is on its way: closing before it has come would reset the connection, answer included."""
+        if self._ending is not None:
+            return
+        self._head_deadline = None
+        self._silent[self] = None
+        self._ending = self.loop.call_later(LINGER_SECONDS, self.writer.close)
         with suppress(OSError, RuntimeError):
             self.writer.write_eof()
-            left = LINGER_BYTES
-            async with asyncio.timeout(LINGER_SECONDS):
-                while left > 0 and (data := await self.reader.read(MAX_RECV)):
-                    left -= len(data)
 
     @property
     def _http(self) -> Http1Protocol:
@@ -91,6 +116,30 @@ class Connection(TCPServer):
     async def _idle_timeout(self) -> None:
         if not self.reader.at_eof():
             await super()._idle_timeout()
+
+    @classmethod
+    def _make_room(cls) -> bool:
+        """Break off the connection that has been silent for longest; whoever has something to ask comes again. False if
+        every one is at work.
+        """
+        oldest = next(iter(cls._silent), None)
+        if oldest is None:
+            cls._complain()
+            return False
+        cls._forget(oldest)
+        oldest.writer.transport.abort()
+        return True
+
+    @classmethod
+    def _complain(cls) -> None:
+        if (now := monotonic()) >= cls._quiet_until:
+            cls._quiet_until = now + COMPLAINT_SECONDS
+            _log.warning("connections_full", open=len(cls._open))
+
+    @classmethod
+    def _forget(cls, connection: "Connection") -> None:
+        cls._open.discard(connection)
+        cls._silent.pop(connection, None)
 
     @classmethod
     def abort_all(cls) -> None:
@@ -119,6 +168,7 @@ def config_for(listener: socket.socket, settings: Settings) -> ServerConfig:
         header_bytes=limits.header_bytes,
         seconds=limits.head_seconds,
     )
+    config.connections = limits.connections
     config.h11_max_incomplete_size = config.head_limits.total_bytes
     config.bind = [f"fd://{listener.detach()}"]
     config.backlog = BACKLOG

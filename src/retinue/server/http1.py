@@ -22,6 +22,7 @@ from hypercorn.protocol.h11 import H11Protocol
 from retinue.domain.errors import HeadersTooLarge, RequestTimeout, RetinueError, VersionNotSupported
 from retinue.http.headers import SECURITY_HEADERS
 from retinue.observability.metrics import METRICS, UNKNOWN
+from retinue.server import inbox
 from retinue.server.heads import HeadLimits, answer, error_for
 
 _VERSIONS = (b"1.1", b"1.0")
@@ -30,6 +31,8 @@ _ANSWERABLE = (h11.IDLE, h11.SEND_RESPONSE)
 
 class ServerConfig(Config):
     head_limits: HeadLimits = HeadLimits()
+    connections: int = 4096
+    """In one process."""
 
 
 class Http1Protocol(H11Protocol):
@@ -43,6 +46,11 @@ class Http1Protocol(H11Protocol):
     def is_in_head(self) -> bool:
         """Whether the beginning of a request has come, and not all of its head."""
         return self.connection.their_state is h11.IDLE and bool(self.connection.trailing_data[0])
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the connection ends, if it does now, before its client has said everything."""
+        return self.is_refused or self.connection.their_state is h11.SEND_BODY
 
     async def handle(self, event: Event) -> None:
         if not self.is_refused or isinstance(event, Closed):
@@ -110,5 +118,6 @@ def _without_upgrade(request: h11.Request) -> h11.Request:
 
 def install() -> None:
     """Have Hypercorn speak this."""
+    inbox.install()
     made_by: Any = hypercorn.protocol
     made_by.H11Protocol = Http1Protocol

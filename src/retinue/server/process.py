@@ -14,6 +14,7 @@ from retinue.app import Application
 from retinue.db.guard import guarded
 from retinue.observability.redaction import Redactor
 from retinue.server.connections import CLOSE_SECONDS, SHUTDOWN_SECONDS, Connection, config_for, install
+from retinue.server.files import within_open_files
 from retinue.server.metrics import serving_metrics
 from retinue.server.stop import Stop
 from retinue.settings import Settings
@@ -41,6 +42,7 @@ async def serve(
         MasterKeyMissing: the server's own secrets cannot be opened.
         CannotListen: the port of the metrics is taken.
     """
+    settings = within_open_files(settings)
     async with guarded(settings.database.unbound_url, is_shared=settings.coordination.is_shared) as guard:
         application = Application(settings, redactor, place=lambda: guard.trouble)
         await application.check()

@@ -12,6 +12,7 @@ from tests.support.upstream import ThreadedUpstream, upstream_in_thread
 
 HEAD_SECONDS = 0.4
 IDLE_SECONDS = 0.8
+CONNECTIONS = 8
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +60,12 @@ def impatient(request: pytest.FixtureRequest) -> Iterator[ForkedServer]:
     """A server that waits for nobody."""
     times = {"HEAD_SECONDS": HEAD_SECONDS, "IDLE_SECONDS": IDLE_SECONDS}
     yield from serving(request, "sqlite", **{f"RETINUE_LIMITS_{name}": str(seconds) for name, seconds in times.items()})
+
+
+@pytest.fixture(scope="session")
+def narrow(request: pytest.FixtureRequest) -> Iterator[ForkedServer]:
+    """A server with room for few connections."""
+    yield from serving(request, "sqlite", RETINUE_LIMITS_CONNECTIONS=str(CONNECTIONS))
 
 
 @pytest.fixture

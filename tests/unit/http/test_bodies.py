@@ -45,6 +45,15 @@ async def test_other_media_types_are_refused(client: Client, media_type: str) ->
     assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("br, identity", 415), ("Identity", 201), ("", 201)])
+async def test_codings_are_refused(client: Client, coding: str, status: int) -> None:
+    """None is undone, so one that is named would be passed over."""
+    response = await client.post(
+        "/things", content=JSON, headers={"content-type": "application/json", "content-encoding": coding}
+    )
+    assert response.status_code == status
+
+
 async def test_an_empty_body_is_malformed(client: Client) -> None:
     response = await client.post("/things", headers={"content-type": "application/json"})
     assert (response.status_code, response.json()["code"]) == (400, "malformed_body")

@@ -160,7 +160,15 @@ def test_a_message_after_deltas_that_said_nothing() -> None:
     assert read(silent, message(content="Hello")) == [TextPiece("Hello")]
 
 
-@pytest.mark.parametrize("number", [-1, 2**40 + 1, 2**63, 10**30, True, 1.5, "7"])
+@pytest.mark.parametrize("number", [-1, 2**31, 2**63, 10**30, True, 1.5, "7"])
 def test_what_cannot_be_a_count_is_unknown(number: Any) -> None:
-    events = read({"choices": [], "usage": {"prompt_tokens": number, "completion_tokens": 2**40}})
-    assert events == [UsageReported(Usage(output_tokens=2**40))]
+    events = read({"choices": [], "usage": {"prompt_tokens": number, "completion_tokens": 2**31 - 1}})
+    assert events == [UsageReported(Usage(output_tokens=2**31 - 1))]
+
+
+@pytest.mark.parametrize(("prompt", "whole"), [(100, 100), (40, 40), (39, 79), (0, 40)])
+def test_an_input_that_was_counted_without_its_cached_part_is_added_up(prompt: int, whole: int) -> None:
+    details = {"cached_tokens": 30, "cache_write_tokens": 10}
+    usage = {"prompt_tokens": prompt, "prompt_tokens_details": details, "completion_tokens": 1}
+    expected = Usage(input_tokens=whole, cached_input_tokens=30, cache_write_tokens=10, output_tokens=1)
+    assert read({"choices": [], "usage": usage}) == [UsageReported(expected)]

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retinue.domain.budgets import Quote
 from retinue.domain.prices import ModelPrice
 from retinue.domain.usage import Cost, Usage
-from retinue.providers.pricing import Pricing, context_window, input_bound
+from retinue.providers.counts import MAX_COUNT
+from retinue.providers.pricing import MAX_MICROS, Pricing, context_window, input_bound
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 USAGE = Usage(input_tokens=1000, output_tokens=100)
@@ -117,6 +119,15 @@ def test_no_call_costs_more_than_its_bound(
     assert cost is not None
     assert most is not None
     assert cost.micros <= most
+
+
+def test_no_report_makes_a_call_dearer_than_can_be_added_up() -> None:
+    """A provider may report anything, and a tenant may say anything of its prices."""
+    dear = ModelPrice(provider="openai", model="m", input_price=10**12, output_price=10**12)
+    pricing = Pricing(provider="openai", model="m", own=dear)
+    assert pricing.cost(Usage(input_tokens=MAX_COUNT, output_tokens=MAX_COUNT)) == Cost(micros=MAX_MICROS)
+    assert pricing.quote(MAX_COUNT, MAX_COUNT) == Quote(MAX_MICROS, MAX_MICROS)
+    assert MAX_MICROS * 1_000_000 < 2**63
 
 
 def test_what_is_kept_is_in_the_bound() -> None:

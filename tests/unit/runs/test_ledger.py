@@ -39,6 +39,19 @@ async def test_a_completed_call_without_a_report_is_estimated(world: World) -> N
     assert (entry.usage.input_tokens or 0) > 0
 
 
+@pytest.mark.parametrize(
+    ("reported", "input_tokens", "output_tokens"), [(Usage(input_tokens=10), 10, 2), (Usage(output_tokens=7), None, 7)]
+)
+async def test_what_a_report_does_not_tell_is_estimated(
+    world: World, reported: Usage, input_tokens: int | None, output_tokens: int
+) -> None:
+    """Otherwise its cost is not known, and no budget would ever end."""
+    (entry,) = await booked(world, [TextPiece("12345678"), UsageReported(reported), Finished(FinishReason.STOP)])
+    assert entry.usage is not None
+    assert (entry.usage.output_tokens, entry.usage.provenance) == (output_tokens, Provenance.ESTIMATED)
+    assert entry.usage.input_tokens == input_tokens or (input_tokens is None and entry.usage.input_tokens)
+
+
 async def test_every_try_has_a_row(world: World) -> None:
     entries = await booked(world, [ProviderOverloaded()], [ProviderReset()], [REPORT, *says("Yes")])
     assert [(entry.tries, entry.outcome, entry.error_code) for entry in entries] == [

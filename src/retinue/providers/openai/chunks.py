@@ -85,14 +85,21 @@ def usage_of(raw: object) -> Usage | None:
         return None
     prompt = _details(raw, "prompt_tokens_details")
     completion = _details(raw, "completion_tokens_details")
+    cached = _first(prompt.get("cached_tokens"), raw.get("prompt_cache_hit_tokens"))
+    kept = count(prompt.get("cache_write_tokens"))
     usage = Usage(
-        input_tokens=count(raw.get("prompt_tokens")),
-        cached_input_tokens=_first(prompt.get("cached_tokens"), raw.get("prompt_cache_hit_tokens")),
-        cache_write_tokens=count(prompt.get("cache_write_tokens")),
+        input_tokens=_with_all(count(raw.get("prompt_tokens")), (cached or 0) + (kept or 0)),
+        cached_input_tokens=cached,
+        cache_write_tokens=kept,
         output_tokens=count(raw.get("completion_tokens")),
         reasoning_tokens=count(completion.get("reasoning_tokens")),
     )
     return None if usage == Usage() else usage
+
+
+def _with_all(prompt: int | None, parts: int) -> int | None:
+    """The whole input. A prompt that is shorter than what was cached of it was counted without that."""
+    return prompt + parts if prompt is not None and prompt < parts else prompt
 
 
 def _first(*values: object) -> int | None:

@@ -72,5 +72,8 @@ class UsageController(Controller):
 
 
 def _preferred(request: EdgeRequest) -> str:
-    accepted = Accept(request.headers.get("accept", "*/*"))
+    try:
+        accepted = Accept(request.headers.get("accept", "*/*"))
+    except OverflowError:  # an infinite weight
+        return "json"
     return "csv" if accepted.best_match([_JSON, _CSV]) == _CSV else "json"

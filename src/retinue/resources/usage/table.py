@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from retinue.domain.spending import UsageRow
 
-MEDIA_TYPE = "text/csv; charset=utf-8"
+MEDIA_TYPE = "text/csv"
+"""The character set is added to every text."""
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """Also in their wide forms, which some spreadsheets take for the same."""
 

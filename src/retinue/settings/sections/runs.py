@@ -27,6 +27,11 @@ class Limits(Section):
     idle_seconds: Seconds = Field(
         default=75.0, description="Seconds that a connection is kept open between two requests, and before the first."
     )
+    connections: PositiveInt = Field(
+        default=4096,
+        description="Connections of clients that one process keeps open. For one more, the one that has been silent "
+        "for longest is closed; if all are at work, the new one.",
+    )
     body_bytes: PositiveInt = Field(default=1_048_576, description="Size of a request body, in bytes.")
     body_depth: PositiveInt = Field(default=64, description="Nesting of arrays and objects in a request body.")
     body_seconds: Seconds = Field(default=30.0, description="Seconds in which a request body must have arrived.")
@@ -84,7 +89,8 @@ class Runs(Section):
     tenant_share: Annotated[FiniteFloat, Field(gt=0, le=1)] = Field(
         default=0.5,
         description="Share of max_active that one tenant may have in a process while others have or want places there, "
-        "too; the last tenth is for those who have less than an equal part.",
+        "too; the last tenth is for those who have less than an equal part. And of limits.connections, whoever else is "
+        "there.",
     )
     lease_seconds: Seconds = Field(
         default=30.0, description="A process that has not renewed its hold on a run for so many seconds counts as lost."

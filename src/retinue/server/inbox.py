@@ -1,0 +1,70 @@
+"""What comes for an application: the pieces of a request's body, and that its client has gone."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import hypercorn.asyncio.tcp_server
+from hypercorn.asyncio.task_group import TaskGroup, _handle
+from hypercorn.config import Config
+from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
+
+
+class Inbox:
+    """Holds so many pieces, and lets whoever brings one more wait. Its end waits for nobody: an application that has
+    answered without reading the body never takes what is here, and the connection has to end all the same.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._messages: deque[ASGIReceiveEvent] = deque()
+        self._is_closed = False
+        self._has_changed = asyncio.Condition()
+
+    async def put(self, message: ASGIReceiveEvent) -> None:
+        """Wait for room. What comes after the end is dropped, also if it was waiting."""
+        async with self._has_changed:
+            if message["type"] == "http.disconnect":
+                self._is_closed = True
+            else:
+                await self._has_changed.wait_for(lambda: self._is_closed or len(self._messages) < self._room)
+                if not self._is_closed:
+                    self._messages.append(message)
+            self._has_changed.notify_all()
+
+    async def get(self) -> ASGIReceiveEvent:
+        """The next one; when all are taken, the end, as often as it is asked for."""
+        async with self._has_changed:
+            await self._has_changed.wait_for(lambda: self._is_closed or self._messages)
+            if not self._messages:
+                return {"type": "http.disconnect"}
+            message = self._messages.popleft()
+            self._has_changed.notify_all()
+            return message
+
+
+class Tasks(TaskGroup):
+    """Hypercorn's own puts the end of a request into a queue, and waits for ever if that is full."""
+
+    async def spawn_app(
+        self,
+        app: AppWrapper,
+        config: Config,
+        scope: Scope,
+        send: Callable[[ASGISendEvent | None], Awaitable[None]],
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        inbox = Inbox(config.max_app_queue_size)
+        self.spawn(_handle, app, config, scope, inbox.get, send, partial(self._loop.run_in_executor, None), _no_thread)
+        return inbox.put
+
+
+def _no_thread(_work: Callable[..., Any], *_arguments: Any) -> Any:
+    raise RuntimeError("only an application in a thread of its own calls the loop from there")
+
+
+def install() -> None:
+    """Have Hypercorn's connections hand over requests like this."""
+    made_by: Any = hypercorn.asyncio.tcp_server
+    made_by.TaskGroup = Tasks

@@ -1,0 +1,175 @@
+"""How many connections there may be, and how one ends whose client has more to say."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+from hypercorn.asyncio import serve
+
+from retinue.server import connections
+from retinue.server.address import listen
+from retinue.server.connections import Connection, config_for, install
+from retinue.settings import Settings
+
+DEADLINE = 10.0
+MOST = 3
+CHUNKED = b"POST /%b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+SIZED = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+
+Open = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Application:
+    """Answers without reading; requests for `/held` when it is told to."""
+
+    def __init__(self) -> None:
+        self.release = asyncio.Event()
+        self.asked = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            for kind in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{kind}.complete"})
+            return
+        self.asked += 1
+        if scope["path"] == "/held":
+            await self.release.wait()
+        await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"stop", "more_body": False})
+
+
+@pytest.fixture
+def application() -> Application:
+    return Application()
+
+
+@asynccontextmanager
+async def serving(application: Application) -> AsyncIterator[int]:
+    install()
+    settings = Settings()
+    limits = settings.limits.model_copy(update={"connections": MOST})
+    listener: socket.socket = listen("127.0.0.1", 0, 5.0)
+    number: int = listener.getsockname()[1]
+    stop = asyncio.Event()
+    config = config_for(listener, settings.model_copy(update={"limits": limits}))
+    task = asyncio.create_task(serve(application, config, shutdown_trigger=stop.wait))
+    yield number
+    Connection.abort_all()
+    stop.set()
+    await task
+
+
+@pytest.fixture
+async def port(application: Application) -> AsyncIterator[int]:
+    async with serving(application) as number:
+        yield number
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not is_so():  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.001)
+
+
+Connect = Callable[[], Awaitable[Open]]
+
+
+@pytest.fixture
+async def connect(port: int) -> AsyncIterator[Connect]:
+    opened: list[asyncio.StreamWriter] = []
+
+    async def open_one() -> Open:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        opened.append(writer)
+        return reader, writer
+
+    yield open_one
+    for writer in opened:
+        writer.close()
+
+
+async def said(reader: asyncio.StreamReader) -> bytes:
+    """Everything until the connection ends, in whatever way."""
+    received = b""
+    with suppress(ConnectionError):
+        async with asyncio.timeout(DEADLINE):
+            while data := await reader.read(65_536):
+                received += data
+    return received
+
+
+async def answered(connection: Open, path: bytes = b"/") -> bytes:
+    reader, writer = connection
+    writer.write(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path)
+    async with asyncio.timeout(DEADLINE):
+        return await reader.readuntil(b"stop")
+
+
+@pytest.mark.parametrize("path", [b"", b"held"])
+@pytest.mark.parametrize("pieces", [b"1\r\na\r\n" * 500, (b"1000\r\n" + b"a" * 4096 + b"\r\n") * 100])
+async def test_a_body_that_nobody_reads_holds_no_connection(
+    application: Application, connect: Connect, path: bytes, pieces: bytes
+) -> None:
+    """In whatever pieces it comes, and however late the answer is."""
+    reader, writer = await connect()
+    writer.write(CHUNKED % path + pieces)
+    await until(lambda: application.asked > 0)
+    application.release.set()
+    assert (await said(reader)).endswith(b"stop")
+    writer.close()
+    await until(lambda: not Connection._open)
+
+
+async def test_who_was_answered_may_still_send_the_rest(connect: Connect) -> None:
+    """To refuse it would reset the connection, and some systems would take the answer away with that."""
+    reader, writer = await connect()
+    writer.write(SIZED % 1_000_000)
+    assert (await reader.read()).endswith(b"stop")
+    for _ in range(10):
+        writer.write(b"a" * 100_000)
+        await writer.drain()
+        await asyncio.sleep(0.001)
+
+
+async def test_who_says_nothing_any_more_is_let_go(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "LINGER_SECONDS", 0.05)
+    reader, writer = await connect()
+    writer.write(SIZED % 10)
+    assert (await reader.read()).endswith(b"stop")
+    await until(lambda: not Connection._open)
+
+
+async def test_who_never_stops_is_let_go(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "LINGER_SECONDS", 2 * DEADLINE)
+    _, writer = await connect()
+    writer.write(SIZED % 10**15)
+    with suppress(ConnectionError):
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                writer.write(b"a" * 65_536)
+                await writer.drain()
+    await until(lambda: not Connection._open)
+
+
+async def test_for_one_too_many_the_longest_silent_one_goes(connect: Connect) -> None:
+    crowd = [await connect() for _ in range(MOST)]
+    await until(lambda: len(Connection._open) == MOST)
+    await answered(crowd[0])  # which is therefore not the longest silent one any more
+    newcomer = await connect()
+    assert await said(crowd[1][0]) == b""
+    for connection in (newcomer, crowd[0], crowd[2]):
+        assert (await answered(connection)).startswith(b"HTTP/1.1 401")
+
+
+async def test_what_is_being_answered_is_not_broken_off(application: Application, connect: Connect) -> None:
+    crowd = [await connect() for _ in range(MOST)]
+    held = [asyncio.create_task(answered(each, b"/held")) for each in crowd]
+    await until(lambda: application.asked == MOST)
+    reader, _ = await connect()
+    assert await said(reader) == b""
+    application.release.set()
+    assert [answer[:12] for answer in await asyncio.gather(*held)] == [b"HTTP/1.1 401"] * MOST
