@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 _SECRET_FIELDS = ("llm_api_key", "password")
 _SHORTEST = 8
 """A shorter word may stand anywhere."""
+_MOST_ALIKE = 4
+"""So may words, and one that is nothing but a length."""
 _CREDENTIAL = re.compile(r"rtn_(?:key|user)_[0-9a-f]{32}_[a-z0-9]{16,}")
 _sent: set[str] = set()
 
@@ -19,7 +21,11 @@ def note(body: object) -> None:
     """Remember the secrets of a request that goes to some server."""
     if isinstance(body, dict):
         given = [body.get(name) for name in _SECRET_FIELDS]
-        _sent.update(text for text in given if isinstance(text, str) and len(text) >= _SHORTEST)
+        _sent.update(text for text in given if isinstance(text, str) and _is_telling(text))
+
+
+def _is_telling(text: str) -> bool:
+    return len(text) >= _SHORTEST and " " not in text and len(set(text)) > _MOST_ALIKE
 
 
 def refuse_leaks(server: "RetinueServer") -> None:

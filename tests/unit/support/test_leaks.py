@@ -32,4 +32,5 @@ def test_secrets_in_a_database_file_are_found(tmp_path: Path) -> None:
 
 def test_other_words_are_none(tmp_path: Path) -> None:
     note({"llm_api_key": "short", "password": None})
-    refuse_leaks(ended(tmp_path, f"short {new_id()} rtn_key_1"))
+    note({"llm_api_key": "x" * 20, "password": "one of many"})
+    refuse_leaks(ended(tmp_path, f"short {new_id()} rtn_key_1 {'x' * 20} one of many"))
