@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tests.support.server import RetinueServer
 
-_SECRET_FIELDS = ("llm_api_key", "password")
+_KEY, _PASSWORD = "llm_api_key", "password"
 _SHORTEST = 8
 """A shorter word may stand anywhere."""
 _MOST_ALIKE = 4
 """So may words, and one that is nothing but a length."""
 _CREDENTIAL = re.compile(r"rtn_(?:key|user)_[0-9a-f]{32}_[a-z0-9]{16,}")
-_sent: set[str] = set()
+_sent: dict[str, set[str]] = {_KEY: set(), _PASSWORD: set()}
 
 
 def note(body: object) -> None:
     """Remember the secrets of a request that goes to some server."""
     if isinstance(body, dict):
-        given = [body.get(name) for name in _SECRET_FIELDS]
-        _sent.update(text for text in given if isinstance(text, str) and _is_telling(text))
+        for name, words in _sent.items():
+            if isinstance(text := body.get(name), str) and _is_telling(text):
+                words.add(text)
 
 
 def _is_telling(text: str) -> bool:
@@ -30,11 +31,12 @@ def _is_telling(text: str) -> bool:
 
 def refuse_leaks(server: "RetinueServer") -> None:
     """Raises: AssertionError: a secret that the server was started with, was sent or has given out stands in its log,
-    or in its database where that is a file.
+    or, but for passwords, which people may say as well, in its database where that is a file.
     """
-    words = _sent | _of_environment(server.environment)
+    words = _sent[_KEY] | _of_environment(server.environment)
     places = {"the log": server.output} | _database_files(server.folder)
     leaks = {(place, word) for place, text in places.items() for word in words if word in text}
+    leaks |= {("the log", word) for word in _sent[_PASSWORD] if word in server.output}
     leaks |= {(place, found) for place, text in places.items() for found in _CREDENTIAL.findall(text)}
     assert not leaks, leaks
 

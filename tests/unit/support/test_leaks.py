@@ -17,9 +17,9 @@ def ended(folder: Path, output: str) -> Any:
     return SimpleNamespace(folder=folder, output=output, environment=environment)
 
 
-@pytest.mark.parametrize("word", ["operator-secret", "bWFzdGVyLWtleQ==", CREDENTIAL, "sk-leaks-canary"])
+@pytest.mark.parametrize("word", ["operator-secret", "bWFzdGVyLWtleQ==", CREDENTIAL, "sk-leaks-canary", "Tr0ub4dor&3"])
 def test_secrets_in_a_log_are_found(tmp_path: Path, word: str) -> None:
-    note({"llm_api_key": "sk-leaks-canary"})
+    note({"llm_api_key": "sk-leaks-canary", "password": "Tr0ub4dor&3"})
     with pytest.raises(AssertionError, match="the log"):
         refuse_leaks(ended(tmp_path, f"what is said of {word} here"))
 
