@@ -26,7 +26,7 @@ def note(body: object) -> None:
 
 
 def _is_telling(text: str) -> bool:
-    return len(text) >= _SHORTEST and " " not in text and len(set(text)) > _MOST_ALIKE
+    return len(text) >= _SHORTEST and not text.isalpha() and " " not in text and len(set(text)) > _MOST_ALIKE
 
 
 def refuse_leaks(server: "RetinueServer") -> None:
