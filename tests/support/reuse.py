@@ -45,13 +45,14 @@ class ReusedDatabases:
         self._server, self._template = server, template
         self._free: list[str] = []
         self._uses: Counter[str] = Counter()
-        self._form = ""
-        self._emptying = ""
+        self._form = server.execute(_FORM, template)
+        tables = server.execute(_TABLES, template)
+        self._emptying = f"{_END_OTHERS}; SET session_replication_role = replica; {tables}; {_FORM}"
 
     @contextmanager
     def database(self) -> Iterator[str]:
         """The URL of an empty database that nobody else has meanwhile."""
-        name = self._free.pop() if self._free else self._new()
+        name = self._free.pop() if self._free else self._server.create(template=self._template)
         self._uses[name] += 1
         try:
             yield self._server.url(name)
@@ -60,14 +61,6 @@ class ReusedDatabases:
                 self._free.append(name)
             else:
                 self._server.drop(name)
-
-    def _new(self) -> str:
-        name = self._server.create(template=self._template)
-        self._form = self._server.execute(_FORM, name)
-        if not self._emptying:
-            tables = self._server.execute(_TABLES, name)
-            self._emptying = f"{_END_OTHERS}; SET session_replication_role = replica; {tables}; {_FORM}"
-        return name
 
     def _is_clean(self, name: str) -> bool:
         """Empties it, and looks whether that is all there was to do."""

@@ -45,8 +45,8 @@ def serving(request: pytest.FixtureRequest, dialect: Dialect, **settings: str) -
 
 @pytest.fixture(scope="session", params=DIALECTS)
 def retinue(request: pytest.FixtureRequest) -> Iterator[ForkedServer]:
-    """A server with metrics, once on each database. It writes everything into its log that it ever would."""
-    yield from serving(request, request.param, RETINUE_LOG_LEVEL="debug")
+    """A server with metrics, once on each database."""
+    yield from serving(request, request.param)
 
 
 @pytest.fixture(scope="session")

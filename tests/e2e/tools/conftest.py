@@ -54,8 +54,8 @@ def settings(sudo: FakeSudo, workspaces: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session", params=DIALECTS)
 def retinue(request: pytest.FixtureRequest, settings: dict[str, str]) -> Iterator[ForkedServer]:
-    """A server once on each database. It writes everything into its log that it ever would."""
-    with one_server(request, request.param, **settings, RETINUE_LOG_LEVEL="debug") as server:
+    """A server once on each database."""
+    with one_server(request, request.param, **settings) as server:
         yield server
 
 
