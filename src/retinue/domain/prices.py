@@ -2,6 +2,8 @@
 
 import msgspec
 
+from retinue.domain.budgets import SetBy
+
 
 class ModelPrice(msgspec.Struct, frozen=True, kw_only=True):
     """The price of a model in millionths of a US dollar for a million tokens."""
@@ -14,3 +16,4 @@ class ModelPrice(msgspec.Struct, frozen=True, kw_only=True):
     cache_write_price: int | None = None
     """Of input that the provider keeps for later; null: as other input."""
     output_price: int
+    set_by: SetBy = SetBy.TENANT

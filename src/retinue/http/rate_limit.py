@@ -34,7 +34,7 @@ class RequestMeter:
         asker = Asker(tenant_id=principal.tenant_id, key_id=principal.key_id, user_id=principal.user_id)
         if asked := buckets(await self._book.of(principal.tenant_id), asker, "requests"):
             await self._count(scope, asked)
-        self._attendance.enter(scope, principal.tenant_id)
+        self._attendance.enter(scope, principal.tenant_id, principal.user_id)
 
     async def _count(self, scope: Scope, asked: Sequence[Bucket]) -> None:
         verdict = await self._rates.take(asked)

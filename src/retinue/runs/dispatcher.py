@@ -7,6 +7,7 @@ import structlog
 
 from retinue.coordination.base import Signals
 from retinue.db.session import Database, Unit
+from retinue.domain.employees import Employee
 from retinue.domain.errors import Conflict, InternalError, NotFound, Unavailable
 from retinue.domain.limits import Limits
 from retinue.domain.messages import MessageStatus
@@ -49,26 +50,33 @@ class Dispatcher:
         self._limits = limits
         self._crowded: set[UUID] = set()
         """Tenants of which a run could not start because others were being written."""
+        self._in_turn: set[UUID] = set()
+        """Tenants of which a run left a place to others, or waits for its employee."""
 
     def was_crowded(self, tenant_id: UUID) -> bool:
         """Whether a run of the tenant waited for the end of another one, when this was asked last."""
-        if tenant_id not in self._crowded:
-            return False
+        was = tenant_id in self._crowded or tenant_id in self._in_turn
         self._crowded.discard(tenant_id)
-        return True
+        self._in_turn.discard(tenant_id)
+        return was
 
     def is_crowded(self, tenant_id: UUID) -> bool:
-        """The same, for somebody who only wants to know."""
+        """Whether no run of the tenant can start at present, whatever its conversation."""
         return tenant_id in self._crowded
 
-    async def start_next(self, tenant_id: UUID, conversation_id: UUID) -> None:
+    async def start_next(self, tenant_id: UUID, conversation_id: UUID, *, in_turn: bool = False) -> None:
         """Start the conversation's next queued run, if none is active, no bound on runs is reached, its employee is
         free and there is room here.
 
         A run that cannot be started fails, and the one behind it is next.
+
+        Args:
+            in_turn: leave the last place that a bound allows to whoever has waited for it longest, in whatever
+                conversation; the tenant counts as crowded then. What interrupts does not wait: it takes the place of
+                what it has ended.
         """
         with suppress(Unavailable, NotFound):  # full, stopping, without a database, or the conversation is gone
-            while await self._try_next(tenant_id, conversation_id):
+            while await self._try_next(tenant_id, conversation_id, in_turn=in_turn):
                 pass
 
     async def resume(self, tenant_id: UUID, run_id: UUID) -> bool:
@@ -112,14 +120,14 @@ class Dispatcher:
         if not await self.resume(tenant_id, run_id):
             self._signals.send(Signal(SignalKind.ORPHAN, tenant_id, run_id))
 
-    async def _try_next(self, tenant_id: UUID, conversation_id: UUID) -> bool:
+    async def _try_next(self, tenant_id: UUID, conversation_id: UUID, *, in_turn: bool) -> bool:
         """Whether it is worth looking again: the run that was next is over already."""
         limits = await self._limits.of(tenant_id)
         with self._supervisor.admit(tenant_id):
             asked_at = clock()
             try:
                 async with self._database.unit(tenant_id) as unit:
-                    run = await self._lock_next(unit, conversation_id, limits)
+                    run = await self._lock_next(unit, conversation_id, limits, in_turn=in_turn)
                     if run is None:
                         return False
                     runner = await self._start(unit, run, asked_at)
@@ -145,7 +153,9 @@ class Dispatcher:
     def _tell(self, tenant_id: UUID, conversation_id: UUID) -> None:
         self._signals.send(Signal(SignalKind.CONVERSATION, tenant_id, conversation_id))
 
-    async def _lock_next(self, unit: Unit, conversation_id: UUID, limits: Limits | None) -> Run | None:
+    async def _lock_next(
+        self, unit: Unit, conversation_id: UUID, limits: Limits | None, *, in_turn: bool = False
+    ) -> Run | None:
         """The run that may start now; its conversation is locked. Without limits it may start anyway."""
         conversation = await unit.conversations.get_for_update(conversation_id)
         if await unit.runs.active(conversation_id) is not None:
@@ -157,10 +167,14 @@ class Dispatcher:
             self._crowded.add(unit.tenant_id)
             return None
         employee = await unit.employees.find(conversation.employee_id)
+        if in_turn and not queued[0].is_urgent and await _is_last_place(unit, limits, queued[0], employee):
+            self._in_turn.add(unit.tenant_id)
+            return None
         try:
             if employee is not None:
                 await refuse_if_overworked(unit, employee)
         except Conflict:
+            self._in_turn.add(unit.tenant_id)
             return None
         return await self._leave_queue(unit, queued[0])
 
@@ -197,3 +211,11 @@ class Dispatcher:
                 return False
             stored = await unit.run_events.last_position(run.id)
             return await end_unrun(unit, run, Failed(InternalError()), self._factory.draft(), seq=stored.seq)
+
+
+async def _is_last_place(unit: Unit, limits: Limits | None, run: Run, employee: Employee | None) -> bool:
+    """Whether nobody else could start beside this run."""
+    if limits is not None and await full_for_new(unit, limits, asker_of(run), beside=1) is not None:
+        return True
+    most = None if employee is None else employee.max_concurrent_tasks
+    return most is not None and await unit.employees.count_active_runs(run.employee_id) + 1 >= most

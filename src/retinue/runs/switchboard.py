@@ -45,4 +45,9 @@ class Switchboard:
             self.look_around.set()
         if run.conversation_id in self._with_queue and not self._supervisor.runs_in(run.conversation_id):
             self._with_queue.discard(run.conversation_id)
-            self._errands.send(self._dispatcher.start_next(run.tenant_id, run.conversation_id), "start-next")
+            self._errands.send(self._start_behind(run), "start-next")
+
+    async def _start_behind(self, run: Run) -> None:
+        await self._dispatcher.start_next(run.tenant_id, run.conversation_id, in_turn=True)
+        if self._dispatcher.was_crowded(run.tenant_id):
+            self.look_around.set()

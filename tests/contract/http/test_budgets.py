@@ -186,9 +186,14 @@ async def test_what_the_operator_has_set_the_tenant_cannot_take_away(company: Co
 async def test_the_tenant_cannot_make_models_cheaper_than_the_operator_thinks(company: Company) -> None:
     path, body = f"/tenants/{company.tenant}/prices", {"prices": [PRICE]}
     await company.admin.call("PUT", path, 200, json=body)
+    await make(company.admin, company.tenant)
+    budgets = f"/tenants/{company.tenant}/budgets"
+    await company.operator.problem("POST", budgets, 409, "prices_set_by_tenant", json=BUDGET)
+    assert [each["set_by"] for each in await company.operator.call("GET", budgets, 200)] == ["tenant"]
+    await company.operator.call("PUT", path, 200, json=body)
     budget = await make(company.operator, company.tenant)
     await company.admin.problem("PUT", path, 403, "prices_bind_operator_budget", json={"prices": []})
-    assert len((await company.admin.call("GET", path, 200))["prices"]) == 1
+    assert [each["set_by"] for each in (await company.admin.call("GET", path, 200))["prices"]] == ["operator"]
     await company.operator.call("PUT", path, 200, json={"prices": []})
     await company.operator.call("DELETE", f"/tenants/{company.tenant}/budgets/{budget['id']}", 204)
     await company.admin.call("PUT", path, 200, json=body)
@@ -199,7 +204,7 @@ async def test_prices_are_replaced_as_a_whole(client: Client) -> None:
     assert await client.call("GET", path, 200) == {"prices": []}
     full = PRICE | {"cached_input_price": 1, "cache_write_price": None}
     put = await client.call("PUT", path, 200, json={"prices": [PRICE | {"model": "n"}, full]})
-    assert put["prices"][1] == full
+    assert put["prices"][1] == full | {"set_by": "operator"}
     assert await client.call("GET", path, 200) == put
     await client.call("PUT", path, 200, json={"prices": []})
     assert await client.call("GET", path, 200) == {"prices": []}

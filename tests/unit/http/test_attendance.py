@@ -8,24 +8,28 @@ import pytest
 
 from retinue.domain.errors import RateLimited
 from retinue.domain.ids import new_id
-from retinue.http.attendance import Attendance
+from retinue.http.attendance import USERS_SHARE, Attendance
 from retinue.http.middleware import Edge
 from tests.unit.http.conftest import LIMITS
 
 MOST = 2
+DEADLINE = 5.0
+"""So that one who is let in by mistake fails the test."""
 NOISY, QUIET = new_id(), new_id()
 
 
 class House:
     """An edge whose application lets a request in and answers when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
         self.release = asyncio.Event()
-        self.attendance = Attendance(MOST)
+        self.attendance = Attendance(most)
 
     async def app(self, scope: Any, _receive: Any, send: Any) -> None:
-        self.attendance.enter(scope, UUID(scope["path"][1:]))
-        await self.release.wait()
+        user = scope["query_string"].decode() if scope["query_string"].startswith(b"u") else None
+        self.attendance.enter(scope, UUID(scope["path"][1:]), user)
+        async with asyncio.timeout(DEADLINE):
+            await self.release.wait()
         if scope["query_string"] == b"fails":
             raise ValueError
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -69,10 +73,22 @@ async def test_who_breaks_off_leaves_his_place() -> None:
     assert [*await asyncio.gather(held[1], house.ask(NOISY))] == [200, 200]
 
 
+async def test_one_user_of_many_has_not_all_places_of_the_tenant() -> None:
+    house = House(2 * USERS_SHARE)
+    held = [asyncio.create_task(house.ask(NOISY, b"u1")) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert await house.ask(NOISY, b"u1") == 429
+    others = [asyncio.create_task(house.ask(*who)) for who in ((NOISY, b"u2"), (QUIET, b"u1"), (NOISY, b""))]
+    await asyncio.sleep(0)
+    house.release.set()
+    assert [*await asyncio.gather(*held, *others)] == [200] * 5
+    assert await house.ask(NOISY, b"u1") == 200
+
+
 def test_nobody_is_remembered_who_has_gone() -> None:
     attendance = Attendance(1)
     scope: Any = {"state": {}}
-    attendance.enter(scope, NOISY)
+    attendance.enter(scope, NOISY, "ada")
     another: Any = {"state": {}}
     with pytest.raises(RateLimited):
         attendance.enter(another, NOISY)

@@ -14,7 +14,7 @@ from retinue.domain.access import EVERYTHING, Scope
 from retinue.domain.errors import NotFound
 from retinue.domain.ids import new_id
 from retinue.domain.limits import Bounds, Bucket, Limits
-from retinue.http.attendance import Attendance
+from retinue.http.attendance import USERS_SHARE, Attendance
 from retinue.http.middleware import Edge
 from retinue.http.problems import exception_handlers
 from retinue.http.rate_limit import RequestMeter
@@ -86,10 +86,12 @@ async def with_body(request: EdgeRequest) -> str:
     return "read"
 
 
-def app(limits: Limits, rates: Rates | None = None, wrong: int = 30, at_once: int = 100) -> tuple[Any, Doorman]:
+def app(
+    limits: Limits, rates: Rates | None = None, wrong: int = 30, attendance: Attendance | None = None
+) -> tuple[Any, Doorman]:
     doorman: Any = Doorman()
     book: Any = Book(limits)
-    meter = RequestMeter(rates or MemoryRates(), book, Attendance(at_once))
+    meter = RequestMeter(rates or MemoryRates(), book, attendance or Attendance(100))
     guard = AccessGuard(doorman, meter=meter, attempts=Attempts(wrong))
     litestar = Litestar(
         [free, closed, missing, streamed, with_body],
@@ -161,12 +163,19 @@ async def test_who_is_not_bounded_is_told_nothing() -> None:
 
 
 async def test_at_once_only_so_many_are_answered() -> None:
-    asgi, _ = app(of_tenant(9), at_once=0)
+    asgi, _ = app(of_tenant(9), attendance=Attendance(0))
     (refused_one, operator) = await ask(asgi, "key", "operator")
     assert (refused_one.status_code, refused_one.json()["code"]) == (429, "rate_limited")
     assert refused_one.headers["ratelimit-remaining"] == "8", "it counts all the same"
     assert int(refused_one.headers["retry-after"]) > 0
     assert operator.status_code == 200
+
+
+async def test_a_user_has_a_part_of_the_tenants_places() -> None:
+    attendance = Attendance(USERS_SHARE)
+    attendance.enter({"state": {}}, TENANT, "ada")  # type: ignore[typeddict-item]
+    asgi, _ = app(of_tenant(9), attendance=attendance)
+    assert [answer.status_code for answer in await ask(asgi, "ada", "bob", "key")] == [429, 200, 200]
 
 
 async def test_a_body_that_comes_too_often_is_not_read() -> None:

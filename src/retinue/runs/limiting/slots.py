@@ -20,11 +20,14 @@ async def refuse_if_full(unit: Unit, limits: Limits, asker: Asker) -> None:
         raise too_many_runs(limits, party)
 
 
-async def full_for_new(unit: Unit, limits: Limits, asker: Asker) -> Party | None:
+async def full_for_new(unit: Unit, limits: Limits, asker: Asker, *, beside: int = 0) -> Party | None:
     """Whose bound forbids to start one more run; null if there is a slot, which then is the caller's until its
     transaction ends. Runs that were lost, or have just been set free by a decision, have their slots already.
+
+    Args:
+        beside: so many more are going to start.
     """
-    return await _full(unit, limits, asker, only_held=False)
+    return await _full(unit, limits, asker, only_held=False, beside=beside)
 
 
 async def full_for_resumed(unit: Unit, limits: Limits, run: Run) -> Party | None:
@@ -47,13 +50,13 @@ def too_many_runs(limits: Limits, party: Party) -> RateLimited:
     )
 
 
-async def _full(unit: Unit, limits: Limits, asker: Asker, *, only_held: bool) -> Party | None:
+async def _full(unit: Unit, limits: Limits, asker: Asker, *, only_held: bool, beside: int = 0) -> Party | None:
     bounds = {party: bound for party in PARTIES if (bound := _bound(limits, asker, party)) is not None}
     if not bounds:
         return None
     await unit.limits.lock_slots()
     used = await unit.limits.count_runs(key_id=asker.key_id, user_id=asker.user_id, only_held=only_held)
-    return next((party for party, bound in bounds.items() if getattr(used, party) >= bound), None)
+    return next((party for party, bound in bounds.items() if getattr(used, party) + beside >= bound), None)
 
 
 def _bound(limits: Limits, asker: Asker, party: Party) -> int | None:

@@ -90,7 +90,7 @@ class Runs(Section):
         default=0.5,
         description="Share of max_active that one tenant may have in a process while others have or want places there, "
         "too; the last tenth is for those who have less than an equal part. And of limits.connections, whoever else is "
-        "there.",
+        "there; one user an eighth of that.",
     )
     lease_seconds: Seconds = Field(
         default=30.0, description="A process that has not renewed its hold on a run for so many seconds counts as lost."

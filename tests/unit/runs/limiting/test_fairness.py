@@ -1,5 +1,6 @@
 """Tenants in one process: however much one of them wants, another gets its turn."""
 
+import asyncio
 from typing import NamedTuple
 
 import pytest
@@ -12,8 +13,8 @@ from retinue.domain.runs import Run, RunStatus
 from retinue.runs.context import RunCreate
 from tests.contract.repositories.builders import a_tenant, an_employee
 from tests.unit.runs.conftest import World
-from tests.unit.runs.doubles import Gate, says, until
-from tests.unit.runs.limiting.bounds import change_defaults, runs, status_of
+from tests.unit.runs.doubles import DEADLINE, Gate, says, until
+from tests.unit.runs.limiting.bounds import change_defaults, choose, runs, status_of
 from tests.unit.runs.process import Process
 
 pytestmark = pytest.mark.slow
@@ -112,3 +113,47 @@ async def test_a_tenant_that_is_alone_has_all_places(world: World) -> None:
         await office.start(await world.conversation())
     assert office.supervisor.room == 0
     gate.opened.set()
+
+
+async def answered(office: Process, *asked: Run) -> list[str]:
+    """What the model was asked, in that order, once all of these are over."""
+    async with asyncio.timeout(DEADLINE):
+        while [run for run in asked if await status_of(office.world, run) in {RunStatus.QUEUED, RunStatus.RUNNING}]:
+            await office.idle()
+            if office.switchboard.look_around.is_set():
+                office.switchboard.look_around.clear()
+                await office.look()
+    return [str(request.turns[-1].content) for request in office.provider.requests]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("whose", ["tenant", "employee"])
+async def test_queues_of_conversations_move_by_turns(world: World, whose: str) -> None:
+    """Nobody keeps a place that others wait for by always having something more to say."""
+    gates = [Gate(), Gate()]
+    office = Process(world, *[[gate, *says("Yes")] for gate in gates], *[says("Yes") for _ in range(4)])
+    await office.configure()
+    talkative, other = await world.conversation(), await world.conversation()
+    asked = [await office.start(talkative, "1"), await office.start(other, "2")]
+    for gate in gates:
+        await gate.wait_until_reached()
+    for conversation, content in ((talkative, "3"), (other, "4"), (talkative, "5"), (other, "6")):
+        asked.append(await office.start(conversation, content, on_busy="enqueue"))
+    if whose == "tenant":
+        await choose(office, runs(1))
+    else:
+        await office.change_employee(max_concurrent_tasks=1)
+    for gate in gates:
+        gate.opened.set()
+    assert await answered(office, *asked) == ["1", "2", "3", "4", "5", "6"]
+
+
+async def test_who_interrupts_keeps_the_place(world: World) -> None:
+    gate = Gate()
+    office = Process(world, [gate], says("Yes"), says("Yes"), bounds=runs(1))
+    await office.configure()
+    impatient = await world.conversation()
+    first = await office.start(impatient, "1")
+    await gate.wait_until_reached()
+    waiting = await office.start(await world.conversation(), "3", on_busy="enqueue")
+    second = await office.start(impatient, "2", on_busy="interrupt")
+    assert await answered(office, first, waiting, second) == ["1", "2", "3"]

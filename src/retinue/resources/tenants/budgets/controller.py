@@ -22,7 +22,11 @@ class BudgetController(Controller):
     tags = ("tenants",)
     budgets: BudgetService
 
-    @post(problems={"budget_exists": Conflict}, replays=True, scope=Scope.BUDGETS_WRITE)
+    @post(
+        problems={"budget_exists": Conflict, "prices_set_by_tenant": Conflict},
+        replays=True,
+        scope=Scope.BUDGETS_WRITE,
+    )
     async def create_budget(
         self,
         request: EdgeRequest,
@@ -33,7 +37,8 @@ class BudgetController(Controller):
         """Bound what a tenant, an employee, a user or a key may spend on models in a day or a month.
 
         What has been spent in the present period counts from its beginning. All budgets that apply to a call bound it.
-        One that the operator sets binds the tenant, whose credentials can neither change nor remove it.
+        One that the operator sets binds the tenant, whose credentials can neither change nor remove it, nor set prices
+        as long as it is there; prices that the tenant has set before have to be set by the operator first.
         """
         key = key_of(request, idempotency_key, data)
         return answer_with(await self.budgets.create(request.principal, tenant_id, data, key))

@@ -6,7 +6,7 @@ import msgspec
 
 from retinue.db.session import Database, Unit
 from retinue.domain.budgets import Budget, SetBy, Subject
-from retinue.domain.errors import FieldError, Forbidden, InvalidRequest
+from retinue.domain.errors import Conflict, FieldError, Forbidden, InvalidRequest
 from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import new_id, now
 from retinue.http.idempotency import Once, Replay
@@ -26,11 +26,15 @@ class BudgetService:
     async def create(
         self, principal: Principal, tenant_id: UUID, body: BudgetCreate, key: IdempotencyKey | None
     ) -> Budget | Replay:
-        """Raises: NotFound; Conflict, `budget_exists`; InvalidRequest, also `idempotency_key_reused`."""
+        """Raises: NotFound; Conflict, `budget_exists` or `prices_set_by_tenant`; InvalidRequest, also
+        `idempotency_key_reused`.
+        """
         async with self._database.unit(principal.tenant_for(tenant_id)) as unit:
             if replay := await self._once.begin(unit.idempotency, key):
                 return replay
             budget = await unit.budgets.add(_budget(principal, unit, body, await _subject_id(unit, body)))
+            if budget.set_by is SetBy.OPERATOR:
+                await _require_own_prices(unit)
             await self._once.end(unit.idempotency, key, budget)
             payload = {name: getattr(body, name) for name in ("subject", "period", "limit_micros", "hard_stop")}
             await _record(unit, "created", budget, **payload, subject_id=budget.subject_id, set_by=budget.set_by)
@@ -92,6 +96,19 @@ async def _subject_id(unit: Unit, body: BudgetCreate) -> str:
             return str((await unit.api_keys.get(_uuid(named))).id)
         case Subject.USER:
             return named
+
+
+async def _require_own_prices(unit: Unit) -> None:
+    """A tenant that has said that its models cost nothing would not be bounded at all.
+
+    Raises:
+        Conflict: `prices_set_by_tenant`.
+    """
+    if any(price.set_by is SetBy.TENANT for price in await unit.prices.list()):
+        raise Conflict(
+            "This tenant has named prices itself, and a budget would count by them. Set its prices first.",
+            code="prices_set_by_tenant",
+        )
 
 
 def _uuid(text: str) -> UUID:
