@@ -1,6 +1,8 @@
 """The document describes what the API does, all of it and nothing else."""
 
+import asyncio
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +13,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from retinue.domain import employees, tenants
-from retinue.http.openapi import ApiInfo, build_document
+from retinue.http.openapi import ApiInfo, build_document, controller
 from retinue.http.openapi.components import Components, field_docstrings
 from retinue.protocols import events
 from retinue.protocols.messages import MessagesProtocol, frames
@@ -239,6 +241,15 @@ async def test_the_document_is_public(app: Litestar, path: str) -> None:
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("application/json")
     assert response.json()["info"]["title"] == "Retinue"
+
+
+async def test_nobody_waits_while_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing: Any = None
+    goes_on = threading.Event()
+    monkeypatch.setattr(controller, "build_document", lambda *_: {"the loop goes on": goes_on.wait(5)})
+    asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, goes_on.set)
+    async with client_of(make_litestar(nothing, nothing, Calls())) as http:
+        assert (await http.get("/openapi.json")).json() == {"the loop goes on": True}
 
 
 def test_the_document_says_who_may_ask(document: Document) -> None:
