@@ -10,8 +10,8 @@ from retinue.http.requests import EdgeRequest
 
 
 class OpenApiController(Controller):
-    """Serves the document, which is made at the first request and kept: beside the event loop, which a tenth of a second
-    or more would make late for everybody's tokens.
+    """Serves the document, which is made at the first request and kept. It is made beside the event loop, or all tokens
+    would be late by a tenth of a second or more.
     """
 
     info: ApiInfo
