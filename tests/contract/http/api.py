@@ -75,6 +75,20 @@ INFO = ApiInfo(
 )
 
 
+class Health:
+    """What the process says about itself."""
+
+    def __init__(self) -> None:
+        self.found: Sequence[str] = ()
+        self.worse: Sequence[str] = ()
+
+    async def reasons(self) -> Sequence[str]:
+        return self.found
+
+    def degraded(self) -> Sequence[str]:
+        return self.worse
+
+
 class Calls:
     """What the resources asked of the world outside."""
 
@@ -82,8 +96,7 @@ class Calls:
         self.cancelled: list[tuple[UUID, ...]] = []
         self.deleted: list[UUID] = []
         self.told: list[tuple[UUID, UUID]] = []
-        self.reasons: Sequence[str] = ()
-        self.degraded: Sequence[str] = ()
+        self.health = Health()
         self.runs = FakeRuns()
         self.approvals = FakeApprovals()
 
@@ -95,19 +108,6 @@ class Calls:
 
     async def cancel_tenant(self, tenant_id: UUID) -> None:
         self.cancelled.append((tenant_id,))
-
-
-class Health:
-    """What the process says about itself."""
-
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
-
-    async def reasons(self) -> Sequence[str]:
-        return self._calls.reasons
-
-    def degraded(self) -> Sequence[str]:
-        return self._calls.degraded
 
 
 class Client:
@@ -150,7 +150,6 @@ def make_litestar(database: Database, providers: Any, calls: Calls, operator_key
     once = Once(keep_seconds=60)
     engine: Any = calls.runs
     approvals: Any = calls.approvals
-    calls.approvals.database = database
     tools = ToolRegistry([Lookup()])
     messages = MessageService(database=database, tenancy=tenancy, runs=engine, content_chars=1000)
     access = RunAccess(database=database, tenancy=tenancy, runs=engine)
@@ -191,7 +190,7 @@ def make_litestar(database: Database, providers: Any, calls: Calls, operator_key
             bound(ApprovalController, approvals=ApprovalService(database, tenancy, approvals, once)),
             bound(ToolController, tools=tools),
             bound(AuditController, audit=AuditService(database)),
-            bound(HealthController, check=Health(calls)),
+            bound(HealthController, check=calls.health),
             *door.controllers(once),
             *money_controllers(database, once, ["fake"]),
         ],

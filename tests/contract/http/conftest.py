@@ -11,7 +11,8 @@ from retinue.db.session import Database
 from retinue.domain.errors import EgressRefused, InvalidRequest, ProviderAuth
 from retinue.domain.model_io import Capabilities, ModelRequest
 from retinue.providers.base import ProviderConfig
-from tests.contract.http.api import Calls, Client, client_of, make_litestar
+from tests.contract.http.api import Calls, Client, client_of
+from tests.contract.http.stage import stage
 from tests.support.roles import open_database
 
 
@@ -93,5 +94,5 @@ async def lone_client(lone_database: Database, providers: FakeProviders) -> Asyn
 @asynccontextmanager
 async def client_on(database: Database, providers: FakeProviders) -> AsyncIterator[Client]:
     calls = Calls()
-    async with client_of(make_litestar(database, providers, calls)) as http:
+    async with client_of(stage().set(database, providers, calls)) as http:
         yield Client(http, calls)

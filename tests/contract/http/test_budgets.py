@@ -9,8 +9,9 @@ import pytest
 
 from retinue.db.session import Database
 from retinue.domain.ids import new_id
-from tests.contract.http.api import Calls, Client, client_of, make_litestar
+from tests.contract.http.api import Calls, Client, client_of
 from tests.contract.http.conftest import FakeProviders
+from tests.contract.http.stage import stage
 
 OPERATOR_KEY = "the-operator-key-0123456789"
 BUDGET = {"subject": "tenant", "period": "day", "limit_micros": 5_000_000}
@@ -162,7 +163,7 @@ async def company(lone_database: Database, providers: FakeProviders) -> AsyncIte
 @asynccontextmanager
 async def opened(database: Database, providers: FakeProviders) -> AsyncIterator[Company]:
     calls = Calls()
-    async with client_of(make_litestar(database, providers, calls, OPERATOR_KEY)) as http:
+    async with client_of(stage(OPERATOR_KEY).set(database, providers, calls)) as http:
         company = Company(http, calls)
         await company.open()
         yield company

@@ -14,12 +14,12 @@ async def test_readiness_gives_its_reasons(lone_client: Client) -> None:
         "reasons": [],
         "degraded": [],
     }
-    lone_client.calls.reasons = ["draining", "database"]
+    lone_client.calls.health.found = ["draining", "database"]
     answer = await lone_client.call("GET", "/health/ready", 503)
     assert answer == {"status": "not_ready", "reasons": ["draining", "database"], "degraded": []}
 
 
 async def test_what_works_worse_than_it_should_is_told_and_is_no_reason(lone_client: Client) -> None:
-    lone_client.calls.degraded = ["coordination"]
+    lone_client.calls.health.worse = ["coordination"]
     answer = await lone_client.call("GET", "/health/ready", 200)
     assert answer == {"status": "ready", "reasons": [], "degraded": ["coordination"]}

@@ -15,8 +15,9 @@ from retinue.http.middleware import Edge, EdgeLimits
 from retinue.protocols.messages import MessagesProtocol
 from retinue.runs.context import RunCreate
 from retinue.runs.service import Accepted
-from tests.contract.http.api import Calls, Client, make_litestar
+from tests.contract.http.api import Calls, Client
 from tests.contract.http.engine import a_run, events_of
+from tests.contract.http.stage import stage
 from tests.contract.http.talking import Scene, talk
 from tests.contract.protocols.frames import encoded
 
@@ -135,7 +136,7 @@ class Caller:
 
     def __init__(self, calls: Calls, database: Database) -> None:
         nothing: Any = None
-        self._app: Any = Edge(make_litestar(database, nothing, calls), EdgeLimits())
+        self._app: Any = Edge(stage().set(database, nothing, calls), EdgeLimits())
         self._gone = asyncio.Event()
         self.begun = asyncio.Event()
         self.body = b""
