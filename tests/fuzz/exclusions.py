@@ -74,6 +74,7 @@ EXCLUSIONS = (
     _between_fields("POST /runs/{run_id}/continue/stream$", "^/comment$", "^Needs a decision"),
     _between_fields("POST /runs/{run_id}/resolve-effect$", "^/result$", "^Only what happened"),
     _between_fields("POST /tenants/{tenant_id}/budgets$", "^/subject_id$", "."),
+    _between_fields("PUT /tenants/{tenant_id}/config$", "^/max_output_tokens$", "^An answer must be shorter"),
     _between_fields("PUT /tenants/{tenant_id}/prices$", "^/prices/[0-9]+", "has a price already|must be one of"),
     _between_fields("PUT /tenants/{tenant_id}/origins$", "^/origins/[0-9]+$", "^Leave out the port"),
     _between_fields("GET /usage$", "^from$", "^Before `to`"),

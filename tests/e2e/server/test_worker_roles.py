@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.e2e.server.test_workers import environment, has_said, server
+from tests.e2e.server.test_workers import configuration, environment, has_said, server
 from tests.e2e.server.waiting import eventually, workers_of
 from tests.support.databases import Postgres
 from tests.support.roles import APP
 from tests.support.server import RetinueServer
 
-__all__ = ["environment", "server"]
+__all__ = ["configuration", "environment", "server"]
 
 pytestmark = pytest.mark.slow
 

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,10 +24,20 @@ from tests.support.upstream import ThreadedUpstream, tokens
 pytestmark = pytest.mark.slow
 
 WORKERS = 2
+BODY_BYTES = 2000
 
 
 @pytest.fixture
-def environment(database: str, redis_url: str, module_upstream: ThreadedUpstream) -> dict[str, str]:
+def configuration(tmp_path: Path) -> Path:
+    file = tmp_path / "retinue.toml"
+    file.write_text(f"[limits]\ncontent_chars = 70\nbody_bytes = {BODY_BYTES}\n")
+    return file
+
+
+@pytest.fixture
+def environment(
+    database: str, redis_url: str, module_upstream: ThreadedUpstream, configuration: Path
+) -> dict[str, str]:
     module_upstream.reset()
     return environment_for(
         database,
@@ -34,6 +45,7 @@ def environment(database: str, redis_url: str, module_upstream: ThreadedUpstream
         RETINUE_COORDINATION_URL=redis_url,
         RETINUE_WORKERS=str(WORKERS),
         RETINUE_RUNS_DRAIN_SECONDS="60",
+        RETINUE_CONFIG=str(configuration),
     )
 
 
@@ -87,24 +99,27 @@ def running_answer(server: RetinueServer, upstream: ThreadedUpstream) -> Iterato
             runner.run(stream.disconnect())
 
 
-def test_every_worker_answers(server: RetinueServer) -> None:
+def test_workers_answer_are_replaced_and_stop_together(server: RetinueServer, configuration: Path) -> None:
     workers = workers_of(server)
     assert len(workers) == WORKERS
     eventually(lambda: answering(server, workers))
     assert server.output.count("Retinue listens") == 1
 
-
-def test_a_worker_that_dies_is_replaced(server: RetinueServer) -> None:
-    lost, kept = workers_of(server)
+    configuration.unlink()
+    lost, kept = workers
     lost.kill()
     eventually(lambda: len(workers_of(server)) == WORKERS and lost not in workers_of(server))
     assert kept in workers_of(server)
     eventually(lambda: answering(server, workers_of(server)))
     assert has_said(server, "worker_lost")
-    assert server.stop() == 0
 
+    kept.kill()
+    eventually(lambda: len(workers_of(server)) == WORKERS and kept not in workers_of(server))
+    eventually(lambda: is_ready(server.port))
+    headers = {"content-type": "application/json", "authorization": f"Bearer {server.key}"}
+    answer = fetch(server.address, "POST", "/api/v1/tenants", body=b" " * (BODY_BYTES + 1), headers=headers)
+    answer.problem(413, "body_too_large")  # as the file said that is gone
 
-def test_an_orderly_stop_ends_all_of_them(server: RetinueServer) -> None:
     workers = workers_of(server)
     begun = time.monotonic()
     assert server.stop(within=20) == 0
@@ -143,7 +158,7 @@ def test_workers_do_not_outlive_their_parent(server: RetinueServer, module_upstr
         psutil.Process(server.process.pid).kill()
         # Much sooner than the grace period, because whoever takes its place needs the address.
         eventually(lambda: all(is_gone(worker) for worker in workers), within=20)
-    server.start()
+    socket.create_server(("127.0.0.1", server.port)).close()
 
 
 def test_a_worker_that_cannot_start_is_said(tmp_path: Path, environment: dict[str, str]) -> None:
@@ -153,19 +168,3 @@ def test_a_worker_that_cannot_start_is_said(tmp_path: Path, environment: dict[st
         assert several.process.wait(within=60) == 1
     assert "A process with memory:// serves this database" in several.output
     assert "Traceback" not in several.output
-
-
-def test_settings_reach_workers_whatever_became_of_their_file(tmp_path: Path, environment: dict[str, str]) -> None:
-    file = tmp_path / "retinue.toml"
-    file.write_text("[limits]\ncontent_chars = 7\nbody_bytes = 100\n")
-    with running_retinue(tmp_path, {**environment, "RETINUE_CONFIG": str(file)}, is_migrated=True) as server:
-        eventually(lambda: has_said(server, "worker_ready", times=WORKERS))
-        file.unlink()
-        before = workers_of(server)
-        for worker in before:
-            worker.kill()
-        eventually(lambda: len(workers_of(server)) == WORKERS and not set(before) & set(workers_of(server)))
-        eventually(lambda: is_ready(server.port))
-        headers = {"content-type": "application/json", "authorization": f"Bearer {server.key}"}
-        answer = fetch(server.address, "POST", "/api/v1/tenants", body=b" " * 101, headers=headers)
-        answer.problem(413, "body_too_large")

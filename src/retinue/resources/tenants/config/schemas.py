@@ -22,7 +22,7 @@ class TenantConfigPut(RequestBody, frozen=True, kw_only=True):
     context_tokens: Tokens | None = None
     """The model's window in tokens; null means the server's default."""
     max_output_tokens: Tokens | None = None
-    """How long one answer may get; null means the server's default."""
+    """How long one answer may get: shorter than `context_tokens`; null means the server's default."""
     temperature: Temperature | None = None
     """Null sends nothing to the provider."""
     reasoning: ReasoningEffort | None = None
