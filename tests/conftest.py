@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support.compiled import share_compiled_statements
+
 pytest_plugins = (
     "tests.support.network",
     "tests.support.fixtures",
@@ -17,6 +19,7 @@ pytest_plugins = (
 
 settings.register_profile("retinue", derandomize=True, deadline=None)
 settings.load_profile("retinue")
+share_compiled_statements()
 
 
 _OF_MANY = ("contract/http", "contract/repositories", "unit/runs/acting", "unit/tools/workspace")

@@ -4,10 +4,9 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased
 
 from retinue.db import tables as t
-from retinue.db.repositories.conditions import is_at_work, is_held
+from retinue.db.repositories.conditions import OTHER_RUN, is_at_work, is_held
 from retinue.domain.limits import PARTIES, Limits, Party
 
 
@@ -30,12 +29,11 @@ def _is_full(party: Party, defaults: Limits, held_at: sa.ColumnElement[datetime]
 
 
 def _running(party: Party, held_at: sa.ColumnElement[datetime] | None) -> sa.ScalarSelect[int]:
-    other = aliased(t.Run)
-    statement = sa.select(sa.func.count()).where(other.tenant_id == t.Run.tenant_id, is_at_work(other))
+    statement = sa.select(sa.func.count()).where(OTHER_RUN.tenant_id == t.Run.tenant_id, is_at_work(OTHER_RUN))
     if party == "key":
-        statement = statement.where(other.key_id == t.Run.key_id)
+        statement = statement.where(OTHER_RUN.key_id == t.Run.key_id)
     elif party == "user":
-        statement = statement.where(other.user_id == t.Run.user_id)
+        statement = statement.where(OTHER_RUN.user_id == t.Run.user_id)
     if held_at is not None:
-        statement = statement.where(is_held(held_at, other))
+        statement = statement.where(is_held(held_at, OTHER_RUN))
     return statement.correlate(t.Run).scalar_subquery()

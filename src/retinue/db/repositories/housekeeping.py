@@ -5,12 +5,11 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased
 
 from retinue.db import tables as t
 from retinue.db.executor import Executor
 from retinue.db.repositories.base import is_there
-from retinue.db.repositories.conditions import has_started, is_at_work, is_pending
+from retinue.db.repositories.conditions import OTHER_RUN, has_started, is_at_work, is_pending
 from retinue.db.repositories.fullness import is_full
 from retinue.domain.limits import NO_BOUNDS, Limits
 from retinue.domain.runs import ACTIVE_STATUSES, CallOutcome, RunStatus, WaitingFor
@@ -91,13 +90,12 @@ class Housekeeping:
         Args:
             defaults: bounds for tenants that have none of their own.
         """
-        other, colleague = aliased(t.Run), aliased(t.Run)
         at_work = (
             sa.select(sa.func.count())
             .where(
-                colleague.tenant_id == t.Employee.tenant_id,
-                colleague.employee_id == t.Employee.id,
-                is_at_work(colleague),
+                OTHER_RUN.tenant_id == t.Employee.tenant_id,
+                OTHER_RUN.employee_id == t.Employee.id,
+                is_at_work(OTHER_RUN),
             )
             .scalar_subquery()
         )
@@ -107,9 +105,9 @@ class Housekeeping:
             t.Employee.max_concurrent_tasks <= at_work,
         )
         is_busy = sa.exists().where(
-            other.tenant_id == t.Run.tenant_id,
-            other.conversation_id == t.Run.conversation_id,
-            has_started(other),
+            OTHER_RUN.tenant_id == t.Run.tenant_id,
+            OTHER_RUN.conversation_id == t.Run.conversation_id,
+            has_started(OTHER_RUN),
         )
         is_startable = (
             t.Run.status == RunStatus.QUEUED,

@@ -5,11 +5,10 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased
 
 from retinue.db import tables as t
 from retinue.db.dialects.base import Insert
-from retinue.db.repositories.conditions import has_started
+from retinue.db.repositories.conditions import OTHER_RUN, has_started
 from retinue.db.repositories.money import cost_columns
 from retinue.db.repositories.pauses import RunPauses
 from retinue.db.repositories.run_reads import PLAIN
@@ -60,9 +59,8 @@ class RunRepository(RunPauses):
             Conflict: code `conversation_busy`, if another run starts at the same instant because the caller does not
                 hold the conversation's lock. The transaction is lost.
         """
-        other = aliased(t.Run)
-        is_busy = self._select(other, other.id).where(
-            other.conversation_id == t.Run.conversation_id, has_started(other)
+        is_busy = self._select(OTHER_RUN, OTHER_RUN.id).where(
+            OTHER_RUN.conversation_id == t.Run.conversation_id, has_started(OTHER_RUN)
         )
         statement = (
             self._update(t.Run)
