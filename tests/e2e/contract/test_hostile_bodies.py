@@ -76,6 +76,8 @@ STRANGE_VALUES: tuple[bytes, ...] = (
     b'" "',
     b"0.1",
 )
+ON_SQLITE = pytest.mark.parametrize("retinue", ["sqlite"], indirect=True)
+"""For what is refused before there is anything to do for a database."""
 OTHER_KINDS = (
     "text/plain",
     "application/x-www-form-urlencoded",
@@ -156,6 +158,7 @@ def test_the_accepted_bodies_are_accepted(
     described(description, route, place, answer)
 
 
+@ON_SQLITE
 def test_bodies_that_cannot_be_read(
     retinue: RetinueServer, description: Description, route: Route, kept: Place
 ) -> None:
@@ -168,6 +171,7 @@ def test_bodies_that_cannot_be_read(
         described(description, route, kept, answer)
 
 
+@ON_SQLITE
 def test_bodies_that_are_no_objects(
     retinue: RetinueServer, description: Description, route: Route, place: Place
 ) -> None:
@@ -181,6 +185,7 @@ def test_bodies_that_are_no_objects(
         described(description, route, place, answer)
 
 
+@ON_SQLITE
 def test_unknown_fields_are_refused(retinue: RetinueServer, route: Route, kept: Place) -> None:
     for name in ("nonsense", "id", "__class__", "a/b~c", "\ufffd", "", "naïve", "x" * 5000):
         answer = route.send_json(retinue, kept, {**route.body(kept), name: 1})
@@ -229,6 +234,7 @@ def replaced(body: dict[str, Any], field: str, value: bytes) -> bytes:
     return b"{" + json.dumps(field).encode() + b": " + value + rest + b"}"
 
 
+@ON_SQLITE
 def test_of_a_key_that_occurs_twice_both_are_judged(retinue: RetinueServer, route: Route, kept: Place) -> None:
     field = next(iter(route.fields)).encode()
     body = json.dumps(route.body(kept)).encode()
@@ -241,6 +247,7 @@ async def test_of_a_key_that_occurs_twice_the_last_counts(client: CheckedClient,
     assert answer.expect(200).json["name"] == "Last"
 
 
+@ON_SQLITE
 def test_bodies_that_are_too_large(retinue: RetinueServer, description: Description, route: Route, kept: Place) -> None:
     large = b'{"name": "' + b"x" * 1_048_576 + b'"}'
     announced = route.send(retinue, kept, large)
@@ -256,6 +263,7 @@ def test_bodies_that_are_too_large(retinue: RetinueServer, description: Descript
     answer.problem(413, "body_too_large")
 
 
+@ON_SQLITE
 def test_other_media_types_are_refused(
     retinue: RetinueServer, description: Description, route: Route, kept: Place
 ) -> None:

@@ -123,11 +123,12 @@ async def test_every_described_route_answers(
 ) -> None:
     """With a sensible request every one succeeds, as described."""
     bodies = {(route.method, route.template): route for route in ROUTES}
+    shown = await settle(client)
     for number, (path, method, operation) in enumerate(description.operations()):
         route = bodies.get((method, path))
         if (route is not None and path.endswith("/config")) or path == ENDLESS:
             continue  # would take the working provider away, or never end
-        place = await settle(client)
+        place = shown if method == "GET" else await settle(client)
         needs_tenant = any(each["name"] == "tenant_id" and each["in"] == "query" for each in operation["parameters"])
         target = place.fill(path) + (f"?tenant_id={place.tenant}" if needs_tenant else "")
         headers = {"x-api-key": retinue.key or "", "content-type": "application/json"}

@@ -13,11 +13,11 @@ from tests.support.upstream import ThreadedUpstream, tokens
 
 pytestmark = pytest.mark.slow
 
-STREAMS, TOKENS = 200, 200
+STREAMS, TOKENS = 200, 100
 BETWEEN = 0.02
 DEADLINE = 60.0
-GROWTH = 12 * 1024 * 1024
-"""Bytes that the second round may add; a round that kept its events would add some thirty megabytes."""
+GROWTH = 7 * 1024 * 1024
+"""Bytes that the second round may add; a round that kept its events would add some fifteen megabytes."""
 
 
 def memory(server: RetinueServer) -> int:
