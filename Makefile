@@ -67,7 +67,7 @@ migrate: $(RUNTIME) ## Bring the database that the settings name up to date
 	@$(BIN)/python -m retinue migrate
 
 test: check ## Everything CI runs: check, then the whole suite on SQLite and PostgreSQL; no network, no keys
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-fast: install ## The suite without its slow part, in less than a minute
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(FAST)
