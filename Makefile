@@ -18,7 +18,7 @@ UV := $(shell command -v uv 2>/dev/null)
 
 # Where there is something that is not slow. To look for tests where all are takes time, too.
 FAST := tests/architecture tests/contract tests/unit $(addprefix --ignore=tests/,\
-	contract/http contract/repositories unit/runs/acting unit/tools/workspace)
+	contract/access contract/http contract/repositories unit/runs/acting unit/tools/workspace)
 
 .PHONY: help install run demo migrate test test-fast chaos fuzz check format lock clean
 
@@ -70,7 +70,7 @@ test: check ## Everything CI runs: check, then the whole suite on SQLite and Pos
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-fast: install ## The suite without its slow part, in less than a minute
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(FAST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" $(FAST)
 
 chaos: install ## Cut, kill, freeze and crowd it for about half an hour; CHAOS_SEED=… repeats a run
 	CHAOS=full $(BIN)/python -m pytest tests/chaos -n $(WORKERS) --dist worksteal

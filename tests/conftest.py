@@ -22,15 +22,17 @@ settings.load_profile("retinue")
 share_compiled_statements()
 
 
-_OF_MANY = ("contract/http", "contract/repositories", "unit/runs/acting", "unit/tools/workspace")
+_OF_MANY = ("contract/access", "contract/http", "contract/repositories", "unit/runs/acting", "unit/tools/workspace")
 SLOW = [Path(__file__).parent / name for name in _OF_MANY]
 """Where each test has a database or processes of its own, and there are hundreds of them."""
+_SERVERS = {"postgres", "shared_redis", "redis_server", "template"}
+"""Fixtures that start one."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs on SQLite or in memory as well is slow where it needs a server."""
     for item in items:
-        if any(folder in item.path.parents for folder in SLOW):
+        if any(folder in item.path.parents for folder in SLOW) or _SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
         callspec = getattr(item, "callspec", None)
         if callspec is not None and {"postgresql", "redis"} & set(map(str, callspec.params.values())):

@@ -6,6 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from tests.unit.runs.books import STORIES, Act, Theatre
 from tests.unit.runs.conftest import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def theatre(world: World) -> Theatre:

@@ -179,6 +179,7 @@ async def test_refuses_keys_that_it_does_not_know() -> None:
                 assert response.status == 200
 
 
+@pytest.mark.slow
 async def test_200_streams_of_200_tokens_keep_their_pace(upstream: FakeUpstream) -> None:
     clock = asyncio.get_running_loop().time
     started = clock()
