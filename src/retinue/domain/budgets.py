@@ -26,7 +26,7 @@ class Period(StrEnum):
 
 class SetBy(StrEnum):
     OPERATOR = "operator"
-    """A tenant's credentials can neither change nor remove it."""
+    """A tenant's credentials can neither change nor remove such a budget."""
     TENANT = "tenant"
 
 

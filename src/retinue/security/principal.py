@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from retinue.domain.access import EVERYTHING, WHOLE, Scope, Sight
 from retinue.domain.audit import Actor
+from retinue.domain.budgets import SetBy
 from retinue.domain.conversations import Conversation
 from retinue.domain.errors import FieldError, Forbidden, InvalidRequest, NotFound
 
@@ -33,6 +34,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_operator(self) -> bool:
         return self.tenant_id is None
+
+    @property
+    def sets_as(self) -> SetBy:
+        """Who has set what these credentials set."""
+        return SetBy.OPERATOR if self.is_operator else SetBy.TENANT
 
     @property
     def is_restricted(self) -> bool:

@@ -30,7 +30,7 @@ BODY_BYTES = 2000
 @pytest.fixture
 def configuration(tmp_path: Path) -> Path:
     file = tmp_path / "retinue.toml"
-    file.write_text(f"[limits]\ncontent_chars = 70\nbody_bytes = {BODY_BYTES}\n")
+    file.write_text(f"[limits]\nbody_bytes = {BODY_BYTES}\n")
     return file
 
 

@@ -133,7 +133,7 @@ def _budget(principal: Principal, unit: Unit, body: BudgetCreate, subject_id: st
         limit_micros=body.limit_micros,
         soft_percent=body.soft_percent,
         hard_stop=body.hard_stop,
-        set_by=SetBy.OPERATOR if principal.is_operator else SetBy.TENANT,
+        set_by=principal.sets_as,
         period_start=at,
         period_end=at,
         created_at=at,

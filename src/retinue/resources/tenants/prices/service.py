@@ -6,7 +6,6 @@ from uuid import UUID
 import msgspec
 
 from retinue.db.session import Database
-from retinue.domain.budgets import SetBy
 from retinue.domain.errors import FieldError, Forbidden, InvalidRequest
 from retinue.domain.prices import ModelPrice
 from retinue.resources.tenants.prices.schemas import PricesPut, TenantPrices
@@ -33,8 +32,7 @@ class PriceService:
         would be to spend more than the operator allows.
         """
         self._check(body)
-        set_by = SetBy.OPERATOR if principal.is_operator else SetBy.TENANT
-        prices = tuple(ModelPrice(**msgspec.structs.asdict(price), set_by=set_by) for price in body.prices)
+        prices = tuple(ModelPrice(**msgspec.structs.asdict(price), set_by=principal.sets_as) for price in body.prices)
         async with self._database.unit(principal.tenant_for(tenant_id)) as unit:
             before = await unit.prices.replace(prices)
             if not principal.is_operator and await unit.budgets.is_bounded_by_operator():
