@@ -44,8 +44,8 @@ _SETTINGS = {
 class Postgres:
     """A running server. Databases are created by copying a template, in some tens of milliseconds."""
 
-    def __init__(self, folder: Path, binaries: Path) -> None:
-        self.folder, self._binaries = folder, binaries
+    def __init__(self, folder: Path, binaries: Path, pid: int) -> None:
+        self.folder, self._binaries, self.pid = folder, binaries, pid
         self._numbers = count(1)
 
     def url(self, database: str) -> str:
@@ -90,8 +90,8 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """A server of its own in a temporary folder; both are gone afterwards."""
+def running_postgres(**more: str) -> Iterator[Postgres]:
+    """A server of its own in a temporary folder, with these settings too; both are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="retinue-pg-") as name:
         folder = Path(name)
         user = _UNPRIVILEGED if os.geteuid() == 0 else None
@@ -100,13 +100,13 @@ def running_postgres() -> Iterator[Postgres]:
         binaries = _reachable(_newest_binaries(), folder, user)
         data = folder / "data"
         _initialise(binaries, data, user)
-        settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
+        settings = [word for key, value in (_SETTINGS | more).items() for word in ("-c", f"{key}={value}")]
         command = [str(binaries / "postgres"), "-D", str(data), "-k", str(folder), *settings]
         process = ServerProcess(command, log=folder / "log", cwd=folder, user=user)
         try:
             is_ready = [str(binaries / "pg_isready"), "-q", "-h", str(folder)]
             process.wait_until(lambda: subprocess.run(is_ready, check=False).returncode == 0, within=30)
-            server = Postgres(folder, binaries)
+            server = Postgres(folder, binaries, process.pid)
             server.execute(f"CREATE ROLE {OWNER} LOGIN CREATEROLE; CREATE ROLE {APP} LOGIN; CREATE ROLE {JOBS} LOGIN")
             yield server
         finally:

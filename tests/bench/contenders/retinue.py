@@ -1,0 +1,119 @@
+"""Retinue with everything switched on that it promises: tenants, roles, limits, a budget, prices, records."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from tests.bench.contenders.base import TURNS, post, refuse_incomplete
+from tests.bench.load import Told
+from tests.bench.machine import SERVER, pin
+from tests.bench.plan import Plan
+from tests.support.client import API, RetinueClient
+from tests.support.server import RetinueServer, environment_for, running_retinue
+
+TENANTS = 8
+PLENTY = 10**9
+"""A bound that is counted against and never reached."""
+_BOUNDS = {"requests_per_minute": PLENTY, "tokens_per_minute": PLENTY, "concurrent_runs": PLENTY}
+_PRICE = {"provider": "openai", "model": "bench", "input_price": 2_500_000, "output_price": 10_000_000}
+_BUDGET = {"subject": "tenant", "period": "month", "limit_micros": 10**15, "soft_percent": 80}
+_PRODUCTION = {
+    "RETINUE_LOG_LEVEL": "info",
+    "RETINUE_LIMITS_MESSAGES": str(PLENTY),
+    "RETINUE_RUNS_MAX_ACTIVE": "4000",
+    "RETINUE_RATES_WRONG_CREDENTIALS_PER_MINUTE": "30",
+}
+
+
+class Tenant:
+    """What its clients need to talk."""
+
+    def __init__(self, client: RetinueClient, id: UUID, employee: UUID) -> None:
+        self.client, self.id, self.employee = client, id, employee
+
+
+class Retinue:
+    def __init__(self, name: str, servers: list[RetinueServer], upstream: int, tools: list[str]) -> None:
+        self.name, self.servers = name, servers
+        self.port, self.pids = servers[0].port, [servers[0].process.pid]
+        self.tenants: list[Tenant] = []
+        self._upstream, self._tools = upstream, tools
+        self._conversations: dict[int, list[UUID]] = {}
+        self._turns: Counter[int] = Counter()
+
+    async def open(self) -> None:
+        """Take in the tenants."""
+        operator = self.servers[0].client()
+        for number in range(TENANTS):
+            self.tenants.append(await self._take_in(operator, f"bench-{number}"))
+
+    async def _take_in(self, operator: RetinueClient, slug: str) -> Tenant:
+        tenant = await operator.create_tenant(slug=slug)
+        base = f"http://127.0.0.1:{self._upstream}/v1"
+        await operator.configure(tenant.id, "openai", "bench", llm_base_url=base, llm_api_key="sk-bench")
+        await operator.put(f"/tenants/{tenant.id}/prices", {"prices": [_PRICE]})
+        await operator.put(f"/tenants/{tenant.id}/limits", dict.fromkeys(("tenant", "key", "user"), _BOUNDS))
+        (await operator.post(f"/tenants/{tenant.id}/budgets", _BUDGET)).expect(201)
+        employee = await operator.create_employee(tenant.id, tools=self._tools)
+        made = await operator.post(f"/tenants/{tenant.id}/api-keys", {"name": "bench", "role": "member"})
+        key: str = made.expect(201).json["key"]
+        return Tenant(RetinueClient(operator.address, key), tenant.id, employee.id)
+
+    def tenant_of(self, client: int) -> Tenant:
+        return self.tenants[client % TENANTS]
+
+    async def prepare(self, clients: int, turns: int) -> None:
+        for client in range(clients):
+            own = self._conversations.setdefault(client, [])
+            tenant = self.tenant_of(client)
+            while len(own) * TURNS < self._turns[client] + turns:
+                made = await tenant.client.create_conversation(tenant.id, tenant.employee, user_id=f"user-{client}")
+                own.append(made.id)
+
+    def conversation(self, client: int) -> UUID:
+        """The one in which the client takes its next turn."""
+        return self._conversations[client][self._turns[client] // TURNS]
+
+    def ask(self, client: int, plan: Plan) -> bytes:
+        path = f"{API}/conversations/{self.conversation(client)}/messages/stream"
+        self._turns[client] += 1
+        return post(path, b'{"content": "%b"}' % str(plan).encode(), self.headers(client))
+
+    def headers(self, client: int) -> str:
+        return f"authorization: {self.tenant_of(client).client.headers['authorization']}\r\n"
+
+    def check(self, told: Told, plan: Plan) -> None:
+        refuse_incomplete(told, plan, b'"status":"completed"')
+
+
+@contextmanager
+def retinue(
+    folder: Path,
+    upstream: int,
+    name: str,
+    database: str,
+    *,
+    replicas: int = 1,
+    tools: list[str] | None = None,
+    more: Mapping[str, str] | None = None,
+) -> Iterator[Retinue]:
+    """So many processes on one database, all on the server's core. The first one is asked, unless a scenario wants more."""
+    environment = environment_for(database, allow=f"127.0.0.1:{upstream}", **_PRODUCTION, **(more or {}))
+    for setting in ("RETINUE_READINESS_MAX_LAG_MS", "RETINUE_RUNS_DRAIN_SECONDS"):
+        del environment[setting]
+    with _servers(folder / name, environment, replicas) as servers:
+        for server in servers:
+            pin(server.process.pid, SERVER)
+        yield Retinue(name, servers, upstream, tools or [])
+
+
+@contextmanager
+def _servers(folder: Path, environment: Mapping[str, str], left: int) -> Iterator[list[RetinueServer]]:
+    if left == 0:
+        yield []
+        return
+    (own := folder / str(left)).mkdir(parents=True)
+    with running_retinue(own, environment) as first, _servers(folder, environment, left - 1) as others:
+        yield [first, *others]

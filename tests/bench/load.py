@@ -1,0 +1,115 @@
+"""Clients that cost next to nothing: HTTP/1.1 over bare sockets, with the time that each token was under way."""
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from time import monotonic_ns
+from typing import cast
+
+from tests.bench.plan import Stamps
+
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+PATIENCE = 120.0
+
+
+class Wrong(Exception):
+    """A service did not do what was asked of it, so that its figures mean nothing."""
+
+
+@dataclass(slots=True)
+class Told:
+    """One answer. All times in microseconds."""
+
+    status: int = 0
+    asked_at: int = 0
+    first_at: int = 0
+    """When the first token came; 0 if there was none."""
+    ended_at: int = 0
+    transits: list[int] = field(default_factory=list)
+    """From when each token was sent by the upstream to when it arrived here."""
+    tail: bytes = b""
+
+    @property
+    def took(self) -> int:
+        return self.ended_at - self.asked_at
+
+
+class Client(asyncio.Protocol):
+    """One connection that is kept; one request at a time."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self._told: Told | None = None
+        self._done: asyncio.Future[Told] | None = None
+        self._stamps = Stamps()
+        self._head = b""
+        self._left: int | None = None
+        """Bytes of the body that are still to come; None if it is chunked."""
+
+    @classmethod
+    async def connect(cls, port: int) -> "Client":
+        _, client = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
+        return client
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop has kinds of its own
+
+    async def ask(self, request: bytes) -> Told:
+        """Send a whole request and read the whole answer."""
+        self.send(request)
+        return await self.told()
+
+    def send(self, request: bytes) -> None:
+        """Send a whole request; `told` has the answer."""
+        self._told, self._stamps, self._head = Told(asked_at=_now()), Stamps(), b""
+        self._done = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+
+    async def told(self) -> Told:
+        """The whole answer.
+
+        Raises:
+            Wrong: there is none.
+        """
+        assert self._done is not None
+        return await asyncio.wait_for(self._done, PATIENCE)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        told, now = self._told, _now()
+        if told is None:
+            return
+        if not told.status:
+            self._head += data
+            head, separator, data = self._head.partition(b"\r\n\r\n")
+            if not separator:
+                return
+            told.status = int(head[9:12])
+            length = _LENGTH.search(head)
+            self._left = int(length[1]) if length else None
+        for sent_at in self._stamps.read(data):
+            told.transits.append(now - sent_at)
+        if told.transits and not told.first_at:
+            told.first_at = now
+        told.tail = (told.tail + data)[-4096:]
+        if self._left is not None:
+            self._left -= len(data)
+        if self._left == 0 or (self._left is None and told.tail.endswith(b"\r\n0\r\n\r\n")):
+            told.ended_at = now
+            self._end(told)
+
+    def _end(self, told: Told) -> None:
+        self._told = None
+        if self._done is not None and not self._done.done():
+            self._done.set_result(told)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_exception(Wrong(f"the connection ended: {error}; {self._head[:200]!r}"))
+
+
+def _now() -> int:
+    return monotonic_ns() // 1000
