@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import cast
@@ -40,6 +42,8 @@ class Client(asyncio.Protocol):
     _transport: asyncio.Transport
 
     def __init__(self) -> None:
+        self.tokens = 0
+        """All that have come, of all answers."""
         self._told: Told | None = None
         self._done: asyncio.Future[Told] | None = None
         self._stamps = Stamps()
@@ -51,6 +55,17 @@ class Client(asyncio.Protocol):
     async def connect(cls, port: int) -> "Client":
         _, client = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
         return client
+
+    @classmethod
+    @asynccontextmanager
+    async def several(cls, port: int, count: int) -> AsyncIterator[list["Client"]]:
+        """So many of them, closed afterwards."""
+        clients = [await cls.connect(port) for _ in range(count)]
+        try:
+            yield clients
+        finally:
+            for client in clients:
+                client.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop has kinds of its own
@@ -92,6 +107,7 @@ class Client(asyncio.Protocol):
             self._left = int(length[1]) if length else None
         for sent_at in self._stamps.read(data):
             told.transits.append(now - sent_at)
+            self.tokens += 1
         if told.transits and not told.first_at:
             told.first_at = now
         told.tail = (told.tail + data)[-4096:]

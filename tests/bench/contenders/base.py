@@ -6,8 +6,9 @@ from pathlib import Path
 from socket import socket
 from typing import Protocol
 
+from tests.bench.lag import Lag
 from tests.bench.load import Told, Wrong
-from tests.bench.machine import SERVER, pin
+from tests.bench.machine import pin
 from tests.bench.plan import Plan
 from tests.support.processes import ServerProcess, free_port
 
@@ -41,6 +42,9 @@ class Contender(Protocol):
             Wrong: it is one.
         """
 
+    async def lag(self) -> Lag | None:
+        """Of its event loop, since it was started; None if it does not tell."""
+
 
 def post(path: str, body: bytes, headers: str = "") -> bytes:
     head = f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n{headers}"
@@ -58,13 +62,13 @@ def refuse_incomplete(told: Told, plan: Plan, end: bytes) -> None:
 
 
 @contextmanager
-def running(folder: Path, command: Sequence[str], core: int = SERVER) -> Iterator[tuple[ServerProcess, int]]:
+def running(folder: Path, command: Sequence[str], cores: frozenset[int]) -> Iterator[tuple[ServerProcess, int]]:
     """A process that listens on the port that is appended to its command; ended afterwards."""
     port = free_port()
     process = ServerProcess([*command, str(port)], log=folder / f"{port}.log")
     try:
         process.wait_until(lambda: _listens(port), within=30)
-        pin(process.pid, core)
+        pin(process.pid, cores)
         yield process, port
     finally:
         process.stop()

@@ -2,15 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 from tests.bench.contenders.base import TURNS, post, refuse_incomplete
+from tests.bench.lag import Lag
 from tests.bench.load import Told
-from tests.bench.machine import SERVER, pin
+from tests.bench.machine import Cores, pin
 from tests.bench.plan import Plan
+from tests.support import http1
 from tests.support.client import API, RetinueClient
+from tests.support.processes import free_port
 from tests.support.server import RetinueServer, environment_for, running_retinue
 
 TENANTS = 8
@@ -27,11 +31,12 @@ _PRODUCTION = {
 }
 
 
-class Tenant:
+class Tenant(NamedTuple):
     """What its clients need to talk."""
 
-    def __init__(self, client: RetinueClient, id: UUID, employee: UUID) -> None:
-        self.client, self.id, self.employee = client, id, employee
+    client: RetinueClient
+    id: UUID
+    employee: UUID
 
 
 class Retinue:
@@ -87,33 +92,35 @@ class Retinue:
     def check(self, told: Told, plan: Plan) -> None:
         refuse_incomplete(told, plan, b'"status":"completed"')
 
+    async def lag(self) -> Lag:
+        address = f"127.0.0.1:{self.servers[0].environment['RETINUE_METRICS_PORT']}"
+        async with await http1.request(address, "GET", "/metrics") as response:
+            return Lag.of((await response.read()).decode())
+
 
 @contextmanager
 def retinue(
+    name: str,
     folder: Path,
     upstream: int,
-    name: str,
     database: str,
+    cores: Cores,
     *,
     replicas: int = 1,
     tools: list[str] | None = None,
     more: Mapping[str, str] | None = None,
 ) -> Iterator[Retinue]:
-    """So many processes on one database, all on the server's core. The first one is asked, unless a scenario wants more."""
+    """So many processes on one database, all on the server's core. The first one is asked, unless a scenario wants
+    more.
+    """
     environment = environment_for(database, allow=f"127.0.0.1:{upstream}", **_PRODUCTION, **(more or {}))
     for setting in ("RETINUE_READINESS_MAX_LAG_MS", "RETINUE_RUNS_DRAIN_SECONDS"):
         del environment[setting]
-    with _servers(folder / name, environment, replicas) as servers:
-        for server in servers:
-            pin(server.process.pid, SERVER)
+    with ExitStack() as stack:
+        servers = []
+        for number in range(replicas):
+            (own := folder / f"{name}-{number}").mkdir(parents=True)
+            ports = {"RETINUE_METRICS_PORT": str(free_port())}
+            servers.append(stack.enter_context(running_retinue(own, environment | ports)))
+            pin(servers[-1].process.pid, cores.server)
         yield Retinue(name, servers, upstream, tools or [])
-
-
-@contextmanager
-def _servers(folder: Path, environment: Mapping[str, str], left: int) -> Iterator[list[RetinueServer]]:
-    if left == 0:
-        yield []
-        return
-    (own := folder / str(left)).mkdir(parents=True)
-    with running_retinue(own, environment) as first, _servers(folder, environment, left - 1) as others:
-        yield [first, *others]

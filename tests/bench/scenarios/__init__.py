@@ -1,1 +1,1 @@
-"""What the services are put through. Each scenario is a function from a contender to figures by their names."""
+"""What the services are put through. Each scenario has a function from a contender to figures by their names."""

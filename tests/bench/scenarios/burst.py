@@ -7,26 +7,31 @@ from tests.bench.contenders import Contender
 from tests.bench.load import Client
 from tests.bench.machine import cpu_seconds
 from tests.bench.plan import Plan
+from tests.bench.scenarios.timing import times_within
 
 TOKENS = 500
 
 
-async def burst(contender: Contender, *, streams: int, answers: int) -> dict[str, float]:
-    """So many streams at the same time, each of so many answers, one after the other."""
+async def burst(contender: Contender, *, streams: int, seconds: float) -> dict[str, float]:
+    """So many streams at the same time, each of answers one after the other, for about so long."""
     plan = Plan(TOKENS)
-    await contender.prepare(streams, answers + 1)
-    clients = [await Client.connect(contender.port) for _ in range(streams)]
+    async with Client.several(contender.port, streams) as clients:
 
-    async def speak(number: int, times: int) -> None:
-        for _ in range(times):
-            told = await clients[number].ask(contender.ask(number, plan))
-            contender.check(told, plan)
+        async def speak(number: int, times: int) -> None:
+            for _ in range(times):
+                contender.check(await clients[number].ask(contender.ask(number, plan)), plan)
 
-    await asyncio.gather(*(speak(number, 1) for number in range(streams)))
-    cpu, began = cpu_seconds(contender.pids), monotonic()
-    await asyncio.gather(*(speak(number, answers) for number in range(streams)))
-    took, cpu = monotonic() - began, cpu_seconds(contender.pids) - cpu
-    for client in clients:
-        client.close()
+        async def all_speak(times: int) -> float:
+            await contender.prepare(streams, times)
+            began = monotonic()
+            await asyncio.gather(*(speak(number, times) for number in range(streams)))
+            return monotonic() - began
+
+        await all_speak(1)
+        answers = times_within(seconds, await all_speak(1), most=100)
+        await contender.prepare(streams, answers)
+        cpu = cpu_seconds(contender.pids)
+        took = await all_speak(answers)
+        cpu = cpu_seconds(contender.pids) - cpu
     tokens = streams * answers * TOKENS
     return {"tokens_per_s": tokens / took, "cpu_ms_per_1000_tokens": cpu * 1e6 / tokens}

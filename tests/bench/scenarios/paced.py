@@ -1,51 +1,84 @@
-"""S2, S3: answers at the pace of a model."""
+"""S2: answers at the pace of a model."""
 
 import asyncio
+from collections.abc import Sequence
 from time import monotonic
+from typing import NamedTuple
 
 from tests.bench.contenders import Contender
+from tests.bench.figures import percentile
 from tests.bench.load import Client, Told
-from tests.bench.machine import cpu_seconds
+from tests.bench.machine import busy_seconds, cpu_seconds
 from tests.bench.plan import Plan
 
 GAP_MS = 20
 TOKENS = 200
+LAPS = 3
 
 
-def percentile(values: list[int], share: float) -> float:
-    """In milliseconds, of microseconds."""
-    return sorted(values)[min(int(len(values) * share), len(values) - 1)] / 1000
+class _Meters(NamedTuple):
+    at: float
+    cpu: float
+    rest: float
+    tokens: int
 
 
-async def paced(contender: Contender, *, streams: int, answers: int, tokens: int = TOKENS) -> dict[str, float]:
-    """So many streams, which begin evenly spread over the time that an answer takes; so many answers each."""
+async def paced(
+    contender: Contender, *, streams: int, rest: frozenset[int] = frozenset(), tokens: int = TOKENS, laps: int = LAPS
+) -> dict[str, float]:
+    """So many streams, whose answers begin evenly spread over time; so many answers each, one after the other.
+
+    The first answers warm it up, and the last ones run out: times are those of the answers between them, processor time
+    is that of the time in which all streams speak.
+
+    Args:
+        rest: the cores of the load: while they are busy all the time, a late token says nothing of the contender.
+    """
     plan = Plan(tokens, GAP_MS)
     length = tokens * GAP_MS / 1000
-    await contender.prepare(streams, answers + 1)
-    clients = [await Client.connect(contender.port) for _ in range(streams)]
     told: list[Told] = []
+    await contender.prepare(streams, laps)
+    async with Client.several(contender.port, streams) as clients:
 
-    async def speak(number: int, times: int, over: float) -> None:
-        await asyncio.sleep(over * number / streams)
-        for _ in range(times):
-            answer = await clients[number].ask(contender.ask(number, plan))
-            contender.check(answer, plan)
-            told.append(answer)
+        async def speak(number: int) -> None:
+            await asyncio.sleep(length * number / streams)
+            for lap in range(laps):
+                answer = await clients[number].ask(contender.ask(number, plan))
+                contender.check(answer, plan)
+                if 0 < lap < laps - 1:
+                    told.append(answer)
 
-    await asyncio.gather(*(speak(number, 1, 0.5) for number in range(streams)))
-    told.clear()
-    cpu, began = cpu_seconds(contender.pids), monotonic()
-    await asyncio.gather(*(speak(number, answers, length) for number in range(streams)))
-    took, cpu = monotonic() - began, cpu_seconds(contender.pids) - cpu
-    for client in clients:
-        client.close()
-    firsts = [answer.first_at - answer.asked_at for answer in told]
-    transits = [transit for answer in told for transit in answer.transits]
+        def read() -> _Meters:
+            sent = sum(client.tokens for client in clients)
+            return _Meters(monotonic(), cpu_seconds(contender.pids), busy_seconds(rest), sent)
+
+        speaking = [asyncio.create_task(speak(number)) for number in range(streams)]
+        await asyncio.sleep(length)
+        lag = await contender.lag()
+        before = read()
+        await asyncio.wait(speaking, return_when=asyncio.FIRST_COMPLETED)
+        after = read()
+        lag_after = await contender.lag()
+        await asyncio.gather(*speaking)
+    late = lag_after.since(lag).within_ms(0.99) if lag and lag_after else None
+    return {**_times(told), **_costs(before, after), **({} if late is None else {"lag_p99_ms": late})}
+
+
+def _times(told: Sequence[Told]) -> dict[str, float]:
+    firsts = [(answer.first_at - answer.asked_at) / 1000 for answer in told]
+    transits = [transit / 1000 for answer in told for transit in answer.transits]
     return {
         "first_token_p50_ms": percentile(firsts, 0.5),
         "first_token_p99_ms": percentile(firsts, 0.99),
         "transit_p50_ms": percentile(transits, 0.5),
         "transit_p99_ms": percentile(transits, 0.99),
-        "cpu_ms_per_1000_tokens": cpu * 1e6 / len(transits),
-        "core": cpu / took,
+    }
+
+
+def _costs(before: _Meters, after: _Meters) -> dict[str, float]:
+    took = after.at - before.at
+    return {
+        "cpu_ms_per_1000_tokens": (after.cpu - before.cpu) * 1e6 / (after.tokens - before.tokens),
+        "core": (after.cpu - before.cpu) / took,
+        "rest_busy": (after.rest - before.rest) / took,
     }

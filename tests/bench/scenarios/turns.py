@@ -1,4 +1,4 @@
-"""S4: short turns, one after the other, each of them stored."""
+"""S4, S8: short turns, one after the other, each of them stored."""
 
 import asyncio
 from statistics import median
@@ -8,30 +8,35 @@ from tests.bench.contenders import Contender
 from tests.bench.load import Client
 from tests.bench.machine import cpu_seconds
 from tests.bench.plan import Plan
+from tests.bench.scenarios.timing import times_within
 
 CLIENTS = 32
-TOKENS = 10
+TURN = Plan(tokens=10)
+_WARM = 3
 
 
-async def turns(contender: Contender, *, each: int, plan: Plan = Plan(TOKENS)) -> dict[str, float]:
-    """A closed loop of `CLIENTS`, so many turns each."""
-    warm = 3
-    await contender.prepare(CLIENTS, each + warm)
-    clients = [await Client.connect(contender.port) for _ in range(CLIENTS)]
+async def turns(contender: Contender, *, seconds: float, plan: Plan = TURN) -> dict[str, float]:
+    """A closed loop of `CLIENTS`, for about so long."""
     times: list[float] = []
+    async with Client.several(contender.port, CLIENTS) as clients:
 
-    async def speak(number: int, count: int) -> None:
-        for _ in range(count):
-            told = await clients[number].ask(contender.ask(number, plan))
-            contender.check(told, plan)
-            times.append(told.took / 1000)
+        async def speak(number: int, count: int) -> None:
+            for _ in range(count):
+                told = await clients[number].ask(contender.ask(number, plan))
+                contender.check(told, plan)
+                times.append(told.took / 1000)
 
-    await asyncio.gather(*(speak(number, warm) for number in range(CLIENTS)))
-    times.clear()
-    cpu, began = cpu_seconds(contender.pids), monotonic()
-    await asyncio.gather(*(speak(number, each) for number in range(CLIENTS)))
-    took, cpu = monotonic() - began, cpu_seconds(contender.pids) - cpu
-    for client in clients:
-        client.close()
+        async def all_speak(count: int) -> float:
+            began = monotonic()
+            await asyncio.gather(*(speak(number, count) for number in range(CLIENTS)))
+            return monotonic() - began
+
+        await contender.prepare(CLIENTS, _WARM)
+        each = times_within(seconds, await all_speak(_WARM) / _WARM, most=500)
+        await contender.prepare(CLIENTS, each)
+        times.clear()
+        cpu = cpu_seconds(contender.pids)
+        took = await all_speak(each)
+        cpu = cpu_seconds(contender.pids) - cpu
     count = CLIENTS * each
     return {"turns_per_s": count / took, "cpu_ms_per_turn": cpu * 1000 / count, "turn_p50_ms": median(times)}

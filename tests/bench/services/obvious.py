@@ -1,14 +1,14 @@
 """The obvious service: what a good afternoon with FastAPI, the vendor's SDK and an ORM comes to.
 
-`python -m tests.bench.services.obvious UPSTREAM_PORT DATABASE_URL PORT`. It streams each delta as an event and stores question and
-answer at the end. It has no tenants, no limits, no resumption, no runs.
+`python -m tests.bench.services.obvious UPSTREAM_PORT DATABASE_URL PORT`. It streams each delta as an event and
+stores question and answer at the end. It has no tenants, no limits, no resumption, no runs.
 """
 
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
+from uuid import uuid4  # noqa: TID251 - as most would
 
 import uvicorn
 from fastapi import FastAPI

@@ -1,100 +1,65 @@
-"""The limit: splits the upstream's events and frames them anew, and does nothing else.
+"""The limit: splits the upstream's events and frames them anew, with asyncio's own streams, and does nothing else.
 
-`python -m tests.bench.services.relay UPSTREAM_PORT PORT`. What is sent to it goes to the upstream as the only message. Nothing is
-kept, nobody is asked who they are, and connections to the upstream stay open.
+`python -m tests.bench.services.relay UPSTREAM_PORT PORT`. What is sent to it goes to the upstream as the only message.
+Nothing is kept, nobody is asked who they are, and connections to the upstream stay open.
 """
 
 import asyncio
 import sys
+from asyncio import StreamReader, StreamWriter
 from itertools import count
-from typing import cast
-
-import uvloop
 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
 _ASK = (
     b"POST /v1/chat/completions HTTP/1.1\r\nhost: upstream\r\ncontent-type: application/json\r\n"
-    b'content-length: %d\r\n\r\n{"stream":true,"messages":[{"role":"user","content":"%b"}]}'
+    b"content-length: %d\r\n\r\n"
 )
-_AROUND = len(b'{"stream":true,"messages":[{"role":"user","content":""}]}')
+_BODY = b'{"stream":true,"messages":[{"role":"user","content":"%b"}]}'
+_END = b"0\r\n\r\n"
+_PIECE = 65536
+
+Connection = tuple[StreamReader, StreamWriter]
 
 
-class _Asking(asyncio.Protocol):
-    """A connection to the upstream, used by one client at a time."""
+class Relay:
+    def __init__(self, upstream: int) -> None:
+        self._upstream = upstream
+        self._idle: list[Connection] = []
 
-    _transport: asyncio.Transport
-    client: "_Client | None" = None
+    async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """One client: requests come one after the other."""
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
+                await self._answer(await reader.readexactly(length), writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
 
-    def __init__(self, idle: "list[_Asking]") -> None:
-        self._idle = idle
-        self._rest = b""
-        self._numbers = count()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop has kinds of its own
-
-    def ask(self, client: "_Client", message: bytes) -> None:
-        self.client = client
-        self._rest, self._numbers = b"", count()
-        self._transport.write(_ASK % (len(message) + _AROUND, message))
-
-    def data_received(self, data: bytes) -> None:
-        *events, self._rest = (self._rest + data).split(b"\n\n")
-        framed = []
-        for event in events:
-            payload = event.partition(b"data: ")[2]
-            frame = b"id: %d\ndata: %b\n\n" % (next(self._numbers), payload)
-            framed.append(b"%x\r\n%b\r\n" % (len(frame), frame))
-        if client := self.client:
-            client.send(b"".join(framed))
-            if self._rest.endswith(b"0\r\n\r\n"):
-                client.end()
-                self.client = None
-                self._idle.append(self)
-
-
-class _Client(asyncio.Protocol):
-    _transport: asyncio.Transport
-
-    def __init__(self, idle: list[_Asking], upstream: int) -> None:
-        self._idle, self._upstream = idle, upstream
-        self._received = b""
-        self._connecting: asyncio.Task[None] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop has kinds of its own
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, separator, body = self._received.partition(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
-        if not separator or len(body) < length:
-            return
-        self._received = b""
-        self._transport.write(_HEAD)
-        if self._idle:
-            self._idle.pop().ask(self, body)
-        else:
-            self._connecting = asyncio.get_running_loop().create_task(self._connect(body))
-
-    async def _connect(self, body: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        _, asking = await loop.create_connection(lambda: _Asking(self._idle), "127.0.0.1", self._upstream)
-        asking.ask(self, body)
-
-    def send(self, frames: bytes) -> None:
-        self._transport.write(frames)
-
-    def end(self) -> None:
-        self._transport.write(b"0\r\n\r\n")
+    async def _answer(self, message: bytes, client: StreamWriter) -> None:
+        connection = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._upstream)
+        answer, upstream = connection
+        body = _BODY % message
+        upstream.write(_ASK % len(body) + body)
+        client.write(_HEAD)
+        rest, numbers = b"", count()
+        while not rest.endswith(_END):
+            piece = await answer.read(_PIECE)
+            if not piece:
+                raise ConnectionError("the upstream has closed the connection")
+            *events, rest = (rest + piece).split(b"\n\n")
+            for event in events:
+                frame = b"id: %d\ndata: %b\n\n" % (next(numbers), event.partition(b"data: ")[2])
+                client.write(b"%x\r\n%b\r\n" % (len(frame), frame))
+            await client.drain()
+        client.write(_END)
+        self._idle.append(connection)
 
 
 async def _serve(port: int, upstream: int) -> None:
-    idle: list[_Asking] = []
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Client(idle, upstream), "127.0.0.1", port, backlog=4096)
+    server = await asyncio.start_server(Relay(upstream).serve, "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(int(sys.argv[2]), int(sys.argv[1])))
+    asyncio.run(_serve(int(sys.argv[2]), int(sys.argv[1])))

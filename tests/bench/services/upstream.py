@@ -1,6 +1,7 @@
 """A model provider that costs next to nothing: chat completions whose tokens say when they were sent.
 
-`python -m tests.bench.services.upstream PORT`. The message says how many tokens, how far apart, after how many tool calls.
+`python -m tests.bench.services.upstream PORT`. The message says how many tokens, how far apart, after how many
+tool calls.
 """
 
 import asyncio
@@ -49,7 +50,7 @@ class Upstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop has kinds of its own
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         self._is_open = False
 
     def data_received(self, data: bytes) -> None:

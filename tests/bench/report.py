@@ -1,0 +1,132 @@
+"""What a run comes to: JSON with every round, and tables for people."""
+
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from retinue import __version__
+from tests.bench.arena import OBVIOUS, RELAY
+from tests.bench.figures import ratio
+from tests.bench.goals import Verdict, judged
+from tests.bench.machine import Cores, description
+from tests.bench.running import Outcome
+
+LABELS = {
+    "tokens_per_s": "tokens/s",
+    "cpu_ms_per_1000_tokens": "CPU ms per 1,000 tokens",
+    "first_token_p50_ms": "first token p50, ms",
+    "first_token_p99_ms": "p99",
+    "transit_p50_ms": "transit p50, ms",
+    "transit_p99_ms": "transit p99, ms",
+    "core": "of its core",
+    "rest_busy": "of the other core",
+    "lag_p99_ms": "loop lag p99, ms, at most",
+    "turns_per_s": "turns/s",
+    "cpu_ms_per_turn": "CPU ms per turn",
+    "turn_p50_ms": "turn p50, ms",
+}
+_PACKAGES = (
+    "litestar",
+    "hypercorn",
+    "uvloop",
+    "openai",
+    "sse-starlette",
+    "sqlalchemy",
+    "asyncpg",
+    "fastapi",
+    "uvicorn",
+)
+UNPINNED = (
+    "Not pinned: this process may use one core only, or the system cannot keep processes on cores. The contenders "
+    "share what there is with the load, so that these figures compare with no others."
+)
+
+
+def as_json(outcomes: Sequence[Outcome], cores: Cores) -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": description(),
+        "pinned": cores.is_pinned,
+        "versions": _versions(),
+        "scenarios": {
+            outcome.scenario.name: {
+                "title": outcome.scenario.title,
+                "medians": outcome.medians,
+                "rounds": outcome.rounds,
+            }
+            for outcome in outcomes
+        },
+        "goals": [
+            {**verdict.goal._asdict(), "value": verdict.value, "is_met": verdict.is_met}
+            for verdict in _verdicts(outcomes)
+        ],
+    }
+
+
+def as_markdown(outcomes: Sequence[Outcome], cores: Cores) -> str:
+    about = description()
+    lines = [
+        f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, "
+        f"{datetime.now(UTC):%Y-%m-%d}; " + ", ".join(f"{name} {number}" for name, number in _versions().items()),
+        "",
+        *([] if cores.is_pinned else [UNPINNED, ""]),
+    ]
+    for outcome in outcomes:
+        lines += [*_table(outcome), ""]
+    return "\n".join([*lines, *_goals(_verdicts(outcomes))]).rstrip() + "\n"
+
+
+def _table(outcome: Outcome) -> Iterator[str]:
+    scenario, medians = outcome.scenario, outcome.medians
+    names = list(dict.fromkeys(name for figures in medians.values() for name in figures))
+    beside = [other for other in (RELAY, OBVIOUS) if other in medians]
+    rounds = max((len(each) for each in outcome.rounds.values()), default=0)
+    yield f"**{scenario.name}**: {scenario.title}; {'one round' if rounds == 1 else f'medians of {rounds} rounds'}"
+    yield ""
+    yield _row(["", *(LABELS.get(name, name) for name in names), *(f"times {other}" for other in beside)])
+    yield _row(["---", *("---:" for _ in (*names, *beside))])
+    for contender, figures in medians.items():
+        told = [shown(figures[name]) if name in figures else "" for name in names]
+        main = figures.get(scenario.main)
+        for other in beside:
+            reference = medians[other].get(scenario.main)
+            is_known = main is not None and reference is not None
+            told.append(shown(ratio(main or 0.0, reference or 0.0)) if is_known else "")
+        yield _row([contender, *told])
+
+
+def _goals(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    if not verdicts:
+        return
+    yield _row(["", "", "goal", "measured", ""])
+    yield _row(["---", "---", "---", "---:", "---"])
+    for verdict in verdicts:
+        goal = verdict.goal
+        label = f"{LABELS.get(goal.figure, goal.figure)}, {goal.contender}"
+        yield _row([goal.scenario, label, str(goal), shown(verdict.value), "met" if verdict.is_met else "**missed**"])
+
+
+def shown(value: float) -> str:
+    """Three digits that count; no more of them mean anything."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _verdicts(outcomes: Sequence[Outcome]) -> list[Verdict]:
+    return judged({outcome.scenario.name: outcome.medians for outcome in outcomes})
+
+
+def _versions() -> dict[str, str]:
+    found = {"retinue": __version__, "python": platform.python_version(), "kernel": os.uname().release}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
