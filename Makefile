@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 READY := $(VENV)/.ready
+BENCH := $(VENV)/.bench
 # One more than the two cores of a small machine: many tests wait for a database or for another process.
 WORKERS ?= 3
 
@@ -20,10 +21,10 @@ UV := $(shell command -v uv 2>/dev/null)
 FAST := tests/architecture tests/contract tests/unit $(addprefix --ignore=tests/,\
 	contract/access contract/http contract/repositories unit/runs/acting unit/tools/workspace)
 
-.PHONY: help install run demo migrate test test-fast chaos fuzz check format lock clean
+.PHONY: help install run demo migrate test test-fast chaos fuzz bench bench-quick check format lock clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  \033[1m%-11s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(READY) ## Create the environment in .venv and install all locked dependencies, nothing else
 
@@ -57,6 +58,11 @@ $(READY): requirements-dev.lock $(RUNTIME)
 	@$(INSTALL) --require-hashes --requirement requirements-dev.lock
 	@touch $@
 
+$(BENCH): requirements-bench.lock $(READY)
+	@echo "Installing what Retinue is compared with …"
+	@$(INSTALL) --require-hashes --requirement requirements-bench.lock
+	@touch $@
+
 run: $(RUNTIME) ## Install what that needs, migrate, create a demo tenant, serve on 127.0.0.1:8000 and say how to talk to it
 	@$(BIN)/python -m retinue serve --demo
 
@@ -78,6 +84,12 @@ chaos: install ## Cut, kill, freeze and crowd it for about half an hour; CHAOS_S
 fuzz: install ## Send made-up requests and lead random lives for about half an hour; FUZZ_SEED=… repeats a run
 	FUZZ=full $(BIN)/python -m pytest tests/fuzz -n $(WORKERS) --dist worksteal
 
+bench: $(BENCH) ## Measure tokens, turns, streams and growth beside a raw relay and FastAPI, for about an hour; BENCH_OPTIONS=… are its own
+	$(BIN)/python -m tests.bench $(BENCH_OPTIONS)
+
+bench-quick: $(BENCH) ## The same within two minutes: S1, S2 and S4 in short, with ratios
+	$(BIN)/python -m tests.bench --quick $(BENCH_OPTIONS)
+
 check: install ## Lint, formatting, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -95,6 +107,7 @@ COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.1
 lock: ## Resolve the dependencies anew (needs uv; UPGRADE=1 takes newer versions)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group bench --constraint requirements-dev.lock --output-file requirements-bench.lock
 
 clean: ## Remove the environment and everything generated; keeps .data
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
