@@ -1,6 +1,7 @@
 """Where the contenders stand: their upstream, their databases, their cores."""
 
 import os
+import resource
 import sys
 from contextlib import AbstractContextManager, ExitStack
 from itertools import count
@@ -36,6 +37,7 @@ class Arena:
             stack: what it ends at its exit.
         """
         self.cores, self._stack = cores, stack
+        _allow_many_connections()
         pin(os.getpid(), cores.rest)  # and with it all that is started from here on, but for the servers
         self._folder = Path(stack.enter_context(TemporaryDirectory(prefix="retinue-bench-")))
         command = [sys.executable, "-m", "tests.bench.services.upstream"]
@@ -84,3 +86,9 @@ class Arena:
         if name == SQLITE:
             return f"sqlite+aiosqlite:///{folder / 'retinue.db'}"
         return stack.enter_context(self.postgres.database())
+
+
+def _allow_many_connections() -> None:
+    """For this process and those that it starts."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

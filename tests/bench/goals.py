@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple
 
 from tests.bench.arena import OBVIOUS, POSTGRESQL, RELAY, SQLITE
 from tests.bench.figures import ratio
+from tests.bench.scenarios.following import FOLLOWER
+from tests.bench.scenarios.growth import FLAT, SIZES
 
 Medians = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Figures by scenario and contender."""
@@ -46,6 +48,7 @@ class Verdict(NamedTuple):
         return self.value <= self.goal.limit
 
 
+_SMALLEST, *_, _LARGEST = SIZES
 _CPU = "cpu_ms_per_1000_tokens"
 GOALS = (
     *(
@@ -63,8 +66,13 @@ GOALS = (
     Goal("S2", "first_token_p99_ms", "at most", 30),
     Goal("S2", "transit_p99_ms", "more at most", 5, RELAY),
     Goal("S2", "lag_p99_ms", "at most", 10),
+    Goal("S3", "streams", "at least", 300),
     Goal("S4", "turns_per_s", "at least", 400),
     Goal("S4", "turns_per_s", "at least", 300, contender=SQLITE),
+    Goal("S5 x500", "kib_per_stream", "at most", 40),
+    Goal("S5 x1000", "kib_per_stream", "at most", 40),
+    Goal("S6", _CPU, "times at most", 1.5, POSTGRESQL, contender=FOLLOWER),
+    *(Goal("S7", figure, "times at most", 1.5, _SMALLEST, contender=_LARGEST) for figure in FLAT),
 )
 
 

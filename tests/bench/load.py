@@ -12,6 +12,7 @@ from tests.bench.plan import Stamps
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 PATIENCE = 120.0
+_OPENING = 2048
 
 
 class Wrong(Exception):
@@ -29,6 +30,8 @@ class Told:
     ended_at: int = 0
     transits: list[int] = field(default_factory=list)
     """From when each token was sent by the upstream to when it arrived here."""
+    opening: bytes = b""
+    """The body's first bytes."""
     tail: bytes = b""
 
     @property
@@ -46,6 +49,7 @@ class Client(asyncio.Protocol):
         """All that have come, of all answers."""
         self._told: Told | None = None
         self._done: asyncio.Future[Told] | None = None
+        self._has_begun = asyncio.Event()
         self._stamps = Stamps()
         self._head = b""
         self._left: int | None = None
@@ -78,8 +82,22 @@ class Client(asyncio.Protocol):
     def send(self, request: bytes) -> None:
         """Send a whole request; `told` has the answer."""
         self._told, self._stamps, self._head = Told(asked_at=_now()), Stamps(), b""
+        self._has_begun.clear()
         self._done = asyncio.get_running_loop().create_future()
         self._transport.write(request)
+
+    async def first_token(self) -> Told:
+        """What there is of the answer when its first token has come.
+
+        Raises:
+            Wrong: it ended without one.
+        """
+        told = self._told
+        assert told is not None
+        await asyncio.wait_for(self._has_begun.wait(), PATIENCE)
+        if not told.first_at:
+            raise Wrong(f"an answer without a token: {told.status}, {told.tail[-500:]!r}")
+        return told
 
     async def told(self) -> Told:
         """The whole answer.
@@ -110,6 +128,9 @@ class Client(asyncio.Protocol):
             self.tokens += 1
         if told.transits and not told.first_at:
             told.first_at = now
+            self._has_begun.set()
+        if len(told.opening) < _OPENING:
+            told.opening = (told.opening + data)[:_OPENING]
         told.tail = (told.tail + data)[-4096:]
         if self._left is not None:
             self._left -= len(data)
@@ -119,10 +140,12 @@ class Client(asyncio.Protocol):
 
     def _end(self, told: Told) -> None:
         self._told = None
+        self._has_begun.set()
         if self._done is not None and not self._done.done():
             self._done.set_result(told)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._has_begun.set()
         if self._done is not None and not self._done.done():
             self._done.set_exception(Wrong(f"the connection ended: {error}; {self._head[:200]!r}"))
 

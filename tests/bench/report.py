@@ -8,17 +8,19 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from retinue import __version__
+from retinue.domain.spending import Grouping
 from tests.bench.arena import OBVIOUS, RELAY
 from tests.bench.figures import ratio
 from tests.bench.goals import Verdict, judged
 from tests.bench.machine import Cores, description
 from tests.bench.running import Outcome
+from tests.bench.scenarios.growth import SAME
 
 LABELS = {
     "tokens_per_s": "tokens/s",
     "cpu_ms_per_1000_tokens": "CPU ms per 1,000 tokens",
     "first_token_p50_ms": "first token p50, ms",
-    "first_token_p99_ms": "p99",
+    "first_token_p99_ms": "first token p99, ms",
     "transit_p50_ms": "transit p50, ms",
     "transit_p99_ms": "transit p99, ms",
     "core": "of its core",
@@ -27,6 +29,19 @@ LABELS = {
     "turns_per_s": "turns/s",
     "cpu_ms_per_turn": "CPU ms per turn",
     "turn_p50_ms": "turn p50, ms",
+    "others_cpu_ms_per_1000_tokens": "CPU ms per 1,000 tokens of the first replica",
+    "streams": "streams",
+    "rest_busy_beyond": "of the other core, with too many",
+    "kib_per_stream": "KiB per stream",
+    "process_mib": "MiB of the process",
+    "messages_p50_ms": "GET …/messages p50, ms",
+    "conversations_p50_ms": "GET /conversations p50, ms",
+    "conversations_of_user_p50_ms": "the same, of one user",
+    **{f"usage_{each}_p50_ms": f"GET /usage by {each}, 30 days, p50, ms" for each in Grouping},
+    **{
+        f"usage_{each}_{SAME}_calls_p50_ms": f"GET /usage by {each}, the last {SAME} calls, p50, ms"
+        for each in Grouping
+    },
 }
 _PACKAGES = (
     "litestar",
@@ -80,22 +95,21 @@ def as_markdown(outcomes: Sequence[Outcome], cores: Cores) -> str:
 
 
 def _table(outcome: Outcome) -> Iterator[str]:
+    """One line a figure, one column a contender; the main figure's ratios at the end."""
     scenario, medians = outcome.scenario, outcome.medians
-    names = list(dict.fromkeys(name for figures in medians.values() for name in figures))
-    beside = [other for other in (RELAY, OBVIOUS) if other in medians]
     rounds = max((len(each) for each in outcome.rounds.values()), default=0)
     yield f"**{scenario.name}**: {scenario.title}; {'one round' if rounds == 1 else f'medians of {rounds} rounds'}"
     yield ""
-    yield _row(["", *(LABELS.get(name, name) for name in names), *(f"times {other}" for other in beside)])
-    yield _row(["---", *("---:" for _ in (*names, *beside))])
-    for contender, figures in medians.items():
-        told = [shown(figures[name]) if name in figures else "" for name in names]
-        main = figures.get(scenario.main)
-        for other in beside:
-            reference = medians[other].get(scenario.main)
-            is_known = main is not None and reference is not None
-            told.append(shown(ratio(main or 0.0, reference or 0.0)) if is_known else "")
-        yield _row([contender, *told])
+    yield _row(["", *medians])
+    yield _row(["---", *("---:" for _ in medians)])
+    for name in dict.fromkeys(name for figures in medians.values() for name in figures):
+        yield _row([LABELS.get(name, name), *(_shown(figures.get(name)) for figures in medians.values())])
+    mains = [figures.get(scenario.main) for figures in medians.values()]
+    for other in (RELAY, OBVIOUS):
+        reference = medians.get(other, {}).get(scenario.main)
+        if reference is not None:
+            ratios = [None if main is None else ratio(main, reference) for main in mains]
+            yield _row([f"{LABELS.get(scenario.main)}: times {other}", *map(_shown, ratios)])
 
 
 def _goals(verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -106,11 +120,13 @@ def _goals(verdicts: Sequence[Verdict]) -> Iterator[str]:
     for verdict in verdicts:
         goal = verdict.goal
         label = f"{LABELS.get(goal.figure, goal.figure)}, {goal.contender}"
-        yield _row([goal.scenario, label, str(goal), shown(verdict.value), "met" if verdict.is_met else "**missed**"])
+        yield _row([goal.scenario, label, str(goal), _shown(verdict.value), "met" if verdict.is_met else "**missed**"])
 
 
-def shown(value: float) -> str:
+def _shown(value: float | None) -> str:
     """Three digits that count; no more of them mean anything."""
+    if value is None:
+        return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from tests.bench.arena import Arena
+from tests.bench.arena import CONTENDERS, POSTGRESQL, Arena
 from tests.bench.contenders import Contender
 from tests.bench.figures import Figures, medians
 from tests.bench.load import Wrong
@@ -29,7 +29,7 @@ async def run(
     Raises:
         Wrong: one of them has answered wrongly; figures of it would mean nothing.
     """
-    chosen = [name for name in scenario.contenders if name in names or scenario.open is not None]
+    chosen = [name for name in scenario.contenders if (name if name in CONTENDERS else POSTGRESQL) in names]
     outcome = Outcome(scenario, {name: [] for name in chosen})
     with ExitStack() as own:
         contenders = {name: await _opened(arena, scenario, own, name) for name in chosen}

@@ -1,7 +1,9 @@
 """Retinue with everything switched on that it promises: tenants, roles, limits, a budget, prices, records."""
 
+import asyncio
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +11,7 @@ from uuid import UUID
 
 from tests.bench.contenders.base import TURNS, post, refuse_incomplete
 from tests.bench.lag import Lag
-from tests.bench.load import Told
+from tests.bench.load import Told, Wrong
 from tests.bench.machine import Cores, pin
 from tests.bench.plan import Plan
 from tests.support import http1
@@ -18,6 +20,7 @@ from tests.support.processes import free_port
 from tests.support.server import RetinueServer, environment_for, running_retinue
 
 TENANTS = 8
+_AT_A_TIME = 16
 PLENTY = 10**9
 """A bound that is counted against and never reached."""
 _BOUNDS = {"requests_per_minute": PLENTY, "tokens_per_minute": PLENTY, "concurrent_runs": PLENTY}
@@ -40,18 +43,26 @@ class Tenant(NamedTuple):
 
 
 class Retinue:
-    def __init__(self, name: str, servers: list[RetinueServer], upstream: int, tools: list[str]) -> None:
+    def __init__(
+        self, name: str, servers: Sequence[RetinueServer], upstream: int, *, tools: Sequence[str], tenants: int
+    ) -> None:
         self.name, self.servers = name, servers
-        self.port, self.pids = servers[0].port, [servers[0].process.pid]
+        self.port = servers[0].port
+        self.measured = servers[0]
+        """The one whose costs count; all questions go to the first."""
         self.tenants: list[Tenant] = []
-        self._upstream, self._tools = upstream, tools
+        self._upstream, self._tools, self._count = upstream, tools, tenants
         self._conversations: dict[int, list[UUID]] = {}
         self._turns: Counter[int] = Counter()
+
+    @property
+    def pids(self) -> Sequence[int]:
+        return [self.measured.process.pid]
 
     async def open(self) -> None:
         """Take in the tenants."""
         operator = self.servers[0].client()
-        for number in range(TENANTS):
+        for number in range(self._count):
             self.tenants.append(await self._take_in(operator, f"bench-{number}"))
 
     async def _take_in(self, operator: RetinueClient, slug: str) -> Tenant:
@@ -61,21 +72,25 @@ class Retinue:
         await operator.put(f"/tenants/{tenant.id}/prices", {"prices": [_PRICE]})
         await operator.put(f"/tenants/{tenant.id}/limits", dict.fromkeys(("tenant", "key", "user"), _BOUNDS))
         (await operator.post(f"/tenants/{tenant.id}/budgets", _BUDGET)).expect(201)
-        employee = await operator.create_employee(tenant.id, tools=self._tools)
+        employee = await operator.create_employee(tenant.id, tools=[*self._tools])
         made = await operator.post(f"/tenants/{tenant.id}/api-keys", {"name": "bench", "role": "member"})
         key: str = made.expect(201).json["key"]
         return Tenant(RetinueClient(operator.address, key), tenant.id, employee.id)
 
     def tenant_of(self, client: int) -> Tenant:
-        return self.tenants[client % TENANTS]
+        return self.tenants[client % self._count]
 
     async def prepare(self, clients: int, turns: int) -> None:
-        for client in range(clients):
-            own = self._conversations.setdefault(client, [])
-            tenant = self.tenant_of(client)
-            while len(own) * TURNS < self._turns[client] + turns:
-                made = await tenant.client.create_conversation(tenant.id, tenant.employee, user_id=f"user-{client}")
-                own.append(made.id)
+        for first in range(0, clients, _AT_A_TIME):
+            several = range(first, min(first + _AT_A_TIME, clients))
+            await asyncio.gather(*(self._prepare(client, turns) for client in several))
+
+    async def _prepare(self, client: int, turns: int) -> None:
+        own = self._conversations.setdefault(client, [])
+        tenant = self.tenant_of(client)
+        while len(own) * TURNS < self._turns[client] + turns:
+            made = await tenant.client.create_conversation(tenant.id, tenant.employee, user_id=f"user-{client}")
+            own.append(made.id)
 
     def conversation(self, client: int) -> UUID:
         """The one in which the client takes its next turn."""
@@ -91,11 +106,27 @@ class Retinue:
 
     def check(self, told: Told, plan: Plan) -> None:
         refuse_incomplete(told, plan, b'"status":"completed"')
+        if plan.calls:
+            refuse_failed_calls(told, plan)
 
     async def lag(self) -> Lag:
-        address = f"127.0.0.1:{self.servers[0].environment['RETINUE_METRICS_PORT']}"
+        address = f"127.0.0.1:{self.measured.environment['RETINUE_METRICS_PORT']}"
         async with await http1.request(address, "GET", "/metrics") as response:
             return Lag.of((await response.read()).decode())
+
+
+def refuse_failed_calls(told: Told, plan: Plan) -> None:
+    """The answer's log, in its last frame, must have all tool calls, and none of them may have failed.
+
+    Raises:
+        Wrong: it is not so.
+    """
+    try:
+        log, _ = json.JSONDecoder().raw_decode(told.tail.rpartition(b'"tool_log":')[2].decode())
+    except ValueError:
+        log = []
+    if len(log) != plan.calls or any(entry["error"] is not None for entry in log):
+        raise Wrong(f"not {plan.calls} tool calls in the answer's log, or failed ones: {told.tail!r}")
 
 
 @contextmanager
@@ -107,15 +138,17 @@ def retinue(
     cores: Cores,
     *,
     replicas: int = 1,
-    tools: list[str] | None = None,
+    tools: Sequence[str] = (),
+    tenants: int = TENANTS,
     more: Mapping[str, str] | None = None,
 ) -> Iterator[Retinue]:
     """So many processes on one database, all on the server's core. The first one is asked, unless a scenario wants
     more.
     """
-    environment = environment_for(database, allow=f"127.0.0.1:{upstream}", **_PRODUCTION, **(more or {}))
+    environment = environment_for(database, allow=f"127.0.0.1:{upstream}", **_PRODUCTION)
     for setting in ("RETINUE_READINESS_MAX_LAG_MS", "RETINUE_RUNS_DRAIN_SECONDS"):
         del environment[setting]
+    environment |= more or {}
     with ExitStack() as stack:
         servers = []
         for number in range(replicas):
@@ -123,4 +156,4 @@ def retinue(
             ports = {"RETINUE_METRICS_PORT": str(free_port())}
             servers.append(stack.enter_context(running_retinue(own, environment | ports)))
             pin(servers[-1].process.pid, cores.server)
-        yield Retinue(name, servers, upstream, tools or [])
+        yield Retinue(name, servers, upstream, tools=tools, tenants=tenants)

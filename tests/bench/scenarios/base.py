@@ -15,8 +15,6 @@ class Scenario(NamedTuple):
     main: str
     """The figure by which contenders are compared."""
     measure: Callable[[Arena, Contender], Awaitable[dict[str, float]]]
-    is_more_better: bool = False
-    """Of the main figure."""
     contenders: tuple[str, ...] = CONTENDERS
     open: Callable[[Arena, ExitStack, str], Awaitable[Contender]] | None = None
     """For contenders that no other scenario uses; they are closed after it."""

@@ -1,7 +1,7 @@
-"""S2: answers at the pace of a model."""
+"""S2: answers at the pace of a model. Other scenarios raise their number or read them a second time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import NamedTuple
 
@@ -19,12 +19,32 @@ LAPS = 3
 class _Meters(NamedTuple):
     at: float
     cpu: float
+    beside: float
     rest: float
     tokens: int
 
 
+Take = Callable[[int, Client], Awaitable[Told]]
+"""One turn of a client, from its question to the end of the answer, checked."""
+
+
+def asking(contender: Contender, plan: Plan) -> Take:
+    async def take(number: int, client: Client) -> Told:
+        told = await client.ask(contender.ask(number, plan))
+        contender.check(told, plan)
+        return told
+
+    return take
+
+
 async def paced(
-    contender: Contender, *, streams: int, rest: frozenset[int] = frozenset(), tokens: int = TOKENS, laps: int = LAPS
+    contender: Contender,
+    *,
+    streams: int,
+    rest: frozenset[int] = frozenset(),
+    tokens: int = TOKENS,
+    take: Callable[[Contender, Plan], Take] = asking,
+    beside: Sequence[int] = (),
 ) -> dict[str, float]:
     """So many streams, whose answers begin evenly spread over time; so many answers each, one after the other.
 
@@ -33,24 +53,25 @@ async def paced(
 
     Args:
         rest: the cores of the load: while they are busy all the time, a late token says nothing of the contender.
+        beside: processes whose cost is told, too, as that of others.
     """
     plan = Plan(tokens, GAP_MS)
     length = tokens * GAP_MS / 1000
     told: list[Told] = []
-    await contender.prepare(streams, laps)
+    one = take(contender, plan)
+    await contender.prepare(streams, LAPS)
     async with Client.several(contender.port, streams) as clients:
 
         async def speak(number: int) -> None:
             await asyncio.sleep(length * number / streams)
-            for lap in range(laps):
-                answer = await clients[number].ask(contender.ask(number, plan))
-                contender.check(answer, plan)
-                if 0 < lap < laps - 1:
+            for lap in range(LAPS):
+                answer = await one(number, clients[number])
+                if 0 < lap < LAPS - 1:
                     told.append(answer)
 
         def read() -> _Meters:
             sent = sum(client.tokens for client in clients)
-            return _Meters(monotonic(), cpu_seconds(contender.pids), busy_seconds(rest), sent)
+            return _Meters(monotonic(), cpu_seconds(contender.pids), cpu_seconds(beside), busy_seconds(rest), sent)
 
         speaking = [asyncio.create_task(speak(number)) for number in range(streams)]
         await asyncio.sleep(length)
@@ -76,9 +97,11 @@ def _times(told: Sequence[Told]) -> dict[str, float]:
 
 
 def _costs(before: _Meters, after: _Meters) -> dict[str, float]:
-    took = after.at - before.at
+    took, sent = after.at - before.at, after.tokens - before.tokens
+    beside = after.beside - before.beside
     return {
-        "cpu_ms_per_1000_tokens": (after.cpu - before.cpu) * 1e6 / (after.tokens - before.tokens),
+        "cpu_ms_per_1000_tokens": (after.cpu - before.cpu) * 1e6 / sent,
+        **({"others_cpu_ms_per_1000_tokens": beside * 1e6 / sent} if beside else {}),
         "core": (after.cpu - before.cpu) / took,
         "rest_busy": (after.rest - before.rest) / took,
     }

@@ -1,9 +1,14 @@
 """All scenarios, in full and in short."""
 
-from tests.bench.arena import OBVIOUS, POSTGRESQL, RELAY, SQLITE, Arena
+from tests.bench.arena import CONTENDERS, FLOOR, OBVIOUS, POSTGRESQL, RELAY, SQLITE, Arena
 from tests.bench.contenders import Contender
+from tests.bench.scenarios.acting import acting, open_acting
 from tests.bench.scenarios.base import Scenario
 from tests.bench.scenarios.burst import burst
+from tests.bench.scenarios.ceiling import LATEST_MS, ceiling
+from tests.bench.scenarios.crowd import crowd
+from tests.bench.scenarios.following import FOLLOWER, followed, open_replicas
+from tests.bench.scenarios.growth import SIZES, Growth
 from tests.bench.scenarios.paced import paced
 from tests.bench.scenarios.turns import turns
 
@@ -12,7 +17,7 @@ _COMPARED = (RELAY, OBVIOUS, SQLITE, POSTGRESQL)
 
 
 def full() -> list[Scenario]:
-    return [_s1(1, 4), _s1(8, 4), _s2(200), _s4(6)]
+    return [_s1(1, 4), _s1(8, 4), _s2(200), _s3(), _s4(6), _s5(500), _s5(1000), _s6(), _s7(4), _s8()]
 
 
 def quick() -> list[Scenario]:
@@ -35,9 +40,52 @@ def _s2(tokens: int) -> Scenario:
     return Scenario("S2", f"50 at once, {tokens} tokens each, one in 20 ms", _CPU, measure)
 
 
+def _s3() -> Scenario:
+    async def measure(arena: Arena, contender: Contender) -> dict[str, float]:
+        return await ceiling(contender, rest=arena.cores.rest)
+
+    title = f"streams with a token in 20 ms that one core carries, transit p99 within {LATEST_MS} ms"
+    return Scenario("S3", title, "streams", measure)
+
+
 def _s4(seconds: float) -> Scenario:
     async def measure(_: Arena, contender: Contender) -> dict[str, float]:
         return await turns(contender, seconds=seconds)
 
-    title = "32 clients in a closed loop, turns of 10 tokens, stored by all but the relays"
-    return Scenario("S4", title, "turns_per_s", measure, is_more_better=True)
+    return Scenario(
+        "S4", "32 clients in a closed loop, turns of 10 tokens, not stored by the relays", "turns_per_s", measure
+    )
+
+
+def _s5(streams: int) -> Scenario:
+    async def measure(arena: Arena, contender: Contender) -> dict[str, float]:
+        return await crowd(arena, contender.name, streams=streams)
+
+    # The obvious service takes minutes only to begin so many.
+    few = CONTENDERS if streams <= 500 else (FLOOR, RELAY, SQLITE, POSTGRESQL)
+    title = f"{streams:,} streams with a token a second, in processes of their own"
+    return Scenario(f"S5 x{streams}", title, "kib_per_stream", measure, contenders=few, most_rounds=1)
+
+
+def _s6() -> Scenario:
+    title = f"S2, and S2 with two replicas and Redis: {FOLLOWER} is the second one, where every run is read once more"
+    names = (POSTGRESQL, FOLLOWER)
+    return Scenario("S6", title, _CPU, followed, contenders=names, open=open_replicas)
+
+
+def _s7(seconds: float) -> Scenario:
+    growth = Growth(seconds=seconds)
+
+    async def measure(_: Arena, contender: Contender) -> dict[str, float]:
+        return await growth.measure(contender)
+
+    title = "a tenant with a year behind it on PostgreSQL: reads one by one, then S4"
+    return Scenario("S7", title, "turn_p50_ms", measure, contenders=tuple(SIZES), open=growth.open)
+
+
+def _s8() -> Scenario:
+    async def measure(_: Arena, contender: Contender) -> dict[str, float]:
+        return await acting(contender)
+
+    title = "224 runs of 32 clients, three tool calls before 10 tokens each"
+    return Scenario("S8", title, "cpu_ms_per_turn", measure, contenders=(SQLITE, POSTGRESQL), open=open_acting)

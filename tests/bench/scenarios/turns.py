@@ -15,8 +15,10 @@ TURN = Plan(tokens=10)
 _WARM = 3
 
 
-async def turns(contender: Contender, *, seconds: float, plan: Plan = TURN) -> dict[str, float]:
-    """A closed loop of `CLIENTS`, for about so long."""
+async def turns(
+    contender: Contender, *, seconds: float = 0.0, each: int | None = None, plan: Plan = TURN
+) -> dict[str, float]:
+    """A closed loop of `CLIENTS`, so many turns each, or as many as there is time for."""
     times: list[float] = []
     async with Client.several(contender.port, CLIENTS) as clients:
 
@@ -32,7 +34,8 @@ async def turns(contender: Contender, *, seconds: float, plan: Plan = TURN) -> d
             return monotonic() - began
 
         await contender.prepare(CLIENTS, _WARM)
-        each = times_within(seconds, await all_speak(_WARM) / _WARM, most=500)
+        warm = await all_speak(_WARM) / _WARM
+        each = times_within(seconds, warm, most=500) if each is None else each
         await contender.prepare(CLIENTS, each)
         times.clear()
         cpu = cpu_seconds(contender.pids)
