@@ -49,6 +49,7 @@ class Client(asyncio.Protocol):
         """All that have come, of all answers."""
         self._told: Told | None = None
         self._done: asyncio.Future[Told] | None = None
+        self._error: Exception | None = None
         self._has_begun = asyncio.Event()
         self._stamps = Stamps()
         self._head = b""
@@ -80,7 +81,13 @@ class Client(asyncio.Protocol):
         return await self.told()
 
     def send(self, request: bytes) -> None:
-        """Send a whole request; `told` has the answer."""
+        """Send a whole request; `told` has the answer.
+
+        Raises:
+            Wrong: the connection was not kept.
+        """
+        if self._transport.is_closing():
+            raise Wrong(f"the connection was not kept: {self._error}")
         self._told, self._stamps, self._head = Told(asked_at=_now()), Stamps(), b""
         self._has_begun.clear()
         self._done = asyncio.get_running_loop().create_future()
@@ -109,6 +116,9 @@ class Client(asyncio.Protocol):
         return await asyncio.wait_for(self._done, PATIENCE)
 
     def close(self) -> None:
+        """Whatever is still to come is not awaited any more."""
+        if self._done is not None:
+            self._done.cancel()
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -134,7 +144,7 @@ class Client(asyncio.Protocol):
         told.tail = (told.tail + data)[-4096:]
         if self._left is not None:
             self._left -= len(data)
-        if self._left == 0 or (self._left is None and told.tail.endswith(b"\r\n0\r\n\r\n")):
+        if self._left == 0 or (self._left is None and (b"\r\n" + told.tail).endswith(b"\r\n0\r\n\r\n")):
             told.ended_at = now
             self._end(told)
 
@@ -145,6 +155,7 @@ class Client(asyncio.Protocol):
             self._done.set_result(told)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._error = error
         self._has_begun.set()
         if self._done is not None and not self._done.done():
             self._done.set_exception(Wrong(f"the connection ended: {error}; {self._head[:200]!r}"))

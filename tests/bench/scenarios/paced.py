@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tests.bench.contenders import Contender
 from tests.bench.figures import percentile
-from tests.bench.load import Client, Told
+from tests.bench.load import Client, Told, Wrong
 from tests.bench.machine import busy_seconds, cpu_seconds
 from tests.bench.plan import Plan
 
@@ -98,6 +98,8 @@ def _times(told: Sequence[Told]) -> dict[str, float]:
 
 def _costs(before: _Meters, after: _Meters) -> dict[str, float]:
     took, sent = after.at - before.at, after.tokens - before.tokens
+    if not sent:
+        raise Wrong("no token came while all were to speak")
     beside = after.beside - before.beside
     return {
         "cpu_ms_per_1000_tokens": (after.cpu - before.cpu) * 1e6 / sent,

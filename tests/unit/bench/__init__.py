@@ -1,0 +1,1 @@
+"""What could make the benchmark lie without anybody noticing."""
