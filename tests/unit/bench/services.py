@@ -40,10 +40,12 @@ async def serving(handler: Handler) -> AsyncIterator[int]:
             writer.close()
 
     async with await start_server(handle, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1]
-        for writer, _ in connections:
-            writer.close()
-        await gather(*(task for _, task in connections if task))
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            for writer, _ in connections:
+                writer.close()
+            await gather(*(task for _, task in connections if task))
 
 
 @asynccontextmanager
@@ -56,10 +58,12 @@ async def listening(protocol: Callable[[], Upstream | _Client]) -> AsyncIterator
         return made[-1]
 
     async with await get_running_loop().create_server(make, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1]
-        for each in made:
-            each._transport.close()
-    await sleep(0)  # transports are closed in the loop's next turn
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            for each in made:
+                each._transport.close()
+            await sleep(0)  # transports are closed in the loop's next turn
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ async def test_it_reads_as_what_was_really_said(postgres: Postgres, migrated_tem
                 conversation = await unit.conversations.get(UUID(history.conversations[0]))
                 messages = await unit.messages.list(conversation.id, limit=50)
                 assert [message.position for message in messages] == [*range(1, conversation.message_count + 1)]
+                assert messages[0].created_at == conversation.created_at
                 for message in messages:
                     run = await unit.runs.get(message.run_id or new_id())
                     assert message.id in {run.user_message_id, run.message_id}
