@@ -40,7 +40,12 @@ class Told:
 
 
 class Client(asyncio.Protocol):
-    """One connection that is kept; one request at a time."""
+    """One connection that is kept; one request at a time.
+
+    Chunks are not counted, which would cost more than all the rest. So it would take a body for ended that has a line
+    with nothing but a zero at the end of a chunk; no service here sends such a line, and one that did would be refused,
+    because tokens were missing.
+    """
 
     _transport: asyncio.Transport
 

@@ -27,15 +27,41 @@ async def test_tokens_are_timed() -> None:
     assert int(sent) <= told.asked_at <= told.first_at <= told.ended_at
 
 
-async def test_the_end_of_a_chunked_body_is_found_wherever_it_is_cut() -> None:
-    whole = HEAD + chunk(stamp()) + END
-    for place in range(1, len(whole)):
-        told = await told_by(whole[:place], whole[place:])
-        assert (told.status, len(told.transits)) == (200, 1), place
+class Nowhere(asyncio.Transport):
+    def write(self, data: object) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def fed(*pieces: bytes) -> Told:
+    """What a client makes of an answer that comes in just these pieces; the last one must end it, and no other."""
+    client = Client()
+    client.connection_made(Nowhere())
+    client.send(REQUEST)
+    assert client._done is not None
+    for piece in pieces:
+        assert not client._done.done(), "an answer that goes on"
+        client.data_received(piece)
+    return await client.told()
+
+
+WHOLE = HEAD + chunk(stamp()) + END
+
+
+@pytest.mark.parametrize("place", range(1, len(WHOLE)))
+async def test_the_end_of_a_chunked_body_is_found_wherever_it_is_cut(place: int) -> None:
+    told = await fed(WHOLE[:place], WHOLE[place:])
+    assert (told.status, len(told.transits)) == (200, 1)
+
+
+async def test_the_end_is_found_in_single_bytes() -> None:
+    assert len((await fed(*(bytes([byte]) for byte in WHOLE))).transits) == 1
 
 
 async def test_an_empty_body_ends_too() -> None:
-    assert (await told_by(HEAD + END)).transits == []
+    assert (await fed(HEAD, END)).transits == []
 
 
 async def test_a_connection_is_used_again() -> None:
@@ -47,9 +73,9 @@ async def test_a_body_of_known_length_ends_there() -> None:
     assert (told.status, told.tail) == (404, b"none")
 
 
-async def test_a_zero_inside_the_body_is_not_its_end() -> None:
-    """A chunk whose length ends with a zero, and text that is a zero."""
-    told = await told_by(HEAD, chunk("0" * 16), chunk("0\r\n"), chunk(stamp()), END)
+@pytest.mark.parametrize("text", ["0", "0" * 16, "ends with 0\r\n", "\r\n", "data: [DONE]\r\n\r\n"])
+async def test_what_looks_like_an_end_is_none(text: str) -> None:
+    told = await fed(HEAD + chunk(text), chunk(text), chunk(stamp()), END)
     assert len(told.transits) == 1
 
 
