@@ -1,1 +1,1 @@
-"""Measurements. They print figures and assert nothing."""
+"""Measurements. They print figures, judge none, and refuse wrong answers."""

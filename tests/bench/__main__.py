@@ -17,18 +17,19 @@ import uvloop
 
 from tests.bench.arena import CONTENDERS, OBVIOUS, Arena
 from tests.bench.machine import Cores
-from tests.bench.report import UNPINNED, as_json, as_markdown
-from tests.bench.running import Outcome, run
+from tests.bench.report import UNPINNED, Report, versions
+from tests.bench.running import run
 from tests.bench.scenarios import registry
 from tests.bench.scenarios.base import Scenario
 
 ROUNDS = 3
 
 
-async def measure(cores: Cores, scenarios: Sequence[Scenario], names: Sequence[str], rounds: int) -> list[Outcome]:
+async def measure(cores: Cores, scenarios: Sequence[Scenario], names: Sequence[str], rounds: int) -> Report:
     with ExitStack() as stack:
         arena = Arena(stack, cores)
-        return [await run(arena, scenario, names, rounds, say) for scenario in scenarios]
+        outcomes = [await run(arena, scenario, names, rounds, say) for scenario in scenarios]
+        return Report([outcome for outcome in outcomes if outcome.rounds], cores, versions() | arena.versions())
 
 
 def say(line: str) -> None:
@@ -55,16 +56,18 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there, too")
     asked = parser.parse_args()
     scenarios = chosen(asked, parser)
+    if asked.rounds < 1:
+        parser.error("there is no result without a round")
     if OBVIOUS in asked.only and find_spec("fastapi") is None:
         parser.error("the obvious service needs FastAPI: `make bench` installs it")
     cores = Cores.shared_out()
     if not cores.is_pinned:
         say(UNPINNED)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        outcomes = runner.run(measure(cores, scenarios, asked.only, asked.rounds))
+        report = runner.run(measure(cores, scenarios, asked.only, asked.rounds))
     if asked.json:
-        asked.json.write_text(json.dumps(as_json(outcomes, cores), indent=1) + "\n")
-    tables = as_markdown(outcomes, cores)
+        asked.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+    tables = report.as_markdown()
     if asked.markdown:
         asked.markdown.write_text(tables)
     sys.stdout.write(tables)

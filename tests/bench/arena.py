@@ -69,6 +69,10 @@ class Arena:
             await contender.open()
         return contender
 
+    def versions(self) -> dict[str, str]:
+        """Of what was needed and comes from no package of Python's."""
+        return {} if self._postgres is None else {"postgresql": self._postgres.execute("SHOW server_version")}
+
     def redis(self, stack: ExitStack) -> str:
         """The URL of a new one."""
         return stack.enter_context(running_redis()).url

@@ -1,11 +1,11 @@
 """What a run comes to: JSON with every round, and tables for people."""
 
-import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from sqlite3 import sqlite_version
+from typing import Any, NamedTuple
 
 from retinue import __version__
 from retinue.domain.spending import Grouping
@@ -60,38 +60,58 @@ UNPINNED = (
 )
 
 
-def as_json(outcomes: Sequence[Outcome], cores: Cores) -> dict[str, Any]:
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": description(),
-        "pinned": cores.is_pinned,
-        "versions": _versions(),
-        "scenarios": {
-            outcome.scenario.name: {
-                "title": outcome.scenario.title,
-                "medians": outcome.medians,
-                "rounds": outcome.rounds,
-            }
-            for outcome in outcomes
-        },
-        "goals": [
-            {**verdict.goal._asdict(), "value": verdict.value, "is_met": verdict.is_met}
-            for verdict in _verdicts(outcomes)
-        ],
-    }
+class Report(NamedTuple):
+    outcomes: Sequence[Outcome]
+    cores: Cores
+    versions: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """With every round's figures."""
+        return {
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": description(),
+            "pinned": self.cores.is_pinned,
+            "versions": self.versions,
+            "scenarios": {
+                outcome.scenario.name: {
+                    "title": outcome.scenario.title,
+                    "medians": outcome.medians,
+                    "rounds": outcome.rounds,
+                }
+                for outcome in self.outcomes
+            },
+            "goals": [
+                {**verdict.goal._asdict(), "value": verdict.value, "is_met": verdict.is_met}
+                for verdict in self.verdicts
+            ],
+        }
+
+    def as_markdown(self) -> str:
+        """A table a scenario, and one of the goals."""
+        about = description()
+        machine = f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}"
+        packages = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        lines = [f"{machine}, {datetime.now(UTC):%Y-%m-%d}; {packages}", ""]
+        if not self.cores.is_pinned:
+            lines += [UNPINNED, ""]
+        for outcome in self.outcomes:
+            lines += [*_table(outcome), ""]
+        return "\n".join([*lines, *_goals(self.verdicts)]).rstrip() + "\n"
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return judged({outcome.scenario.name: outcome.medians for outcome in self.outcomes})
 
 
-def as_markdown(outcomes: Sequence[Outcome], cores: Cores) -> str:
-    about = description()
-    lines = [
-        f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, "
-        f"{datetime.now(UTC):%Y-%m-%d}; " + ", ".join(f"{name} {number}" for name, number in _versions().items()),
-        "",
-        *([] if cores.is_pinned else [UNPINNED, ""]),
-    ]
-    for outcome in outcomes:
-        lines += [*_table(outcome), ""]
-    return "\n".join([*lines, *_goals(_verdicts(outcomes))]).rstrip() + "\n"
+def versions() -> dict[str, str]:
+    """Of Retinue, Python, and what decides about speed."""
+    found = {"retinue": __version__, "python": platform.python_version(), "sqlite": sqlite_version}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def _table(outcome: Outcome) -> Iterator[str]:
@@ -132,17 +152,3 @@ def _shown(value: float | None) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _verdicts(outcomes: Sequence[Outcome]) -> list[Verdict]:
-    return judged({outcome.scenario.name: outcome.medians for outcome in outcomes})
-
-
-def _versions() -> dict[str, str]:
-    found = {"retinue": __version__, "python": platform.python_version(), "kernel": os.uname().release}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

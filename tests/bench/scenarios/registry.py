@@ -1,6 +1,6 @@
 """All scenarios, in full and in short."""
 
-from tests.bench.arena import CONTENDERS, FLOOR, OBVIOUS, POSTGRESQL, RELAY, SQLITE, Arena
+from tests.bench.arena import OBVIOUS, POSTGRESQL, RELAY, SQLITE, Arena
 from tests.bench.contenders import Contender
 from tests.bench.scenarios.acting import acting, open_acting
 from tests.bench.scenarios.base import Scenario
@@ -61,10 +61,8 @@ def _s5(streams: int) -> Scenario:
     async def measure(arena: Arena, contender: Contender) -> dict[str, float]:
         return await crowd(arena, contender.name, streams=streams)
 
-    # The obvious service takes minutes only to begin so many.
-    few = CONTENDERS if streams <= 500 else (FLOOR, RELAY, SQLITE, POSTGRESQL)
     title = f"{streams:,} streams with a token a second, in processes of their own"
-    return Scenario(f"S5 x{streams}", title, "kib_per_stream", measure, contenders=few, most_rounds=1)
+    return Scenario(f"S5 x{streams}", title, "kib_per_stream", measure, most_rounds=1)
 
 
 def _s6() -> Scenario:

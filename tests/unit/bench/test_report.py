@@ -5,12 +5,11 @@ import json
 from tests.bench.arena import OBVIOUS, POSTGRESQL, RELAY, Arena
 from tests.bench.contenders import Contender
 from tests.bench.machine import Cores
-from tests.bench.report import UNPINNED, as_json, as_markdown
+from tests.bench.report import UNPINNED, Report, versions
 from tests.bench.running import Outcome
 from tests.bench.scenarios.base import Scenario
 
 CPU = "cpu_ms_per_1000_tokens"
-PINNED = Cores(frozenset({0}), frozenset({1}))
 
 
 async def measure(_: Arena, contender: Contender) -> dict[str, float]:
@@ -25,6 +24,7 @@ OUTCOME = Outcome(
         POSTGRESQL: [{CPU: 119.0, "transit_p99_ms": 9.0}, {CPU: 130.0}, {CPU: 115.0, "transit_p99_ms": 8.0}],
     },
 )
+REPORT = Report([OUTCOME], Cores(frozenset({0}), frozenset({1})), versions())
 
 
 def row(markdown: str, begins: str) -> list[str]:
@@ -33,7 +33,7 @@ def row(markdown: str, begins: str) -> list[str]:
 
 
 def test_figures_are_medians_with_their_ratios() -> None:
-    markdown = as_markdown([OUTCOME], PINNED)
+    markdown = REPORT.as_markdown()
     assert "**S2**: a title; medians of 3 rounds" in markdown
     assert row(markdown, "CPU ms per 1,000 tokens") == ["60", "450", "119"]
     assert row(markdown, "CPU ms per 1,000 tokens: times relay") == ["1", "7.5", "1.98"]
@@ -42,7 +42,7 @@ def test_figures_are_medians_with_their_ratios() -> None:
 
 
 def test_goals_stand_beside_what_was_measured() -> None:
-    markdown = as_markdown([OUTCOME], PINNED)
+    markdown = REPORT.as_markdown()
     goals = [line for line in markdown.splitlines() if line.startswith("| S2 |")]
     assert goals == [
         f"| S2 | CPU ms per 1,000 tokens, {POSTGRESQL} | ≤ 120 | 119 | met |",
@@ -51,7 +51,7 @@ def test_goals_stand_beside_what_was_measured() -> None:
 
 
 def test_json_has_every_round() -> None:
-    document = json.loads(json.dumps(as_json([OUTCOME], PINNED)))
+    document = json.loads(json.dumps(REPORT.as_json()))
     told = document["scenarios"]["S2"]
     assert told["rounds"][RELAY] == [{CPU: 50}, {CPU: 70}, {CPU: 60}]
     assert told["medians"][POSTGRESQL] == {CPU: 119}
@@ -61,7 +61,7 @@ def test_json_has_every_round() -> None:
 
 
 def test_what_was_not_pinned_says_so() -> None:
-    nobody = Cores(frozenset(), frozenset())
-    assert UNPINNED in as_markdown([OUTCOME], nobody)
-    assert UNPINNED not in as_markdown([OUTCOME], PINNED)
-    assert as_json([OUTCOME], nobody)["pinned"] is False
+    unpinned = REPORT._replace(cores=Cores(frozenset(), frozenset()))
+    assert UNPINNED in unpinned.as_markdown()
+    assert UNPINNED not in REPORT.as_markdown()
+    assert unpinned.as_json()["pinned"] is False
