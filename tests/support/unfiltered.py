@@ -9,12 +9,13 @@ import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.repositories.base import TenantRepository
+from tests.support.compiled import with_statements_of_their_own
 
 
 @contextmanager
 def without_tenant_filter() -> Iterator[None]:
     """Inside, no statement of a tenant's repository asks for the tenant."""
-    with pytest.MonkeyPatch.context() as patch:
+    with with_statements_of_their_own(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(TenantRepository, "_select", _select)
         patch.setattr(TenantRepository, "_update", _update)
         patch.setattr(TenantRepository, "_delete", _delete)

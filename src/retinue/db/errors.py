@@ -50,14 +50,15 @@ def translated(dialect: Dialect, missing: str = "") -> Iterator[None]:
 
 
 def _domain_error(error: BaseException, dialect: Dialect, missing: str) -> RetinueError:
-    if isinstance(error, sa.exc.IntegrityError):
-        return _refusal(error, dialect, missing)
+    driver_error = error.driver_exception if isinstance(error, sa.exc.DBAPIError) else error
+    if dialect.is_refusal(driver_error):
+        return _refusal(driver_error, dialect, missing)
     if dialect.is_outage(error):
         return Unavailable("The database cannot be reached or is too busy.", code="storage_unavailable")
     return StorageFailed()
 
 
-def _refusal(error: sa.exc.IntegrityError, dialect: Dialect, missing: str) -> RetinueError:
+def _refusal(error: BaseException, dialect: Dialect, missing: str) -> RetinueError:
     if dialect.is_missing_reference(error):
         return NotFound(missing)
     code, detail = CONFLICTS.get(dialect.violated_key(error) or "", ("", ""))

@@ -7,11 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retinue.db.dialects.base import Dialect
+from retinue.db.dialects.base import Dialect, driver_of
 from retinue.db.errors import translated
-from retinue.domain.errors import InternalError
+from retinue.db.prepared import Asked, Prepared, Row, only_reads
+from retinue.domain.errors import InternalError, StorageFailed
 
 Values = dict[str, Any] | list[dict[str, Any]]
+_READS = "A unit that only reads was asked to write."
 
 
 class Executor:
@@ -24,14 +26,20 @@ class Executor:
         self._read_only = read_only
         self.dialect = dialect
 
-    async def rows(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
+    async def rows(self, statement: sa.Executable | Asked) -> Sequence[Row]:
+        if isinstance(statement, Asked):
+            return await self._fetch(statement)
         return (await self._run(statement)).all()
 
-    async def row(self, statement: sa.Executable) -> sa.Row[Any] | None:
+    async def row(self, statement: sa.Executable | Asked) -> Row | None:
+        if isinstance(statement, Asked):
+            return next(iter(await self._fetch(statement)), None)
         return (await self._run(statement)).first()
 
-    async def scalar(self, statement: sa.Executable) -> Any:
+    async def scalar(self, statement: sa.Executable | Asked) -> Any:
         """The first column of the first row, or None."""
+        if isinstance(statement, Asked):
+            return next(iter(await self._fetch(statement)), (None,))[0]
         return (await self._run(statement)).scalar()
 
     async def clock(self) -> datetime:
@@ -39,27 +47,41 @@ class Executor:
         moment: datetime = await self.scalar(sa.select(self.dialect.clock()))
         return moment
 
-    async def change(self, statement: sa.Executable, values: Values | None = None, *, missing: str = "") -> int:
+    async def change(self, statement: sa.Executable | Asked, values: Values | None = None, *, missing: str = "") -> int:
         """Run an insert, update or delete and count the rows it touched. `values` go into the columns of those names.
 
         Raises:
             NotFound: a row that the new one refers to is not there; `missing` is the detail.
             Conflict: a unique constraint forbids it.
         """
-        return (await self._run(statement, values, missing=missing)).rowcount
+        if not isinstance(statement, Asked):
+            return (await self._run(statement, values, missing=missing)).rowcount
+        if values:
+            statement = statement.setting(*values) if isinstance(values, list) else statement.setting(values)
+        prepared, arguments = self._ready(statement)
+        with translated(self.dialect, missing):
+            return await self.dialect.change(driver_of(self._connection), prepared.sql, arguments)
+
+    async def _fetch(self, asked: Asked) -> Sequence[Row]:
+        prepared, arguments = self._ready(asked)
+        with translated(self.dialect):
+            return prepared.rows(await self.dialect.fetch(driver_of(self._connection), prepared.sql, arguments))
+
+    def _ready(self, asked: Asked) -> tuple[Prepared, list[Any]]:
+        prepared = asked.of(self._connection.dialect)
+        if self._read_only and not prepared.only_reads:
+            raise InternalError(_READS)
+        try:
+            return prepared, prepared.arguments(asked.values)
+        except Exception as error:  # whatever a column's type thinks of a value
+            raise StorageFailed from error
 
     async def _run(
         self, statement: sa.Executable, values: Values | None = None, *, missing: str = ""
     ) -> sa.CursorResult[Any]:
-        if self._read_only and not _only_reads(statement):
-            raise InternalError("A unit that only reads was asked to write.")
+        if self._read_only and not only_reads(statement):
+            raise InternalError(_READS)
         with translated(self.dialect, missing):
             if isinstance(values, list) and len(values) == 1:
                 values = values[0]
             return await self._connection.execute(statement, values)
-
-
-def _only_reads(statement: Any) -> bool:
-    if isinstance(statement, sa.CompoundSelect):
-        return all(_only_reads(part) for part in statement.selects)
-    return isinstance(statement, sa.Select) and statement._for_update_arg is None  # noqa: SLF001

@@ -19,6 +19,7 @@ from retinue.domain.spending import Grouping
 from retinue.domain.tenants import Tenant
 from tests.contract.repositories.builders import NOON, a_conversation, a_run, a_tenant, an_employee, an_entry
 from tests.support.roles import open_as_superuser
+from tests.support.statements import listening
 
 ID = new_id()
 ENTRY = an_entry(a_run(a_conversation(an_employee(a_tenant()))))
@@ -156,20 +157,12 @@ async def test_recent_messages_are_searched_by_their_time(database: Database, te
 
 async def plan_of(database: Database, unit: Any, ask: Callable[[Any], Awaitable[Any]]) -> str:
     """How the database carries out what it is asked. Nothing has to be there."""
-    asked: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        asked.append((statement, parameters))
-
-    engine = unit._executor._connection.engine.sync_engine
-    sa.event.listen(engine, "before_cursor_execute", note)
-    with suppress(NotFound):
+    with listening() as asked, suppress(NotFound):
         await ask(unit)
-    sa.event.remove(engine, "before_cursor_execute", note)
     assert asked
     word, column = ("EXPLAIN QUERY PLAN ", 3) if database.is_sqlite else ("EXPLAIN ", 0)
     connection = unit._executor._connection
-    plans = [await connection.exec_driver_sql(word + statement, parameters) for statement, parameters in asked]
+    plans = [await connection.exec_driver_sql(word + each.sql, each.arguments) for each in asked]
     return "\n".join(line[column] for plan in plans for line in plan)
 
 

@@ -138,7 +138,7 @@ async def _forbidden(database: Database, tenant: Tenant) -> set[str]:
         except _Undo:
             continue
         except StorageFailed as failure:
-            if getattr(getattr(failure.__cause__, "orig", None), "sqlstate", None) != "42501":
+            if getattr(getattr(failure.__cause__, "orig", failure.__cause__), "sqlstate", None) != "42501":
                 raise
             forbidden.add(name)
     return forbidden

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retinue.db.dialects.transactions import driver_of
+from retinue.db.dialects.base import driver_of
 from retinue.db.session import Database
 from retinue.domain.conversations import Conversation
 from retinue.domain.errors import RetinueError

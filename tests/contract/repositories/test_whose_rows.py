@@ -2,8 +2,7 @@
 it would be hidden by row level security on PostgreSQL, and by nothing on SQLite.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from retinue.db.session import Database
 from retinue.domain.errors import RetinueError
 from tests.contract.repositories.belongings import HANGINGS, READS, WRITES, Property
 from tests.contract.repositories.test_isolation import theirs
+from tests.support.statements import listening
 from tests.support.tenant_conditions import unbound_tables
 
 __all__ = ["theirs"]
@@ -21,29 +21,14 @@ __all__ = ["theirs"]
 pytestmark = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
 
 
-@contextmanager
-def watching(database: Database) -> Iterator[list[Any]]:
-    """Every statement that is carried out meanwhile."""
-    heard: list[Any] = []
-
-    def hear(_connection: Any, statement: Any, *_: Any) -> None:
-        heard.append(statement)
-
-    sa.event.listen(database._engine.sync_engine, "before_execute", hear)
-    try:
-        yield heard
-    finally:
-        sa.event.remove(database._engine.sync_engine, "before_execute", hear)
-
-
 @pytest.mark.parametrize("name", [*READS, *WRITES, *HANGINGS])
 async def test_every_statement_says_whose_rows_it_means(database: Database, theirs: Property, name: str) -> None:
     act = {**READS, **WRITES, **HANGINGS}[name]
-    with watching(database) as heard, suppress(RetinueError):
+    with listening() as heard, suppress(RetinueError):
         async with database.unit(theirs.run.tenant_id) as unit:
             await act(unit, theirs)
     assert heard
-    assert {table for statement in heard for table in unbound_tables(statement)} == set()
+    assert {table for each in heard for table in unbound_tables(each.statement)} == set()
 
 
 OWN = t.Run.tenant_id == sa.bindparam("own")

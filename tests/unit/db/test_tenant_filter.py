@@ -33,10 +33,10 @@ WITHOUT_TENANT = {
 """Classes and functions that are not about one tenant."""
 WITH_TENANT = {
     "repositories/base.py": {
-        "TenantRepository._add",
+        "TenantRepository._insert",
         "TenantRepository._delete",
         "TenantRepository._insert_from",
-        "TenantRepository._lock_tenant",
+        "TenantRepository._locked_tenant",
         "TenantRepository._require_tenant",
         "TenantRepository._select",
         "TenantRepository._update",
@@ -123,7 +123,7 @@ def test_every_start_in_the_base_has_the_tenant() -> None:
         function.name: ast.unparse(function)
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        and function.name in {"_select", "_update", "_delete", "_add", "_is_own"}
+        and function.name in {"_select", "_update", "_delete", "_store", "_is_own"}
     }
     assert len(starts) == 5
     assert [name for name, code in starts.items() if not ("self._tenant_id" in code or "self._is_own(" in code)] == []

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import sqlalchemy as sa
 
 from retinue.domain import events as e
 from retinue.domain.budgets import Subject
@@ -17,6 +16,7 @@ from retinue.domain.model_io import Finished, FinishReason, TextPiece, UsageRepo
 from retinue.domain.prices import ModelPrice
 from retinue.domain.runs import CallOutcome, RunStatus
 from retinue.domain.usage import Usage
+from tests.support.statements import listening
 from tests.unit.runs.conftest import World
 from tests.unit.runs.doubles import DEADLINE, Gate, Step, says, until
 from tests.unit.runs.process import Process
@@ -75,15 +75,10 @@ FREE = msgspec.structs.replace(PRICE, input_price=0, output_price=0)
 async def test_who_has_no_budget_is_asked_once_for_each_call(world: World, price: ModelPrice, times: int) -> None:
     office = await opened(world, [*A_TURN, DONE], prices=(price,))
     conversation = await world.conversation()
-    asked: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        asked.append(statement)
-
-    sa.event.listen(world.database._engine.sync_engine, "before_cursor_execute", note)
-    await finish(office, conversation)
-    await office.idle()
-    assert sum("budgets" in statement for statement in asked) == times
+    with listening() as asked:
+        await finish(office, conversation)
+        await office.idle()
+    assert sum("budgets" in each.sql for each in asked) == times
 
 
 @pytest.mark.parametrize("on_busy", ["enqueue", "append", "interrupt"])

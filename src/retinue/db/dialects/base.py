@@ -1,7 +1,7 @@
 """What a database must be able to do, where databases differ."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, ClassVar
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from retinue.db.prepared import Prepared
 from retinue.db.row_security import Roles
 from retinue.db.tables import Base
 
@@ -21,10 +22,16 @@ Insert = sqlite.Insert | postgresql.Insert
 class Dialect(ABC):
     """One database. An instance belongs to one `Database`."""
 
+    prepared: dict[object, Prepared]
+    """The statements that were built for it, by what they were built of."""
+
     scheme: ClassVar[str]
     """Of the URLs it serves."""
     has_roles: ClassVar[bool] = False
     """Whether it keeps tenants apart by itself: then what is not about one tenant is asked as another user."""
+
+    def __init__(self) -> None:
+        self.prepared = {}
 
     @abstractmethod
     def create_engine(
@@ -42,6 +49,14 @@ class Dialect(ABC):
             tenant_id: whose rows there are in it, where the database keeps tenants apart; None for a user who sees all.
             is_durable: the commit must survive the loss of power, too, whatever it costs.
         """
+
+    @abstractmethod
+    async def fetch(self, driver: Any, sql: str, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        """Ask the driver's own connection."""
+
+    @abstractmethod
+    async def change(self, driver: Any, sql: str, arguments: Sequence[Any]) -> int:
+        """Have the driver's own connection insert, update or delete; how many rows."""
 
     @abstractmethod
     def clock(self) -> sa.ColumnElement[datetime]:
@@ -74,11 +89,15 @@ class Dialect(ABC):
         """Whether the same call may succeed later."""
 
     @abstractmethod
-    def is_missing_reference(self, error: sa.exc.IntegrityError) -> bool:
+    def is_refusal(self, error: BaseException) -> bool:
+        """Whether a constraint forbids it. This and the next two are asked about the driver's own errors."""
+
+    @abstractmethod
+    def is_missing_reference(self, error: BaseException) -> bool:
         """Whether a foreign key found no row."""
 
     @abstractmethod
-    def violated_key(self, error: sa.exc.IntegrityError) -> str | None:
+    def violated_key(self, error: BaseException) -> str | None:
         """The name of the violated unique constraint or index."""
 
     async def scrub(self, engine: AsyncEngine) -> bool:  # noqa: ARG002
@@ -107,3 +126,8 @@ class Dialect(ABC):
     def migration_options(self) -> Mapping[str, Any]:
         """What alembic must know."""
         return {}
+
+
+def driver_of(connection: AsyncConnection) -> Any:
+    """The driver's own connection, which is open."""
+    return connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]

@@ -1,6 +1,6 @@
 """PostgreSQL, through asyncpg."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from time import monotonic
@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from retinue.db.dialects.base import Dialect, Insert
-from retinue.db.dialects.transactions import beginning, begun, driver_of, refuse_unfinished
+from retinue.db.dialects.base import Dialect, Insert, driver_of
+from retinue.db.dialects.transactions import beginning, begun, refuse_unfinished
 from retinue.db.row_security import Roles, apply
 from retinue.db.tables import Base
 from retinue.db.types import Instant
@@ -82,6 +82,14 @@ class PostgreSQL(Dialect):
             async with begun(driver_of(connection), begin):
                 yield connection
 
+    async def fetch(self, driver: Any, sql: str, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        rows: list[Sequence[Any]] = await driver.fetch(sql, *arguments)
+        return rows
+
+    async def change(self, driver: Any, sql: str, arguments: Sequence[Any]) -> int:
+        status: str = await driver.execute(sql, *arguments)
+        return int(status.rpartition(" ")[2])
+
     def clock(self) -> sa.ColumnElement[datetime]:
         return sa.type_coerce(sa.func.clock_timestamp(), Instant())
 
@@ -112,11 +120,14 @@ class PostgreSQL(Dialect):
             return True
         return isinstance(error, OSError | asyncpg.InterfaceError | sa.exc.TimeoutError)
 
-    def is_missing_reference(self, error: sa.exc.IntegrityError) -> bool:
-        return getattr(error.driver_exception, "sqlstate", None) == _FOREIGN_KEY
+    def is_refusal(self, error: BaseException) -> bool:
+        return isinstance(error, asyncpg.IntegrityConstraintViolationError)
 
-    def violated_key(self, error: sa.exc.IntegrityError) -> str | None:
-        return getattr(error.driver_exception, "constraint_name", None)
+    def is_missing_reference(self, error: BaseException) -> bool:
+        return getattr(error, "sqlstate", None) == _FOREIGN_KEY
+
+    def violated_key(self, error: BaseException) -> str | None:
+        return getattr(error, "constraint_name", None)
 
     def prepare_migration(self, connection: sa.Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +46,7 @@ class SQLite(Dialect):
     scheme: ClassVar[str] = "sqlite"
 
     def __init__(self) -> None:
+        super().__init__()
         self._writer = asyncio.Lock()
         self._patience = 0.0
 
@@ -117,6 +118,15 @@ class SQLite(Dialect):
         finally:
             self._writer.release()
 
+    async def fetch(self, driver: Any, sql: str, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        rows: Iterable[Sequence[Any]] = await driver.execute_fetchall(sql, arguments)
+        return rows
+
+    async def change(self, driver: Any, sql: str, arguments: Sequence[Any]) -> int:
+        # The cursor is through; to have it closed would be another visit to the connection's thread.
+        count: int = (await driver.execute(sql, arguments)).rowcount
+        return count
+
     def clock(self) -> sa.ColumnElement[datetime]:
         return self.clock_after(0.0)
 
@@ -139,16 +149,21 @@ class SQLite(Dialect):
 
     def is_outage(self, error: BaseException) -> bool:
         if isinstance(error, sa.exc.DBAPIError):
-            code = getattr(error.driver_exception, "sqlite_errorcode", None)
-            return error.connection_invalidated or (code is not None and code & 0xFF in _OUTAGES)
+            return error.connection_invalidated or self.is_outage(error.driver_exception)
+        if isinstance(error, sqlite3.Error):
+            code = getattr(error, "sqlite_errorcode", None)
+            return code is not None and code & 0xFF in _OUTAGES
         return isinstance(error, OSError | sa.exc.TimeoutError)
 
-    def is_missing_reference(self, error: sa.exc.IntegrityError) -> bool:
-        return "FOREIGN KEY" in str(error.orig)
+    def is_refusal(self, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.IntegrityError)
 
-    def violated_key(self, error: sa.exc.IntegrityError) -> str | None:
+    def is_missing_reference(self, error: BaseException) -> bool:
+        return "FOREIGN KEY" in str(error)
+
+    def violated_key(self, error: BaseException) -> str | None:
         """SQLite names the columns, not the constraint; the tables' metadata knows which constraint has them."""
-        message = str(error.orig)
+        message = str(error)
         if _UNIQUE not in message:
             return None
         places = [place.split(".") for place in message.partition(_UNIQUE)[2].split(", ")]

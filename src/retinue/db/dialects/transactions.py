@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retinue.domain.errors import StorageFailed
 
@@ -28,11 +27,6 @@ def beginning(tenant_id: UUID | None, *, read_only: bool, is_durable: bool) -> s
     if is_durable:  # an operator may have made other commits faster than safe
         statements.append("SET LOCAL synchronous_commit = on")
     return "; ".join(statements)
-
-
-def driver_of(connection: AsyncConnection) -> Any:
-    """The connection of asyncpg, which is open."""
-    return connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]
 
 
 @asynccontextmanager

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.prepared import prepared
 from retinue.db.repositories.base import TenantRepository
 from retinue.domain.budgets import Alert, Budget, Grant, Quote, Reservation, end_of, start_of
 from retinue.domain.errors import BudgetExceeded, Conflict
 
+V = TypeVar("V")
 _PLAIN = tuple(name for name in Budget.__struct_fields__ if name != "period_end")
 
 
@@ -67,17 +69,9 @@ class Accounts(TenantRepository):
     async def lock(self, subject_ids: Collection[str] = (), budget_ids: Collection[UUID] = ()) -> Sequence[Account]:
         """Those of these subjects and budgets, in the one order in which everybody locks them: two who want some of
         the same never wait for each other."""
-        # Each alone where it will do: what is joined by `or` is harder to find by an index.
-        if not budget_ids:
-            wanted: sa.ColumnElement[bool] = t.Budget.subject_id.in_(subject_ids)
-        elif not subject_ids:
-            wanted = t.Budget.id.in_(budget_ids)
-        else:
-            wanted = t.Budget.subject_id.in_(subject_ids) | t.Budget.id.in_(budget_ids)
-        # As the index has them, so that it is used, and as nobody else's order can differ: no two are equal in it.
-        order = (t.Budget.subject_id, t.Budget.subject, t.Budget.period, t.Budget.set_by)
-        locked = self._rows().where(wanted).order_by(*order).with_for_update(key_share=True)
-        rows = await self._executor.rows(locked)
+        if not subject_ids and not budget_ids:
+            return ()
+        rows = await self._executor.rows(self._locked(_padded(subject_ids), _padded(budget_ids)))
         return [Account(budget_of(row), row.at) for row in rows]
 
     async def read(self, subject_ids: Collection[str]) -> Sequence[Account]:
@@ -96,10 +90,34 @@ class Accounts(TenantRepository):
                     "reserved_micros": budget.reserved_micros,
                     "alerted_at": budget.alerted_at,
                 }
-                await self._executor.change(self._update(t.Budget).where(t.Budget.id == budget.id), counters)
+                await self._executor.change(self._with_id(budget.id), counters)
+
+    @prepared
+    def _with_id(self, budget_id: UUID) -> sa.Update:
+        return self._update(t.Budget).where(t.Budget.id == budget_id)
+
+    @prepared
+    def _locked(self, subject_ids: tuple[str, ...], budget_ids: tuple[UUID, ...]) -> sa.Select[Any]:
+        by_subject, by_id = _one_of(t.Budget.subject_id, subject_ids), _one_of(t.Budget.id, budget_ids)
+        # Each alone where it will do: what is joined by `or` is harder to find by an index.
+        wanted = by_subject if not budget_ids else by_id if not subject_ids else by_subject | by_id
+        # As the index has them, so that it is used, and as nobody else's order can differ: no two are equal in it.
+        order = (t.Budget.subject_id, t.Budget.subject, t.Budget.period, t.Budget.set_by)
+        return self._rows().where(wanted).order_by(*order).with_for_update(key_share=True)
 
     def _rows(self) -> sa.Select[Any]:
         return self._select(t.Budget, t.Budget, self._dialect.clock().label("at"))
+
+
+def _one_of(column: Any, values: Sequence[Any]) -> sa.ColumnElement[bool]:
+    is_one: sa.ColumnElement[bool] = column.in_([sa.type_coerce(value, column.type) for value in values])
+    return is_one
+
+
+def _padded(ids: Collection[V]) -> tuple[V, ...]:
+    """None, one, two, four, eight: so that there are few statements. To name one again changes nothing."""
+    own = tuple(ids)
+    return own + own[:1] * ((1 << (len(own) - 1).bit_length()) - len(own) if own else 0)
 
 
 def budget_of(row: sa.Row[Any]) -> Budget:

@@ -1,6 +1,7 @@
 """What repositories of one tenant share: no statement begins without the tenant."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
@@ -10,12 +11,15 @@ import sqlalchemy as sa
 from retinue.db import tables as t
 from retinue.db.dialects.base import Insert
 from retinue.db.executor import Executor
+from retinue.db.prepared import TENANT, Asked, Prepared, prepared
 from retinue.domain.errors import InternalError, NotFound
 
 V = TypeVar("V")
 Refinement = Callable[[Insert], Insert]
 
 
+_ROWS_AT_ONCE = 4
+"""For each number of rows a statement of its own is kept."""
 _ALWAYS_THERE: frozenset[type[t.Owned]] = frozenset({*t.SURVIVORS, t.Erasure})
 
 
@@ -29,6 +33,22 @@ class TenantRepository:
         self._tenant_id = tenant_id
         self._executor = executor
         self._dialect = executor.dialect
+
+    @property
+    def _asks_for(self) -> dict[str, Any]:
+        return {TENANT.key: self._tenant_id}
+
+    def _prepared_for(self, key: object, build: Callable[[Any], Any]) -> Callable[[sa.Dialect], Prepared]:
+        known, key = self._dialect.prepared, (type(self), key)
+
+        def of(dialect: sa.Dialect) -> Prepared:
+            if (statement := known.get(key)) is None:
+                anybodys = copy(self)
+                vars(anybodys)["_tenant_id"] = TENANT
+                statement = known[key] = Prepared(build(anybodys), dialect)
+            return statement
+
+        return of
 
     def _select(self, table: type[t.Owned], *columns: Any) -> sa.Select[Any]:
         return sa.select(*(columns or (table,))).where(self._is_own(table))
@@ -48,17 +68,33 @@ class TenantRepository:
     ) -> int:
         """Insert rows of this tenant; returns how many were stored. `refine` may say what to do about conflicts.
 
-        The values travel beside the statement, not in it: SQLAlchemy then has much less to look at per call.
-
         Raises:
             InternalError: a row says that it is another tenant's.
             Conflict, NotFound: see `Executor.change`.
         """
+        if refine is None and 0 < len(rows) <= _ROWS_AT_ONCE:
+            return await self._store(self._inserted(table=table), *rows, missing=missing)
+        insert = self._insert(table)
+        return await self._store(refine(insert) if refine else insert, *rows, missing=missing)
+
+    async def _store(self, insert: Insert | Asked, *rows: dict[str, Any], missing: str = "") -> int:
+        """Carry out an insert with rows of this tenant. The values travel beside the statement, not in it.
+
+        Raises:
+            InternalError, Conflict, NotFound: as `_add`.
+        """
         for row in rows:
             if row.setdefault("tenant_id", self._tenant_id) != self._tenant_id:
                 raise InternalError("A row of another tenant was about to be stored.")
-        insert = self._dialect.insert(table)
-        return await self._executor.change(refine(insert) if refine else insert, list(rows), missing=missing)
+        return await self._executor.change(insert, list(rows), missing=missing)
+
+    def _insert(self, table: type[t.Base]) -> Insert:
+        """An insert for `_store`, which sees to the tenant."""
+        return self._dialect.insert(table)
+
+    @prepared
+    def _inserted(self, *, table: type[t.Base]) -> Insert:
+        return self._insert(table)
 
     async def _lock_tenant(self, *, alone: bool = False) -> None:
         """Let no other transaction pass here for this tenant until this one ends. SQLite, where writers are serial,
@@ -70,9 +106,13 @@ class TenantRepository:
         Raises:
             NotFound: there is no such tenant.
         """
+        found(await self._executor.row(self._locked_tenant(alone=alone)), "tenant")
+
+    @prepared
+    def _locked_tenant(self, *, alone: bool) -> sa.Select[Any]:
         statement = sa.select(t.Tenant.id).where(t.Tenant.id == self._tenant_id, is_there(self._tenant_id))
         # FOR NO KEY UPDATE lets the keys of new rows through, FOR UPDATE does not.
-        found(await self._executor.row(statement.with_for_update(key_share=not alone)), "tenant")
+        return statement.with_for_update(key_share=not alone)
 
     async def _require_tenant(self) -> None:
         """For what depends on nothing but the tenant. One that never was is found out by foreign keys.

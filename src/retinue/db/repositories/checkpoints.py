@@ -7,9 +7,13 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.dialects.base import Insert
+from retinue.db.prepared import prepared
 from retinue.db.repositories.fenced import FencedRepository
 from retinue.domain.ids import Position
 from retinue.domain.runs import Checkpoint
+
+_REPLACED = ("attempt", "seq", "turns")
 
 
 class CheckpointRepository(FencedRepository):
@@ -25,10 +29,7 @@ class CheckpointRepository(FencedRepository):
             "seq": checkpoint.position.seq,
             "turns": checkpoint.turns,
         }
-        insert = self._fenced_insert(t.Checkpoint, checkpoint.run_id, attempt, values)
-        replaced = {name: insert.excluded[name] for name in ("attempt", "seq", "turns")}
-        statement = insert.on_conflict_do_update(index_elements=["tenant_id", "run_id", "step"], set_=replaced)
-        return await self._executor.change(statement) == 1
+        return await self._executor.change(self._stored(checkpoint.run_id, attempt).giving(values)) == 1
 
     async def last(self, run_id: UUID) -> Checkpoint | None:
         row = await self._executor.row(self._of(run_id).order_by(t.Checkpoint.step.desc()).limit(1))
@@ -37,6 +38,12 @@ class CheckpointRepository(FencedRepository):
     async def list(self, run_id: UUID) -> Sequence[Checkpoint]:
         """In the order of the steps."""
         return [_checkpoint(row) for row in await self._executor.rows(self._of(run_id).order_by(t.Checkpoint.step))]
+
+    @prepared
+    def _stored(self, run_id: UUID, attempt: int) -> Insert:
+        insert = self._fenced_insert(t.Checkpoint, run_id, attempt, ("run_id", "step", *_REPLACED))
+        replaced = {name: insert.excluded[name] for name in _REPLACED}
+        return insert.on_conflict_do_update(index_elements=["tenant_id", "run_id", "step"], set_=replaced)
 
     def _of(self, run_id: UUID) -> sa.Select[Any]:
         return self._select(t.Checkpoint).where(t.Checkpoint.run_id == run_id)

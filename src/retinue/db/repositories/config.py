@@ -6,13 +6,14 @@ import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.dialects.base import Insert
+from retinue.db.prepared import Asked, prepared
 from retinue.db.repositories.base import TenantRepository
 from retinue.domain.tenants import SecretState, StoredConfig, TenantConfig
 
 
 class ConfigRepository(TenantRepository):
     async def get(self) -> StoredConfig | None:
-        return await self._one(self._statement())
+        return await self._one(self._read())
 
     async def get_for_update(self) -> StoredConfig | None:
         """Read what this transaction is about to replace; another one that wants the same waits, also for the first.
@@ -44,7 +45,11 @@ class ConfigRepository(TenantRepository):
         own = t.TenantPrices.tenant_id == t.TenantConfig.tenant_id
         return self._select(t.TenantConfig, t.TenantConfig, t.TenantPrices.prices).outerjoin(t.TenantPrices, own)
 
-    async def _one(self, statement: sa.Select[Any]) -> StoredConfig | None:
+    @prepared
+    def _read(self) -> sa.Select[Any]:
+        return self._statement()
+
+    async def _one(self, statement: sa.Select[Any] | Asked) -> StoredConfig | None:
         row = await self._executor.row(statement)
         return None if row is None else _stored_config(row)
 

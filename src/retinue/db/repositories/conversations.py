@@ -8,8 +8,10 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.prepared import prepared
 from retinue.db.repositories.base import TenantRepository, found
 from retinue.db.repositories.conditions import has_started, is_queued
+from retinue.db.types import Instant
 from retinue.domain.conversations import Conversation, ConversationStatus
 
 _FIELDS = Conversation.__struct_fields__
@@ -36,7 +38,8 @@ class ConversationRepository(TenantRepository):
         await self._add(t.Conversation, columns, missing="There is no such employee.")
 
     async def find(self, conversation_id: UUID) -> Conversation | None:
-        return await self._one(t.Conversation.id == conversation_id)
+        row = await self._executor.row(self._with_id(conversation_id))
+        return None if row is None else _conversation(row)
 
     async def get(self, conversation_id: UUID) -> Conversation:
         """Raises: NotFound."""
@@ -48,12 +51,11 @@ class ConversationRepository(TenantRepository):
         Raises:
             NotFound.
         """
-        statement = self._select(t.Conversation).where(t.Conversation.id == conversation_id)
-        row = await self._executor.row(statement.with_for_update(key_share=True))
-        return _conversation(found(row, "conversation"))
+        return _conversation(found(await self._executor.row(self._locked(conversation_id)), "conversation"))
 
     async def find_by_external_id(self, external_id: str) -> Conversation | None:
-        return await self._one(t.Conversation.external_id == external_id)
+        row = await self._executor.row(self._select(t.Conversation).where(t.Conversation.external_id == external_id))
+        return None if row is None else _conversation(row)
 
     async def list(
         self,
@@ -119,14 +121,7 @@ class ConversationRepository(TenantRepository):
         Raises:
             NotFound: the conversation is not there any more.
         """
-        moment = self._dialect.clock() if at is None else at
-        statement = (
-            self._update(t.Conversation)
-            .where(t.Conversation.id == conversation_id)
-            .values(message_count=t.Conversation.message_count + count, last_message_at=moment, updated_at=moment)
-            .returning(t.Conversation.message_count, t.Conversation.last_message_at)
-        )
-        row = found(await self._executor.row(statement), "conversation")
+        row = found(await self._executor.row(self._advanced(conversation_id, count, at)), "conversation")
         return Place(row.message_count - count + 1, row.last_message_at)
 
     async def session_has_expired(self, conversation_id: UUID, default_ttl_seconds: float) -> bool:
@@ -137,17 +132,7 @@ class ConversationRepository(TenantRepository):
         Raises:
             NotFound.
         """
-        conversation = t.Conversation
-        columns = (
-            conversation.session_ttl_seconds,
-            conversation.last_message_at,
-            conversation.reopened_at,
-            self._last_end(conversation_id).label("ended_at"),
-            self._is_busy(conversation_id).label("is_busy"),
-            self._dialect.clock().label("now"),
-        )
-        statement = self._select(conversation, *columns).where(conversation.id == conversation_id)
-        row = found(await self._executor.row(statement), "conversation")
+        row = found(await self._executor.row(self._session(conversation_id)), "conversation")
         if row.last_message_at is None or row.is_busy:
             return False
         moments = (row.last_message_at, row.reopened_at, row.ended_at)
@@ -167,6 +152,37 @@ class ConversationRepository(TenantRepository):
         values = {"status": ConversationStatus.ACTIVE, "reopened_at": self._dialect.clock()}
         found(await self._executor.change(statement.values(values)) or None, "conversation")
 
+    @prepared
+    def _with_id(self, conversation_id: UUID) -> sa.Select[Any]:
+        return self._select(t.Conversation).where(t.Conversation.id == conversation_id)
+
+    @prepared
+    def _locked(self, conversation_id: UUID) -> sa.Select[Any]:
+        return self._select(t.Conversation).where(t.Conversation.id == conversation_id).with_for_update(key_share=True)
+
+    @prepared
+    def _advanced(self, conversation_id: UUID, count: int, at: datetime | None) -> Any:
+        moment = sa.func.coalesce(sa.type_coerce(at, Instant()), self._dialect.clock(), type_=Instant())
+        return (
+            self._update(t.Conversation)
+            .where(t.Conversation.id == conversation_id)
+            .values(message_count=t.Conversation.message_count + count, last_message_at=moment, updated_at=moment)
+            .returning(t.Conversation.message_count, t.Conversation.last_message_at)
+        )
+
+    @prepared
+    def _session(self, conversation_id: UUID) -> sa.Select[Any]:
+        conversation = t.Conversation
+        columns = (
+            conversation.session_ttl_seconds,
+            conversation.last_message_at,
+            conversation.reopened_at,
+            self._last_end(conversation_id).label("ended_at"),
+            self._is_busy(conversation_id).label("is_busy"),
+            self._dialect.clock().label("now"),
+        )
+        return self._select(conversation, *columns).where(conversation.id == conversation_id)
+
     def _last_end(self, conversation_id: UUID) -> sa.ScalarSelect[Any]:
         """When the run ended that started last; the others of its conversation had ended before."""
         statement = self._select(t.Run, t.Run.finished_at).where(
@@ -178,10 +194,6 @@ class ConversationRepository(TenantRepository):
         run = self._select(t.Run, t.Run.id).where(t.Run.conversation_id == conversation_id)
         # Apart, because each of the two has an index.
         return run.where(has_started()).exists() | run.where(is_queued()).exists()
-
-    async def _one(self, condition: sa.ColumnElement[bool]) -> Conversation | None:
-        row = await self._executor.row(self._select(t.Conversation).where(condition))
-        return None if row is None else _conversation(row)
 
 
 def _conversation(row: sa.Row[Any]) -> Conversation:

@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.prepared import prepared
 from retinue.db.repositories.base import TenantRepository, found
 from retinue.db.repositories.conditions import is_at_work
 from retinue.domain.employees import Employee
@@ -30,7 +31,7 @@ class EmployeeRepository(TenantRepository):
         await self._add(t.Employee, _columns(employee), missing="There is no such tenant.")
 
     async def find(self, employee_id: UUID) -> Employee | None:
-        row = await self._executor.row(self._present().where(t.Employee.id == employee_id))
+        row = await self._executor.row(self._with_id(employee_id))
         return None if row is None else _employee(row)
 
     async def get(self, employee_id: UUID) -> Employee:
@@ -101,6 +102,10 @@ class EmployeeRepository(TenantRepository):
         """Those that have started; a queued one, and one that waits for a person, occupies nobody."""
         statement = self._select(t.Run, sa.func.count()).where(t.Run.employee_id == employee_id, is_at_work())
         return int(await self._executor.scalar(statement))
+
+    @prepared
+    def _with_id(self, employee_id: UUID) -> sa.Select[Any]:
+        return self._present().where(t.Employee.id == employee_id)
 
     def _present(self) -> sa.Select[Any]:
         return self._select(t.Employee).where(t.Employee.deleted_at.is_(None))

@@ -31,7 +31,7 @@ class IdempotencyRepository(TenantRepository):
             Unavailable: the other transaction took too long.
         """
         for _ in range(_CLAIM_TRIES):  # the record in the way may be gone before it can be read
-            if await self._insert(key, keep_seconds):
+            if await self._claim(key, keep_seconds):
                 return None
             row = await self._executor.row(self._select(t.IdempotencyRecord).where(_is(key)))
             if row is not None:
@@ -48,7 +48,7 @@ class IdempotencyRepository(TenantRepository):
         """Free the key again: the request came to nothing."""
         await self._executor.change(self._delete(t.IdempotencyRecord).where(_is(key)))
 
-    async def _insert(self, key: IdempotencyKey, keep_seconds: float) -> bool:
+    async def _claim(self, key: IdempotencyKey, keep_seconds: float) -> bool:
         clock = self._dialect.clock
         expiry = self._dialect.clock_after(keep_seconds)
         values = {"route": key.route, "key": key.key, "digest": key.digest, "run_id": None, "answer": None}

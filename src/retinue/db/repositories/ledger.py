@@ -12,7 +12,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.dialects.base import Insert
 from retinue.db.executor import Executor
+from retinue.db.prepared import prepared
 from retinue.db.repositories.accounts import Account, Accounts, granted
 from retinue.db.repositories.base import TenantRepository
 from retinue.db.repositories.money import cost_columns, cost_of, usage_columns, usage_of
@@ -39,13 +41,7 @@ class LedgerRepository(TenantRepository):
         """
         plain = {name: getattr(entry, name) for name in _PLAIN}
         columns = {**plain, **usage_columns(entry.usage), **cost_columns(entry.cost)}
-        added = await self._add(
-            t.LedgerEntry,
-            columns,
-            missing="There is no such tenant.",
-            refine=lambda insert: insert.on_conflict_do_nothing(),
-        )
-        return added == 1
+        return await self._store(self._opened(), columns, missing="There is no such tenant.") == 1
 
     async def reserve(
         self, entry: LedgerEntry, quote: Callable[[], Quote | None], *, is_new: bool = True
@@ -105,9 +101,8 @@ class LedgerRepository(TenantRepository):
         """Write down how the call ended; false and nothing written if that was done before."""
         values: dict[str, Any] = {"outcome": outcome, "error_code": error_code, "closed_at": at}
         values |= {**usage_columns(usage), **cost_columns(cost)}
-        closing = self._open().where(t.LedgerEntry.id == entry_id).values(values)
         # A budget that was made meanwhile has put itself down here, too.
-        row = await self._executor.row(closing.returning(t.LedgerEntry.reservations))
+        row = await self._executor.row(self._closed(entry_id).setting(values))
         if row is None:
             return False
         self._due += [(held, cost.micros if cost else 0) for held in row.reservations or ()]
@@ -152,8 +147,17 @@ class LedgerRepository(TenantRepository):
         micros = row.reservations[0].micros
         return Grant(micros, is_whole=micros >= asked.most_micros)
 
+    @prepared
+    def _opened(self) -> Insert:
+        return self._insert(t.LedgerEntry).on_conflict_do_nothing()
+
+    @prepared
     def _row(self, entry_id: UUID) -> sa.Update:
         return self._update(t.LedgerEntry).where(t.LedgerEntry.id == entry_id)
+
+    @prepared
+    def _closed(self, entry_id: UUID) -> Any:
+        return self._open().where(t.LedgerEntry.id == entry_id).returning(t.LedgerEntry.reservations)
 
     def _open(self) -> sa.Update:
         return self._update(t.LedgerEntry).where(t.LedgerEntry.outcome == CallOutcome.OPEN)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.dialects.base import Insert
+from retinue.db.prepared import prepared
 from retinue.db.repositories.base import TenantRepository
 from retinue.db.repositories.conditions import is_at_work, is_held
 from retinue.domain.limits import PARTIES, Bounds, Limits, StoredLimits
@@ -67,6 +68,12 @@ class LimitsRepository(TenantRepository):
         Args:
             only_held: leave out those whose lease has run out, or that no process has taken up yet.
         """
+        row = await self._executor.row(self._at_work(key_id, user_id, only_held=only_held))
+        assert row is not None, "a count has a row"
+        return Used(row.tenant, row.key, row.user)
+
+    @prepared
+    def _at_work(self, key_id: UUID | None, user_id: str | None, *, only_held: bool) -> sa.Select[Any]:
         count = sa.func.count
         statement = self._select(
             t.Run,
@@ -74,11 +81,7 @@ class LimitsRepository(TenantRepository):
             count().filter(t.Run.key_id == key_id).label("key"),
             count().filter(t.Run.user_id == user_id).label("user"),
         ).where(is_at_work())
-        if only_held:
-            statement = statement.where(is_held(self._dialect.clock()))
-        row = await self._executor.row(statement)
-        assert row is not None, "a count has a row"
-        return Used(row.tenant, row.key, row.user)
+        return statement.where(is_held(self._dialect.clock())) if only_held else statement
 
 
 def _columns(limits: Limits) -> dict[str, int | None]:

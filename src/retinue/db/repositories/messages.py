@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.prepared import prepared
 from retinue.db.repositories.base import TenantRepository, found
 from retinue.db.repositories.conditions import is_from_user
 from retinue.db.repositories.money import cost_columns, cost_of
@@ -31,7 +32,7 @@ class MessageRepository(TenantRepository):
         await self._add(t.Message, *rows, missing="There is no such conversation.")
 
     async def find(self, message_id: UUID) -> Message | None:
-        row = await self._executor.row(self._select(t.Message).where(t.Message.id == message_id))
+        row = await self._executor.row(self._with_id(message_id))
         return None if row is None else _message(row)
 
     async def get(self, message_id: UUID) -> Message:
@@ -47,9 +48,7 @@ class MessageRepository(TenantRepository):
 
     async def list(self, conversation_id: UUID, *, limit: int, after: int | None = None) -> Sequence[Message]:
         """Oldest first, those after a position."""
-        statement = self._of(conversation_id).order_by(t.Message.position).limit(limit)
-        if after is not None:
-            statement = statement.where(t.Message.position > after)
+        statement = self._after(conversation_id, -1 if after is None else after, limit)
         return [_message(row) for row in await self._executor.rows(statement)]
 
     async def newest(self, conversation_id: UUID, *, limit: int) -> Sequence[Message]:
@@ -61,14 +60,7 @@ class MessageRepository(TenantRepository):
         """The newest ones before a position, oldest first, without those that wait for their run, those of users that
         were withdrawn, and empty answers.
         """
-        is_withdrawn = (t.Message.role == Role.USER) & (t.Message.status == MessageStatus.CANCELLED)
-        statement = self._of(conversation_id).where(
-            t.Message.position < before_position,
-            t.Message.status != MessageStatus.PENDING,
-            t.Message.content != "",
-            ~is_withdrawn,
-        )
-        newest = statement.order_by(t.Message.position.desc()).limit(max_messages)
+        newest = self._before(conversation_id, before_position, max_messages)
         return [_message(row) for row in reversed(await self._executor.rows(newest))]
 
     async def appended(self, run_id: UUID) -> Sequence[Message]:
@@ -146,7 +138,7 @@ class MessageRepository(TenantRepository):
         at: datetime,
     ) -> bool:
         """Write the answer's final state, once; false and nothing written if it neither streams nor waits any more."""
-        statement = self._update(t.Message).where(t.Message.id == message_id, t.Message.status.in_(_UNFINISHED))
+        statement = self._changed(message_id, from_=_UNFINISHED)
         values = {
             "content": content,
             "reasoning": reasoning,
@@ -205,6 +197,30 @@ class MessageRepository(TenantRepository):
         )
         row = (await self._executor.rows(statement))[0]
         return row.sent, 0.0 if row.oldest is None else (row.now - row.oldest).total_seconds()
+
+    @prepared
+    def _with_id(self, message_id: UUID) -> sa.Select[Any]:
+        return self._select(t.Message).where(t.Message.id == message_id)
+
+    @prepared
+    def _after(self, conversation_id: UUID, position: int, limit: int) -> sa.Select[Any]:
+        statement = self._of(conversation_id).where(t.Message.position > position)
+        return statement.order_by(t.Message.position).limit(limit)
+
+    @prepared
+    def _before(self, conversation_id: UUID, position: int, limit: int) -> sa.Select[Any]:
+        is_withdrawn = (t.Message.role == Role.USER) & (t.Message.status == MessageStatus.CANCELLED)
+        statement = self._of(conversation_id).where(
+            t.Message.position < position,
+            t.Message.status != MessageStatus.PENDING,
+            t.Message.content != "",
+            ~is_withdrawn,
+        )
+        return statement.order_by(t.Message.position.desc()).limit(limit)
+
+    @prepared
+    def _changed(self, message_id: UUID, *, from_: tuple[MessageStatus, ...]) -> sa.Update:
+        return self._update(t.Message).where(t.Message.id == message_id, t.Message.status.in_(from_))
 
     def _of(self, conversation_id: UUID) -> sa.Select[Any]:
         return self._select(t.Message).where(t.Message.conversation_id == conversation_id)

@@ -5,6 +5,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.prepared import prepared
 from retinue.db.repositories.run_reads import RunReads
 from retinue.domain.runs import ACTIVE_STATUSES, Run, RunStatus, WaitingFor
 
@@ -48,6 +49,14 @@ class RunPauses(RunReads):
             pauses=t.Run.pauses + 1,
         )
         return await self._one(statement.returning(t.Run))
+
+    @prepared
+    def _owned(
+        self, run_id: UUID, attempt: int, appended: int | None, *, statuses: tuple[RunStatus, ...], counts: bool
+    ) -> sa.Update:
+        """With `counts` it has to be given so many messages, and no more."""
+        statement = self._held(run_id, attempt, statuses)
+        return statement.where(t.Run.appended == appended) if counts else statement
 
     def _held(self, run_id: UUID, attempt: int, statuses: tuple[RunStatus, ...] = ACTIVE_STATUSES) -> sa.Update:
         """Every write of a runner: it changes nothing once its attempt is old."""

@@ -7,6 +7,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.dialects.base import Insert
+from retinue.db.prepared import prepared
 from retinue.db.repositories.fenced import FencedRepository
 from retinue.domain.errors import InternalError
 from retinue.domain.event_codec import pack, unpack
@@ -14,6 +16,7 @@ from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import START, Position
 
 _KEY = ["tenant_id", "run_id", "attempt", "first_seq"]
+_NAMES = ("run_id", "attempt", "first_seq", "last_seq", "payload")
 
 
 class RunEventRepository(FencedRepository):
@@ -29,21 +32,7 @@ class RunEventRepository(FencedRepository):
         if not events:
             return True
         _check_range(run_id, attempt, events)
-        insert = self._fenced_insert(t.RunEvents, run_id, attempt, _columns(events))
-        statement = insert.on_conflict_do_update(
-            index_elements=_KEY,
-            set_={
-                "payload": sa.case(
-                    (insert.excluded.last_seq > t.RunEvents.last_seq, insert.excluded.payload),
-                    else_=t.RunEvents.payload,
-                ),
-                "last_seq": sa.case(
-                    (insert.excluded.last_seq > t.RunEvents.last_seq, insert.excluded.last_seq),
-                    else_=t.RunEvents.last_seq,
-                ),
-            },
-        )
-        return await self._executor.change(statement) == 1
+        return await self._executor.change(self._stored(run_id, attempt).giving(_columns(events))) == 1
 
     async def read(self, run_id: UUID, *, after: Position = START, limit_rows: int = 100) -> Sequence[RecordedEvent]:
         """The events after a position, in order, each once, out of at most `limit_rows` rows.
@@ -89,6 +78,23 @@ class RunEventRepository(FencedRepository):
         await self._executor.change(self._delete(t.RunEvents).where(t.RunEvents.run_id == run_id, ~is_last))
         await self._executor.change(self._delete(t.Checkpoint).where(t.Checkpoint.run_id == run_id))
         return True
+
+    @prepared
+    def _stored(self, run_id: UUID, attempt: int) -> Insert:
+        insert = self._fenced_insert(t.RunEvents, run_id, attempt, _NAMES)
+        return insert.on_conflict_do_update(
+            index_elements=_KEY,
+            set_={
+                "payload": sa.case(
+                    (insert.excluded.last_seq > t.RunEvents.last_seq, insert.excluded.payload),
+                    else_=t.RunEvents.payload,
+                ),
+                "last_seq": sa.case(
+                    (insert.excluded.last_seq > t.RunEvents.last_seq, insert.excluded.last_seq),
+                    else_=t.RunEvents.last_seq,
+                ),
+            },
+        )
 
     async def _last_row(self, run_id: UUID) -> sa.Row[Any] | None:
         order = (t.RunEvents.attempt.desc(), t.RunEvents.last_seq.desc())

@@ -7,6 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.prepared import Asked, prepared
 from retinue.db.repositories.base import TenantRepository, found
 from retinue.db.repositories.conditions import has_started
 from retinue.db.repositories.money import cost_of
@@ -17,7 +18,7 @@ PLAIN = tuple(name for name in Run.__struct_fields__ if name != "cost")
 
 class RunReads(TenantRepository):
     async def find(self, run_id: UUID) -> Run | None:
-        return await self._one(self._select(t.Run).where(t.Run.id == run_id))
+        return await self._one(self._with_id(run_id))
 
     async def get(self, run_id: UUID) -> Run:
         """Raises: NotFound."""
@@ -36,12 +37,11 @@ class RunReads(TenantRepository):
 
     async def active(self, conversation_id: UUID) -> Run | None:
         """The conversation's run that has started and not ended; there is at most one."""
-        return await self._one(self._of(conversation_id).where(has_started()))
+        return await self._one(self._started(conversation_id))
 
     async def queued(self, conversation_id: UUID) -> Sequence[Run]:
         """Those that wait to start, in the order in which they do."""
-        statement = self._of(conversation_id).where(t.Run.status == RunStatus.QUEUED)
-        return await self._all(statement.order_by(t.Run.is_urgent.desc(), t.Run.position))
+        return await self._all(self._waiting_to_start(conversation_id))
 
     async def unfinished_conversations(self) -> Sequence[UUID]:
         """Every conversation of the tenant in which a run has not ended."""
@@ -58,6 +58,19 @@ class RunReads(TenantRepository):
         statement = self._of(conversation_id).where(t.Run.ordinal > after_ordinal)
         return await self._one(statement.order_by(t.Run.ordinal).limit(1))
 
+    @prepared
+    def _with_id(self, run_id: UUID) -> sa.Select[Any]:
+        return self._select(t.Run).where(t.Run.id == run_id)
+
+    @prepared
+    def _started(self, conversation_id: UUID) -> sa.Select[Any]:
+        return self._of(conversation_id).where(has_started())
+
+    @prepared
+    def _waiting_to_start(self, conversation_id: UUID) -> sa.Select[Any]:
+        statement = self._of(conversation_id).where(t.Run.status == RunStatus.QUEUED)
+        return statement.order_by(t.Run.is_urgent.desc(), t.Run.position)
+
     def _of(self, conversation_id: UUID) -> sa.Select[Any]:
         return self._select(t.Run).where(t.Run.conversation_id == conversation_id)
 
@@ -65,12 +78,12 @@ class RunReads(TenantRepository):
         statement = self._select(t.Run, sa.func.coalesce(sa.func.max(t.Run.ordinal), 0) + 1)
         return statement.where(t.Run.conversation_id == conversation_id)
 
-    async def _one(self, statement: sa.Executable) -> Run | None:
+    async def _one(self, statement: sa.Executable | Asked) -> Run | None:
         """The run that a statement finds or returns, if there is one."""
         row = await self._executor.row(statement)
         return None if row is None else _run(row)
 
-    async def _all(self, statement: sa.Select[Any]) -> Sequence[Run]:
+    async def _all(self, statement: sa.Select[Any] | Asked) -> Sequence[Run]:
         return [_run(row) for row in await self._executor.rows(statement)]
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.dialects.base import Insert
+from retinue.db.prepared import prepared
 from retinue.db.repositories.conditions import OTHER_RUN, has_started
 from retinue.db.repositories.money import cost_columns
 from retinue.db.repositories.pauses import RunPauses
@@ -33,22 +34,26 @@ class RunRepository(RunPauses):
             NotFound: the conversation or the employee is not there, or is another tenant's.
         """
         columns = {**{name: getattr(run, name) for name in PLAIN}, **cost_columns(run.cost), "owner": owner}
-        computed: dict[str, Any] = {}
-        if owner is not None:
-            computed["lease_expires_at"] = self._dialect.clock_after(lease_seconds)
-        if run.ordinal is None and run.status in STARTED_STATUSES:
+        is_next = run.ordinal is None and run.status in STARTED_STATUSES
+        if is_next:
             del columns["ordinal"]
-            computed["ordinal"] = self._next_ordinal(run.conversation_id).scalar_subquery()
-
-        def unless_busy(insert: Insert) -> Insert:
-            return (insert.values(computed) if computed else insert).on_conflict_do_nothing()
-
+        statement = self._added(run.conversation_id, lease_seconds=lease_seconds if owner else None, is_next=is_next)
         for _ in range(_ADD_TRIES):  # the run in the way may end before it can be named
-            if await self._add(t.Run, columns, refine=unless_busy, missing="There is no such conversation."):
+            if await self._store(statement, columns, missing="There is no such conversation."):
                 return
             if (other := await self.active(run.conversation_id)) is not None:
                 raise Conflict(f"Run {other.id} is active in this conversation.", code="conversation_busy")
         raise StorageFailed
+
+    @prepared
+    def _added(self, conversation_id: UUID, *, lease_seconds: float | None, is_next: bool) -> Insert:
+        computed: dict[str, Any] = {}
+        if lease_seconds is not None:
+            computed["lease_expires_at"] = self._dialect.clock_after(lease_seconds)
+        if is_next:
+            computed["ordinal"] = self._next_ordinal(conversation_id).scalar_subquery()
+        insert = self._insert(t.Run)
+        return (insert.values(computed) if computed else insert).on_conflict_do_nothing()
 
     async def start(self, run_id: UUID, *, owner: str, lease_seconds: float, ordinal: int) -> Run | None:
         """Let a queued run begin, under a lease.
@@ -162,9 +167,7 @@ class RunRepository(RunPauses):
             "lease_expires_at": None,
             **cost_columns(cost),
         }
-        statement = self._held(run_id, attempt, from_statuses)
-        if appended is not None:
-            statement = statement.where(t.Run.appended == appended)
+        statement = self._owned(run_id, attempt, appended, statuses=from_statuses, counts=appended is not None)
         return await self._executor.change(statement, values) == 1
 
     async def mark_pruned(self, run_id: UUID) -> bool:
