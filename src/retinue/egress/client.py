@@ -12,6 +12,7 @@ from retinue.egress.heads import HeadBoundStream
 from retinue.egress.lookups import SystemResolver
 from retinue.egress.network import GuardedBackend, Resolver
 from retinue.egress.policy import EgressPolicy
+from retinue.egress.sockets import SocketBackend
 
 MAX_ERROR_BODY = 65_536
 """Bytes that are read of an answer that is not a success. SDKs read such bodies whole, so the bound sits here."""
@@ -110,7 +111,7 @@ def make_client(
         limits=limits,
         resolve=resolve or SystemResolver(),
         ssl_context=ssl_context or httpx2.create_ssl_context(),
-        network=httpcore2.AnyIOBackend(),
+        network=SocketBackend(),
     )
     return httpx2.AsyncClient(
         transport=transport,

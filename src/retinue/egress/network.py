@@ -10,11 +10,10 @@ from retinue.domain.errors import EgressRefused
 from retinue.egress.addresses import is_public, parse_address
 from retinue.egress.heads import HeadBoundStream
 from retinue.egress.policy import EgressPolicy, check_target
+from retinue.egress.sockets import SocketOption
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """Turns a host name into addresses. Raises `socket.gaierror`, or `OSError` for trouble that may pass."""
-
-SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 
 _MAX_ANSWERS = 32
 _UNKNOWN_NAME = frozenset(

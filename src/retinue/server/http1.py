@@ -14,9 +14,9 @@ from urllib.parse import unquote
 import h11
 import hypercorn.protocol
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.events import Body, Response
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.events import Response
 from hypercorn.protocol.h11 import H11Protocol
 
 from retinue.domain.errors import HeadersTooLarge, RequestTimeout, RetinueError, VersionNotSupported
@@ -26,6 +26,7 @@ from retinue.server import inbox
 from retinue.server.heads import HeadLimits, answer, error_for
 
 _VERSIONS = (b"1.1", b"1.0")
+_WITHOUT_BODY = (204, 304)
 _ANSWERABLE = (h11.IDLE, h11.SEND_RESPONSE)
 
 
@@ -41,6 +42,7 @@ class Http1Protocol(H11Protocol):
     is_refused = False
     """The connection ends, whatever else its client has to say."""
     _is_head_method = False
+    _is_chunked = False
 
     @property
     def is_in_head(self) -> bool:
@@ -60,13 +62,26 @@ class Http1Protocol(H11Protocol):
         """With the security headers also where Hypercorn itself answers for an application that does not; and with the
         truth about the connection, which is closed after an answer that did not wait for all of the body.
         """
+        if type(event) is Body and self._is_chunked and event.data:
+            # As h11 writes it, in one piece instead of three.
+            await self.send(RawData(data=b"%x\r\n%b\r\n" % (len(event.data), event.data)))
+            return
         if isinstance(event, Response):
             given = {name.lower() for name, _ in event.headers}
             headers = [*event.headers, *(header for header in SECURITY_HEADERS if header[0] not in given)]
             if self.connection.their_state is h11.SEND_BODY:
                 headers.append((b"connection", b"close"))
             event = replace(event, headers=headers)
+            self._is_chunked = self._chunks(event)
         await super().stream_send(event)
+
+    def _chunks(self, response: Response) -> bool:
+        """Whether the body that follows goes out in chunks (RFC 9112, 6.3 and 7.1)."""
+        return (
+            self.connection.their_http_version == b"1.1"
+            and response.status_code not in _WITHOUT_BODY
+            and not any(name.lower() == b"content-length" for name, _ in response.headers)
+        )
 
     async def refuse_slow(self) -> None:
         limit = self.config.head_limits.seconds

@@ -12,7 +12,7 @@ import httpx2
 
 from retinue.egress import EgressPolicy
 from retinue.egress.client import GuardedTransport
-from retinue.egress.network import SocketOption
+from retinue.egress.sockets import SocketOption
 
 CLOSED = EgressPolicy()
 PUBLIC = "93.184.216.34"
