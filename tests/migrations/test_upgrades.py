@@ -91,7 +91,7 @@ async def test_old_conversations_follow_the_server(database_url: str) -> None:
     await upgrade(database_url)
     async with _unit(database_url, old.tenant) as unit:
         conversation = await unit.conversations.get(old.conversations[0])
-        assert not await unit.conversations.session_has_expired(conversation.id, 0)
+        assert not (await unit.conversations.session(conversation.id, 0)).has_expired
     assert (conversation.session_ttl_seconds, conversation.reopened_at) == (None, None)
 
 

@@ -1,8 +1,9 @@
 """The one door through which every statement goes."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +13,7 @@ from retinue.db.errors import translated
 from retinue.db.prepared import Asked, Prepared, Row, only_reads
 from retinue.domain.errors import InternalError, StorageFailed
 
+T = TypeVar("T")
 Values = dict[str, Any] | list[dict[str, Any]]
 _READS = "A unit that only reads was asked to write."
 
@@ -60,12 +62,21 @@ class Executor:
             statement = statement.setting(*values) if isinstance(values, list) else statement.setting(values)
         prepared, arguments = self._ready(statement)
         with translated(self.dialect, missing):
-            return await self.dialect.change(driver_of(self._connection), prepared.sql, arguments)
+            return await self._answer(self.dialect.change(driver_of(self._connection), prepared.sql, arguments))
 
     async def _fetch(self, asked: Asked) -> Sequence[Row]:
         prepared, arguments = self._ready(asked)
         with translated(self.dialect):
-            return prepared.rows(await self.dialect.fetch(driver_of(self._connection), prepared.sql, arguments))
+            fetch = self.dialect.fetch(driver_of(self._connection), prepared.sql, arguments)
+            return prepared.rows(await self._answer(fetch))
+
+    async def _answer(self, asked: Awaitable[T]) -> T:
+        try:
+            return await asked
+        except asyncio.CancelledError:
+            # Nobody knows how far it came. What goes through SQLAlchemy ends like this, too.
+            await self._connection.invalidate()
+            raise
 
     def _ready(self, asked: Asked) -> tuple[Prepared, list[Any]]:
         prepared = asked.of(self._connection.dialect)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable
+from functools import lru_cache
 
 from retinue.domain.errors import EgressRefused, FieldError, InvalidRequest
 from retinue.domain.model_io import ModelRequest, ReasoningPiece, TextPiece
@@ -41,10 +42,14 @@ def check_base_url(config: ProviderConfig, policy: EgressPolicy) -> str | None:
     Raises:
         EgressRefused: it is malformed, or leads where Retinue must not connect.
     """
-    if config.base_url is None:
-        return None
+    return None if config.base_url is None else _checked(config.base_url, policy)
+
+
+@lru_cache(maxsize=1024)
+def _checked(base_url: str, policy: EgressPolicy) -> str:
+    """Depends on nothing else, and is asked by every run."""
     try:
-        url = check_url(config.base_url, policy)
+        url = check_url(base_url, policy)
         if "?" in url:
             raise EgressRefused("A base URL has no query.")
     except EgressRefused as error:

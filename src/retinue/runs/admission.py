@@ -77,9 +77,9 @@ class Admission:
             Conflict, BudgetExceeded, InvalidRequest, RateLimited, SecretUnreadable: see `RunService.start`.
         """
         conversation = await lock_open_conversation(unit, conversation_id)
-        await self._sessions.check(unit, conversation)
-        active = await unit.runs.active(conversation.id)
-        queued = await unit.runs.queued(conversation.id)
+        is_busy = await self._sessions.check(unit, conversation)
+        active = await unit.runs.active(conversation.id) if is_busy else None
+        queued = await unit.runs.queued(conversation.id) if is_busy else ()
         if active is None and not queued and await _has_slot(unit, conversation, request, limits):
             take_place()
             return await self._start(unit, conversation, request)

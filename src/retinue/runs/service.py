@@ -37,6 +37,9 @@ from retinue.runs.sessions import Sessions
 from retinue.runs.supervisor import Supervisor
 from retinue.runs.turnstile import Turnstile
 
+MAX_USERS = 10_000
+"""Conversations whose users are remembered."""
+
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """A message that is stored and will be answered."""
@@ -78,6 +81,7 @@ class RunService:
         self._sessions = sessions
         self._limits = limits
         self._tokens = tokens
+        self._users: dict[tuple[UUID, UUID], str] = {}
         self.follow = follower.follow
         self.follow_conversation = follower.follow_conversation
         self.conversation_place = follower.conversation_place
@@ -104,10 +108,8 @@ class RunService:
                 await unit.conversations.get(conversation_id)  # what was deleted is not told again
                 return msgspec.json.decode(earlier.answer or b"null", type=Message)
             conversation = await lock_open_conversation(unit, conversation_id)
-            await self._sessions.check(unit, conversation)
-            active = await unit.runs.active(conversation_id)
-            if unfinished := [*([active] if active else []), *await unit.runs.queued(conversation_id)]:
-                raise busy(unfinished[0])
+            if await self._sessions.check(unit, conversation):
+                raise busy(await unit.runs.active(conversation_id) or (await unit.runs.queued(conversation_id))[0])
             message = user_message(conversation, content, await unit.conversations.advance(conversation_id, 1))
             await unit.messages.add(message)
             if key:
@@ -169,9 +171,20 @@ class RunService:
         return admitted
 
     async def _user_of(self, tenant_id: UUID, conversation_id: UUID) -> str:
-        """Raises: NotFound."""
+        """Never changes, and is asked for again with every message. Of a conversation that was deleted meanwhile it is
+        told too: whoever needs the conversation finds out.
+
+        Raises:
+            NotFound.
+        """
+        if (known := self._users.get((tenant_id, conversation_id))) is not None:
+            return known
         async with self._database.unit(tenant_id, read_only=True) as unit:
-            return (await unit.conversations.get(conversation_id)).user_id
+            user = (await unit.conversations.get(conversation_id)).user_id
+        if len(self._users) >= MAX_USERS:
+            self._users.clear()
+        self._users[tenant_id, conversation_id] = user
+        return user
 
     async def wait(self, run: Run) -> TerminalEvent | RunPaused | None:
         """Wait for a run's end, or for its next pause; the caller may go away, the run does not mind.

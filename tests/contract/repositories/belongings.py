@@ -185,9 +185,7 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "idempotency.forget": lambda unit, _: unit.idempotency.forget(KEY),
     "idempotency.keep": lambda unit, _: unit.idempotency.keep(KEY, answer=b"stolen"),
     "idempotency.claim": lambda unit, _: unit.idempotency.claim(KEY, keep_seconds=60),
-    "conversations.session_has_expired": lambda unit, their: unit.conversations.session_has_expired(
-        their.conversation.id, 0
-    ),
+    "conversations.session": lambda unit, their: unit.conversations.session(their.conversation.id, 0),
     "conversations.reopen": lambda unit, their: unit.conversations.reopen(their.conversation.id),
     "tool_calls.change": lambda unit, their: unit.tool_calls.change(
         their.run.id, 1, to=CallStatus.EXECUTING, from_=(CallStatus.PROPOSED,)

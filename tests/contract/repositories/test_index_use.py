@@ -59,7 +59,7 @@ ASKED: dict[str, tuple[Callable[[Unit], Awaitable[Any]], set[str]]] = {
     "what expires with a run": (lambda unit: unit.approvals.expire(ID), {"ix_approvals_run"}),
     "what ends with a run": (lambda unit: unit.approvals.supersede(ID), {"ix_approvals_run"}),
     "a session": (
-        lambda unit: unit.conversations.session_has_expired(ID, 1),
+        lambda unit: unit.conversations.session(ID, 1),
         {"uq_conversations_id", "uq_runs_ordinal", "uq_runs_active"},
     ),
 }

@@ -20,7 +20,7 @@ TTL = 1800.0
 
 async def is_expired(database: Database, conversation: Conversation, ttl: float = TTL) -> bool:
     async with database.unit(conversation.tenant_id, read_only=True) as unit:
-        return await unit.conversations.session_has_expired(conversation.id, ttl)
+        return (await unit.conversations.session(conversation.id, ttl)).has_expired
 
 
 async def say(database: Database, conversation: Conversation, *, ago: float) -> None:
@@ -110,7 +110,7 @@ async def test_with_no_time_at_all_reopening_lasts_for_one_message(
 async def test_a_conversation_that_is_not_there_has_no_session(database: Database, conversation: Conversation) -> None:
     async with database.unit(conversation.tenant_id) as unit:
         with pytest.raises(NotFound):
-            await unit.conversations.session_has_expired(new_id(), TTL)
+            await unit.conversations.session(new_id(), TTL)
         with pytest.raises(NotFound):
             await unit.conversations.reopen(new_id())
 

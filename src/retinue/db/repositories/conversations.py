@@ -26,6 +26,18 @@ class Place(NamedTuple):
     """When, by the database's clock: sessions and rates are measured by it on every replica."""
 
 
+class Session(NamedTuple):
+    """Whether something goes on in a conversation."""
+
+    is_busy: bool
+    """A run is active or queued."""
+    has_expired: bool
+    """The conversation has to be reopened: for longer than its TTL, by the database's clock, nobody wrote, no run ended
+    and it was not reopened. Never before its first message, nor while a run is active. With a TTL of 0 a conversation
+    that was reopened is open for one message, however long that takes.
+    """
+
+
 class ConversationRepository(TenantRepository):
     async def add(self, conversation: Conversation) -> None:
         """Store a new conversation.
@@ -124,23 +136,16 @@ class ConversationRepository(TenantRepository):
         row = found(await self._executor.row(self._advanced(conversation_id, count, at)), "conversation")
         return Place(row.message_count - count + 1, row.last_message_at)
 
-    async def session_has_expired(self, conversation_id: UUID, default_ttl_seconds: float) -> bool:
-        """Whether the conversation has to be reopened: for longer than its TTL, by the database's clock, nobody wrote,
-        no run ended and it was not reopened. Never before its first message, nor while a run is active. With a TTL of
-        0 a conversation that was reopened is open for one message, however long that takes.
-
-        Raises:
-            NotFound.
-        """
-        row = found(await self._executor.row(self._session(conversation_id)), "conversation")
+    async def session(self, conversation_id: UUID, default_ttl_seconds: float) -> Session:
+        """Raises: NotFound."""
+        row = found(await self._executor.row(self._looked_at(conversation_id)), "conversation")
         if row.last_message_at is None or row.is_busy:
-            return False
+            return Session(is_busy=bool(row.is_busy), has_expired=False)
         moments = (row.last_message_at, row.reopened_at, row.ended_at)
         last: datetime = max(moment for moment in moments if moment is not None)
         ttl = default_ttl_seconds if row.session_ttl_seconds is None else row.session_ttl_seconds
-        if ttl == 0 and last == row.reopened_at:
-            return False
-        return bool((row.now - last).total_seconds() > ttl)
+        is_open = (ttl == 0 and last == row.reopened_at) or (row.now - last).total_seconds() <= ttl
+        return Session(is_busy=False, has_expired=not is_open)
 
     async def reopen(self, conversation_id: UUID) -> None:
         """Make it active, and let its session begin anew.
@@ -171,7 +176,7 @@ class ConversationRepository(TenantRepository):
         )
 
     @prepared
-    def _session(self, conversation_id: UUID) -> sa.Select[Any]:
+    def _looked_at(self, conversation_id: UUID) -> sa.Select[Any]:
         conversation = t.Conversation
         columns = (
             conversation.session_ttl_seconds,
