@@ -1,6 +1,7 @@
 """Identity and time: UUIDv7 ids, event positions, the clock."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -40,7 +41,11 @@ START = Position(0, 0)
 
 def event_id(run_id: UUID, position: Position) -> str:
     """The id of an event on the wire: `<run>:<attempt>-<seq>`."""
-    return f"{run_id}:{position.attempt}-{position.seq}"
+    return f"{_text_of(run_id)}:{position.attempt}-{position.seq}"
+
+
+_text_of = lru_cache(maxsize=4096)(str)
+"""A run has many events, and Python takes longer to write an id than to look for it."""
 
 
 def parse_event_id(text: str) -> tuple[UUID, Position]:

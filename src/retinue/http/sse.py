@@ -11,6 +11,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from retinue.domain.errors import AccessEnded, StreamBroken, StreamMoved
 from retinue.domain.events import RecordedEvent
+from retinue.http.eagerly import Begun
 from retinue.protocols.base import Protocol
 
 CONNECTED = b": connected\n"
@@ -80,6 +81,12 @@ class RunStream(EventSourceResponse):
             # the server cancels that again.
             if self._on_gone is not None and not self._teller.is_done:
                 self._on_gone()
+
+    async def _send_with_timeout(self, send: Any, message: Any) -> None:
+        """A timer for what a reader takes at once would cost as much as sending it."""
+        sending = Begun(send(message))
+        if sending.waits:
+            await super()._send_with_timeout(lambda _: sending, message)
 
 
 def nothing_follows() -> ASGIResponse:

@@ -114,6 +114,9 @@ class _Deadline(tenacity.stop.stop_base):
         return asyncio.get_running_loop().time() + retry_state.upcoming_sleep >= self._deadline
 
 
+_NOTED = (UsageReported, Finished)
+
+
 class _Try:
     """One call of the provider, and its account."""
 
@@ -147,7 +150,8 @@ class _Try:
                 yield event
             assert self._events is not None, "it has begun"
             async for event in self._events:
-                await self._note(event)
+                if isinstance(event, _NOTED):
+                    await self._note(event)
                 yield event
         except BaseException as error:
             await self._abandon(error)

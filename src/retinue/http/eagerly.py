@@ -1,0 +1,34 @@
+"""Awaiting what mostly does not wait."""
+
+from collections.abc import Awaitable, Generator
+from typing import Any
+
+
+class Begun:
+    """Something to await that was carried as far as it goes without waiting. Await it in the task that made it, and
+    only if it `waits`.
+    """
+
+    def __init__(self, work: Awaitable[object]) -> None:
+        self._steps = work.__await__()
+        self._for: Any = None
+        self.waits = True
+        """Whether it is not through yet."""
+        try:
+            self._for = next(self._steps)
+        except StopIteration:
+            self.waits = False
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        steps: Any = self._steps
+        while True:
+            try:
+                answer = yield self._for
+            except BaseException as error:
+                go_on, given = steps.throw, error
+            else:
+                go_on, given = steps.send, answer
+            try:
+                self._for = go_on(given)
+            except StopIteration:
+                return
