@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from genai_prices import data_snapshot
 
 from retinue.app import Application, KeyFileUnusable, open_keyring
 from retinue.crypto import Place
@@ -64,6 +65,13 @@ async def test_readiness_asks_the_database_and_the_supervisor(application: Appli
     assert await application._readiness.reasons() == ["database"]
     await application.drain(0)
     assert await application._readiness.reasons() == ["draining"]
+
+
+async def test_price_lists_are_read_before_anybody_waits_for_them(settings: Settings, application: Application) -> None:
+    await migrations.upgrade(settings.database.url)
+    data_snapshot._bundled_snapshot.cache_clear()
+    await application.check()
+    assert data_snapshot._bundled_snapshot.cache_info().currsize == 1
 
 
 async def test_readiness_goes_by_the_settings_and_by_the_place(settings: Settings, redactor: Redactor) -> None:

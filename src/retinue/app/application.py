@@ -40,6 +40,7 @@ from retinue.protocols.messages import MessagesProtocol
 from retinue.protocols.registry import ProtocolRegistry
 from retinue.providers.anthropic import AnthropicFactory
 from retinue.providers.openai import OpenAIFactory
+from retinue.providers.pricing import read_lists
 from retinue.providers.registry import ProviderFactory, ProviderRegistry
 from retinue.providers.scripted import ScriptedFactory
 from retinue.providers.upstream import CallLimits
@@ -161,8 +162,9 @@ class Application:
             return await operator.count_pending_approvals()
 
     async def check(self) -> None:
-        """Raises: MasterKeyMissing, Unavailable, StorageFailed: this process must not serve; see `app.sealed`."""
+        """Be ready to serve. Raises: MasterKeyMissing, Unavailable, StorageFailed: it must not; see `app.sealed`."""
         await check_sealed(self._reserved, self._keyring)
+        read_lists()
 
     async def drain(self, grace_seconds: float) -> None:
         """Take nothing new, let runs finish for the grace period, hand the rest over, then let every stream go."""

@@ -139,6 +139,13 @@ def _list_micros(usage: Usage, provider: str, model: str, base_url: str | None, 
     return price.total_price * _MICROS
 
 
+def read_lists() -> None:
+    """Have the public lists at hand. They are read when somebody asks for them, in a tenth of a second that everybody
+    else would wait.
+    """
+    data_snapshot.get_snapshot()
+
+
 @lru_cache(maxsize=4096)
 def context_window(*, provider: str, model: str, base_url: str | None = None) -> int | None:
     """Tokens that the model can read and write together; null where the list does not know it."""

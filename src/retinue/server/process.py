@@ -15,6 +15,7 @@ from retinue.db.guard import guarded
 from retinue.observability.redaction import Redactor
 from retinue.server.connections import CLOSE_SECONDS, SHUTDOWN_SECONDS, Connection, config_for, install
 from retinue.server.files import within_open_files
+from retinue.server.garbage import settle
 from retinue.server.metrics import serving_metrics
 from retinue.server.stop import Stop
 from retinue.settings import Settings
@@ -54,6 +55,7 @@ async def serve(
 
         install()
         async with serving_metrics(settings, application.metrics.render):
+            settle()
             on_ready()
             try:
                 config = config_for(listener, settings)
