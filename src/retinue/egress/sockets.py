@@ -40,7 +40,7 @@ class SocketBackend(httpcore2.AsyncNetworkBackend):
         except TimeoutError:
             raise httpcore2.ConnectTimeout("connecting took too long") from None
         except OSError as error:
-            raise httpcore2.ConnectError(str(error)) from error
+            raise httpcore2.ConnectError(error) from error
         for option in socket_options or ():
             incoming.transport.get_extra_info("socket").setsockopt(*option)
         return SocketStream(incoming)
@@ -50,7 +50,11 @@ class SocketBackend(httpcore2.AsyncNetworkBackend):
 
 
 class SocketStream(httpcore2.AsyncNetworkStream):
-    """One connection. One task reads and one writes at a time."""
+    """One connection. One task reads and one writes at a time.
+
+    Its errors carry what they stand for as their argument, as those of httpcore2's own streams do: their cause is lost
+    in the pool.
+    """
 
     def __init__(self, incoming: "_Incoming") -> None:
         self._incoming = incoming
@@ -69,7 +73,7 @@ class SocketStream(httpcore2.AsyncNetworkStream):
         except TimeoutError:
             raise httpcore2.ReadTimeout("nothing came in time") from None
         except OSError as error:
-            raise httpcore2.ReadError(str(error)) from error
+            raise httpcore2.ReadError(error) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Raises: httpcore2.WriteError, httpcore2.WriteTimeout."""
@@ -82,7 +86,7 @@ class SocketStream(httpcore2.AsyncNetworkStream):
         except TimeoutError:
             raise httpcore2.WriteTimeout("the server does not read") from None
         except OSError as error:
-            raise httpcore2.WriteError(str(error)) from error
+            raise httpcore2.WriteError(error) from error
 
     async def aclose(self) -> None:
         """Nothing is waited for: not even for what was not sent yet."""
@@ -106,7 +110,7 @@ class SocketStream(httpcore2.AsyncNetworkStream):
             raise httpcore2.ConnectTimeout("the TLS handshake took too long") from None
         except OSError as error:  # of ssl, too
             await self.aclose()
-            raise httpcore2.ConnectError(str(error)) from error
+            raise httpcore2.ConnectError(error) from error
         except BaseException:
             await self.aclose()
             raise

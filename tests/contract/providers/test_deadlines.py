@@ -29,7 +29,7 @@ from tests.support.upstream import (
     tokens,
 )
 
-QUICK = Deadlines(first_token=0.15, between_tokens=0.15, total=5)
+QUICK = Deadlines(first_token=0.4, between_tokens=0.15, total=5)
 
 
 @pytest.mark.parametrize(

@@ -199,8 +199,9 @@ def test_tls_with_whom_is_trusted_and_with_nobody_else(make_loop: MakeLoop, tmp_
             assert secured.get_extra_info("ssl_object") is not None
         for context, name in ((trusting, "other.example.com"), (ssl.create_default_context(), "site.example.com")):
             async with connected(serve, own) as stream:
-                with pytest.raises(httpcore2.ConnectError):
+                with pytest.raises(httpcore2.ConnectError) as caught:
                     await stream.start_tls(context, name, PATIENCE)
+                assert isinstance(caught.value.args[0], ssl.SSLCertVerificationError)
                 with pytest.raises(httpcore2.WriteError):
                     await stream.write(b"abc")
         async with connected(silent) as stream:
