@@ -130,6 +130,44 @@ def test_every_start_in_the_base_has_the_tenant() -> None:
     assert "self._tenant_id" in starts["_is_own"]
 
 
+def inserts_past_the_check(source: str) -> list[str]:
+    """Inserts that do not go through `_store`, which sees to it that a row is the tenant's own."""
+    tree = ast.parse(source)
+    inserting = {"_insert"} | {
+        function.name
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef) and "self._insert(" in ast.unparse(function)
+    }
+    return [
+        ast.unparse(call)
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "self._executor.change"
+        if any(f"self.{name}(" in ast.unparse(argument) for argument in call.args for name in inserting)
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in checked_files() if name.startswith("repositories/")])
+def test_no_insert_goes_past_the_check_of_its_rows(name: str) -> None:
+    assert inserts_past_the_check((FOLDER / name).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "insert", ["self._insert(t.Run)", "self._added(1).setting({})", "refine(self._insert(t.Run))", "self._added()"]
+)
+def test_the_check_sees_an_insert_past_it(insert: str) -> None:
+    source = f"""
+class X(TenantRepository):
+    @prepared
+    def _added(self):
+        return self._insert(t.Run).on_conflict_do_nothing()
+
+    async def f(self):
+        await self._executor.change({insert}, row)
+        await self._store({insert}, row)
+"""
+    assert len(inserts_past_the_check(source)) == 1
+
+
 PLANTED = [
     "import sqlalchemy as sa\nclass X(TenantRepository):\n    def f(self):\n        return sa.select(t.Run)",
     "import sqlalchemy\nsqlalchemy.text('x')",

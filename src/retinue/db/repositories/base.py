@@ -24,7 +24,8 @@ _ALWAYS_THERE: frozenset[type[t.Owned]] = frozenset({*t.SURVIVORS, t.Erasure})
 
 
 class TenantRepository:
-    """Subclasses build statements from `_select`, `_update`, `_delete` and `_add` only; a test sees to it.
+    """Subclasses build statements from `_select`, `_update`, `_delete` and `_add` only, or from `_insert` for `_store`;
+    a test sees to it.
 
     What a deleted tenant owned is not there for them, from the moment of its deletion on.
     """
