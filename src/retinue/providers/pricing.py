@@ -58,21 +58,13 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             at: when the call was made, since list prices change; now, if left out.
         """
-        micros = self._micros(usage, at)
+        micros = self.micros(usage, at)
         return None if micros is None else Cost(micros=min(int(micros.to_integral_value(ROUND_HALF_UP)), MAX_MICROS))
 
     def most(self, input_tokens: int, output_tokens: int) -> int | None:
         """The most that a call of so many tokens can cost, in millionths: a part of its input may be kept or found in
         the provider's cache, and to keep it can cost more than to read it."""
-        plain = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
-        usages = (
-            plain,
-            msgspec.structs.replace(plain, cached_input_tokens=input_tokens),
-            msgspec.structs.replace(plain, cache_write_tokens=input_tokens),
-        )
-        costs = [self._micros(usage, None) for usage in usages]
-        known = [cost for cost in costs if cost is not None]
-        return int(max(known).to_integral_value(ROUND_CEILING)) if known else None
+        return _most(self, input_tokens, output_tokens, datetime.now(UTC).date())
 
     def quote(self, input_tokens: int, output_tokens: int) -> Quote | None:
         """The bounds for a call whose input was estimated; null where the price is not known."""
@@ -90,7 +82,8 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return max(floor(micros * Fraction(_MILLION, with_output - without)), 0)
 
-    def _micros(self, usage: Usage, at: datetime | None) -> Decimal | None:
+    def micros(self, usage: Usage, at: datetime | None) -> Decimal | None:
+        """The cost before it is rounded; null where it is not known."""
         if usage.input_tokens is None or usage.output_tokens is None:
             return None
         if self.own is not None:
@@ -109,6 +102,20 @@ def input_bound(estimated: int) -> int:
 def _is_free(pricing: Pricing, _day: date) -> bool:
     """Asked before every call, and slow where a list has to be looked at. Lists change from day to day."""
     return pricing.most(_MILLION, _MILLION) == 0
+
+
+@lru_cache(maxsize=1024)
+def _most(pricing: Pricing, input_tokens: int, output_tokens: int, _day: date) -> int | None:
+    """Asked several times for one call."""
+    plain = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+    usages = (
+        plain,
+        msgspec.structs.replace(plain, cached_input_tokens=input_tokens),
+        msgspec.structs.replace(plain, cache_write_tokens=input_tokens),
+    )
+    costs = [pricing.micros(usage, None) for usage in usages]
+    known = [cost for cost in costs if cost is not None]
+    return int(max(known).to_integral_value(ROUND_CEILING)) if known else None
 
 
 def _own_micros(price: ModelPrice, usage: Usage) -> Decimal | None:
