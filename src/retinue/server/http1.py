@@ -26,7 +26,6 @@ from retinue.server import inbox
 from retinue.server.heads import HeadLimits, answer, error_for
 
 _VERSIONS = (b"1.1", b"1.0")
-_WITHOUT_BODY = (204, 304)
 _ANSWERABLE = (h11.IDLE, h11.SEND_RESPONSE)
 
 
@@ -76,12 +75,9 @@ class Http1Protocol(H11Protocol):
         await super().stream_send(event)
 
     def _chunks(self, response: Response) -> bool:
-        """Whether the body that follows goes out in chunks (RFC 9112, 6.3 and 7.1)."""
-        return (
-            self.connection.their_http_version == b"1.1"
-            and response.status_code not in _WITHOUT_BODY
-            and not any(name.lower() == b"content-length" for name, _ in response.headers)
-        )
+        """Whether a body that follows goes out in chunks (RFC 9112, 6.3 and 7.1)."""
+        has_length = any(name.lower() == b"content-length" for name, _ in response.headers)
+        return self.connection.their_http_version == b"1.1" and not has_length
 
     async def refuse_slow(self) -> None:
         limit = self.config.head_limits.seconds
