@@ -99,25 +99,25 @@ class SocketStream(httpcore2.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> httpcore2.AsyncNetworkStream:
         """Raises: httpcore2.ConnectError, httpcore2.ConnectTimeout; the connection is closed then."""
-        incoming = self._incoming
         try:
             async with asyncio.timeout(timeout):
-                secured = await asyncio.get_running_loop().start_tls(
-                    incoming.transport, incoming, ssl_context, server_hostname=server_hostname
-                )
-        except TimeoutError:
+                self._incoming.transport = await self._secured(ssl_context, server_hostname)
+        except BaseException as error:
             await self.aclose()
-            raise httpcore2.ConnectTimeout("the TLS handshake took too long") from None
-        except OSError as error:  # of ssl, too
-            await self.aclose()
-            raise httpcore2.ConnectError(error) from error
-        except BaseException:
-            await self.aclose()
+            if isinstance(error, TimeoutError):
+                raise httpcore2.ConnectTimeout("the TLS handshake took too long") from None
+            if isinstance(error, OSError):  # of ssl, too
+                raise httpcore2.ConnectError(error) from error
             raise
-        if secured is None:
-            raise httpcore2.ConnectError("the connection ended before TLS began")
-        incoming.transport = secured
         return self
+
+    async def _secured(self, ssl_context: ssl.SSLContext, server_hostname: str | None) -> asyncio.Transport:
+        """Raises: OSError."""
+        loop, incoming = asyncio.get_running_loop(), self._incoming
+        secured = await loop.start_tls(incoming.transport, incoming, ssl_context, server_hostname=server_hostname)
+        if secured is None:
+            raise ConnectionResetError("the connection ended before TLS began")
+        return secured
 
     def get_extra_info(self, info: str) -> Any:
         transport = self._incoming.transport

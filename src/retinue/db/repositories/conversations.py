@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
-from retinue.db.prepared import prepared
+from retinue.db.prepared import Asked, prepared
 from retinue.db.repositories.base import TenantRepository, found
 from retinue.db.repositories.conditions import has_started, is_queued
 from retinue.db.types import Instant
@@ -50,8 +50,7 @@ class ConversationRepository(TenantRepository):
         await self._add(t.Conversation, columns, missing="There is no such employee.")
 
     async def find(self, conversation_id: UUID) -> Conversation | None:
-        row = await self._executor.row(self._with_id(conversation_id))
-        return None if row is None else _conversation(row)
+        return await self._one(self._with_id(conversation_id))
 
     async def get(self, conversation_id: UUID) -> Conversation:
         """Raises: NotFound."""
@@ -66,8 +65,7 @@ class ConversationRepository(TenantRepository):
         return _conversation(found(await self._executor.row(self._locked(conversation_id)), "conversation"))
 
     async def find_by_external_id(self, external_id: str) -> Conversation | None:
-        row = await self._executor.row(self._select(t.Conversation).where(t.Conversation.external_id == external_id))
-        return None if row is None else _conversation(row)
+        return await self._one(self._select(t.Conversation).where(t.Conversation.external_id == external_id))
 
     async def list(
         self,
@@ -199,6 +197,10 @@ class ConversationRepository(TenantRepository):
         run = self._select(t.Run, t.Run.id).where(t.Run.conversation_id == conversation_id)
         # Apart, because each of the two has an index.
         return run.where(has_started()).exists() | run.where(is_queued()).exists()
+
+    async def _one(self, statement: sa.Select[Any] | Asked) -> Conversation | None:
+        row = await self._executor.row(statement)
+        return None if row is None else _conversation(row)
 
 
 def _conversation(row: sa.Row[Any]) -> Conversation:
