@@ -130,13 +130,14 @@ class Looks:
 
     async def _next_run(self, tenant_id: UUID, conversation_id: UUID, ordinal: int) -> NextRun:
         async with self._database.unit(tenant_id, read_only=True) as unit:
-            # Before the runs: none starts in a conversation that is closed.
+            # In this order: what is closed queues nothing new, and what is not queued starts no more. The other way
+            # round a run that leaves the queue between two reads would be in neither.
             conversation = await unit.conversations.find(conversation_id)
             if conversation is None:
                 raise StreamBroken("The conversation was deleted.")
-            run = await unit.runs.next_started(conversation_id, ordinal)
             is_closed = conversation.status is ConversationStatus.CLOSED
-            return NextRun(run, is_closed and not await unit.runs.queued(conversation_id))
+            is_last = is_closed and not await unit.runs.queued(conversation_id)
+            return NextRun(await unit.runs.next_started(conversation_id, ordinal), is_last)
 
 
 class _Deleted(StreamBroken):

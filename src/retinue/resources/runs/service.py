@@ -102,7 +102,8 @@ class RunAccess:
             conversation = await unit.conversations.get(conversation_id)
             if not has_told or conversation.status is not ConversationStatus.CLOSED:
                 return False
-            if await unit.runs.active(conversation_id) or await unit.runs.queued(conversation_id):
+            # The queue first: a run that leaves it in between is active, or has started, when that is asked.
+            if await unit.runs.queued(conversation_id) or await unit.runs.active(conversation_id):
                 return False
             if place is None:
                 return True
