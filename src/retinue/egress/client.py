@@ -2,13 +2,14 @@
 
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpcore2
 import httpx2
 
 from retinue.egress.body import PIECE_BYTES
-from retinue.egress.heads import HeadBoundStream
+from retinue.egress.http1 import Http1Connection
 from retinue.egress.lookups import SystemResolver
 from retinue.egress.network import GuardedBackend, Resolver
 from retinue.egress.policy import EgressPolicy
@@ -31,19 +32,10 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
         network: httpcore2.AsyncNetworkBackend,
     ) -> None:
         super().__init__(verify=ssl_context, trust_env=False, limits=limits)
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=ssl_context,
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-            keepalive_expiry=limits.keepalive_expiry,
-            network_backend=GuardedBackend(policy, resolve, network),
-        )
+        self._pool = _Pool(GuardedBackend(policy, resolve, network), ssl_context, limits)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await super().handle_async_request(request)
-        connection = response.extensions.get("network_stream")
-        if isinstance(connection, HeadBoundStream):
-            connection.answered()
         if response.is_success or not isinstance(response.stream, httpx2.AsyncByteStream):
             return response
         headers = httpx2.Headers(response.headers)
@@ -56,6 +48,23 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
             stream=_Head(response.stream, MAX_ERROR_BODY),
             extensions=response.extensions,
         )
+
+
+class _Pool(httpcore2.AsyncConnectionPool):
+    """The standard pool, of connections that speak HTTP/1.1 only."""
+
+    def __init__(
+        self, network: httpcore2.AsyncNetworkBackend, ssl_context: ssl.SSLContext, limits: httpx2.Limits
+    ) -> None:
+        super().__init__(
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+        )
+        ssl_context.set_alpn_protocols(["http/1.1"])
+        self._make = partial(Http1Connection, network, ssl_context, limits.keepalive_expiry)
+
+    def create_connection(self, origin: httpcore2.Origin) -> httpcore2.AsyncConnectionInterface:
+        return self._make(origin)
 
 
 class _Head(httpx2.AsyncByteStream):

@@ -8,7 +8,6 @@ import httpcore2
 
 from retinue.domain.errors import EgressRefused
 from retinue.egress.addresses import is_public, parse_address
-from retinue.egress.heads import HeadBoundStream
 from retinue.egress.policy import EgressPolicy, check_target
 from retinue.egress.sockets import SocketOption
 
@@ -51,10 +50,9 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         try:
             async with asyncio.timeout(timeout) as whole:
                 addresses = await self._addresses(host, port)
-                stream = await self._connect(addresses, port, whole.when(), local_address, socket_options)
+                return await self._connect(addresses, port, whole.when(), local_address, socket_options)
         except TimeoutError:
             raise httpcore2.ConnectTimeout("connecting took too long") from None
-        return HeadBoundStream(stream)
 
     async def connect_unix_socket(
         self,

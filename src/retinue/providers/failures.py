@@ -176,7 +176,7 @@ def _looked_into(error: BaseException) -> ProviderError | None:
         case httpx2.HTTPStatusError():
             return _from_response(error.response, None)
         case httpx2.RemoteProtocolError() | httpcore2.RemoteProtocolError():
-            return _from_remote(str(error))
+            return ProviderProtocol("The model provider does not speak HTTP.")
         case _:
             return None
 
@@ -185,14 +185,6 @@ def _from_response(response: httpx2.Response, body: object) -> ProviderError:
     if response.is_success:  # the SDKs raise status errors with 200 for error objects inside an answer
         return from_error_object(body)
     return from_status(response.status_code, body, response.headers)
-
-
-def _from_remote(message: str) -> ProviderError:
-    """httpcore2 has one class for a peer that went away and for one that does not speak HTTP."""
-    went_away = ("peer closed connection", "Server disconnected")
-    if message.startswith(went_away):
-        return ProviderReset()
-    return ProviderProtocol("The model provider does not speak HTTP.")
 
 
 def _words(body: object, depth: int = 0) -> list[str]:

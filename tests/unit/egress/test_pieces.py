@@ -5,7 +5,7 @@ import asyncio
 import httpx2
 import pytest
 
-from retinue.egress.heads import MAX_HEAD
+from retinue.egress.answers import MAX_HEAD
 from tests.unit.egress.internet import Internet
 from tests.unit.egress.test_fetch import HOST, fetched, served
 
@@ -21,8 +21,8 @@ async def test_a_text_in_chunks() -> None:
 
 
 async def test_a_text_in_tiny_pieces_is_left_long_before_its_end() -> None:
-    """Each costs as much to take apart as a large one."""
-    internet = Internet({f"{HOST}/": chunked(*[b"x"] * 50_000)})
+    """Each costs as much to read as a large one."""
+    internet = Internet({f"{HOST}/": chunked(*[b"x"] * 50_000)}, packet=6)
     came = await fetched(internet, max_bytes=64_000)
     assert (came.text, came.is_cut) == ("x" * 1001, True)
     assert internet.unread > 280_000
@@ -47,9 +47,15 @@ class Turns:
         self._task.cancel()
 
 
+async def test_what_comes_in_one_packet_is_one_piece() -> None:
+    internet = Internet({f"{HOST}/": chunked(*[b"x"] * 50_000)})
+    came = await fetched(internet, max_bytes=64_000)
+    assert (came.text, came.is_cut) == ("x" * 50_000, False)
+
+
 async def test_others_have_their_turn_while_tiny_pieces_are_read() -> None:
-    """They come in one packet, with nothing to wait for in between."""
-    internet = Internet({f"{HOST}/": chunked(*[b"x"] * 10_000)}, packet=100_000)
+    """With nothing to wait for in between."""
+    internet = Internet({f"{HOST}/": chunked(*[b"x"] * 10_000)}, packet=6)
     async with Turns() as turns:
         assert (await fetched(internet, max_bytes=1_000_000)).text == "x" * 10_000
     assert turns.number > 100

@@ -92,8 +92,6 @@ def caused(error: Exception, *causes: Exception) -> Exception:
         (caused(openai.APIConnectionError(request=REQUEST), ssl.SSLError()), ProviderReset),
         (caused(anthropic.APIConnectionError(request=REQUEST), EgressRefused("x")), ProviderRefused),
         (EgressRefused("x"), ProviderRefused),
-        (httpx2.RemoteProtocolError("peer closed connection without sending complete message body"), ProviderReset),
-        (httpx2.RemoteProtocolError("Server disconnected without sending a response."), ProviderReset),
         (httpx2.RemoteProtocolError("illegal status line"), ProviderProtocol),
         (httpx2.ReadError(""), ProviderReset),
         (httpx2.WriteError(""), ProviderReset),

@@ -9,9 +9,6 @@ from retinue.domain.tools import ToolErrorKind
 
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _AUTH = frozenset({401, 403})
-_WENT_AWAY = ("peer closed connection", "Server disconnected")
-"""How h11 and httpcore2 begin to say that the other side was gone too early. Their class for it is the one for what is
-no HTTP, too."""
 
 
 def kind_of_status(status: int) -> ToolErrorKind:
@@ -30,9 +27,9 @@ def of_transport(error: httpx2.HTTPError | TimeoutError) -> ToolError:
             return _failed("The server did not answer in time.", ToolErrorKind.TRANSIENT, "http_timeout")
         case httpx2.NetworkError() if _is_distrust(error):
             return _failed("The server's certificate is not trusted.", ToolErrorKind.UNKNOWN, "http_untrusted")
-        case httpx2.NetworkError():
+        case httpx2.ConnectError():
             return _failed("The server cannot be reached.", ToolErrorKind.TRANSIENT, "http_unreachable")
-        case httpx2.RemoteProtocolError() if str(error).startswith(_WENT_AWAY):
+        case httpx2.NetworkError():
             return _failed("The server broke off before it had answered.", ToolErrorKind.TRANSIENT, "http_broken_off")
         case _:
             return _failed("The server's answer cannot be read.", ToolErrorKind.UNKNOWN, "http_unreadable")
