@@ -1,7 +1,7 @@
 """The contract between the run engine and a model vendor."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -45,7 +45,8 @@ class Provider(ABC):
 
     Guarantees of `stream`, which every implementation keeps and the contract suite checks:
 
-    - it yields `TextPiece`, `ReasoningPiece`, … in the vendor's order and ends with exactly one `Finished`;
+    - it yields `TextPiece`, `ReasoningPiece`, … in the vendor's order and ends with exactly one `Finished`; what came
+      together is yielded together, at once, and never nothing;
     - pieces are never empty;
     - whatever goes wrong surfaces as a `ProviderError`; no vendor exception and no transport exception escapes;
     - a stream that ends without a finish reason raises `ProviderTruncated`;
@@ -61,7 +62,7 @@ class Provider(ABC):
     def capabilities(self) -> Capabilities: ...
 
     @abstractmethod
-    def stream(self, request: ModelRequest) -> AsyncGenerator[ProviderEvent, None]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         """Ask the model and yield its answer piece by piece.
 
         Raises:

@@ -77,7 +77,7 @@ async def probe(provider: Provider, request: ModelRequest) -> None:
     Raises:
         ProviderError: there is none.
     """
-    async with contextlib.aclosing(provider.stream(request)) as events:
-        async for event in events:
-            if isinstance(event, TextPiece | ReasoningPiece):
+    async with contextlib.aclosing(provider.stream(request)) as batches:
+        async for events in batches:
+            if any(isinstance(event, TextPiece | ReasoningPiece) for event in events):
                 return

@@ -89,6 +89,8 @@ class TextJoiner:
 
     def push(self, text: str) -> str:
         """The text that can be passed on now; it may be empty."""
+        if not self._held and text.isprintable():  # nothing to clean, and no half
+            return text
         if self._held:
             text = self._held + text
             self._held = ""

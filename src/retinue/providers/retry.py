@@ -5,9 +5,8 @@ reported to an observer, because every try may cost money.
 """
 
 import asyncio
-import contextlib
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -52,7 +51,7 @@ async def stream_with_retry(
     deadline: float | None = None,
     sleep: Sleep = asyncio.sleep,
     draw: Draw = random.random,
-) -> AsyncGenerator[ProviderEvent, None]:
+) -> AsyncGenerator[Sequence[ProviderEvent], None]:
     """`provider.stream`, repeated by the policy as long as no delta came.
 
     A retryable error is answered with another try after a random part of a doubling pause, or after the pause that the
@@ -64,11 +63,12 @@ async def stream_with_retry(
     """
     tries = 0
 
-    async def begin() -> tuple["_Try", list[ProviderEvent]]:
+    async def begin() -> _Try:
         nonlocal tries
         tries += 1
-        current = _Try(tries, provider, request, observer)
-        return current, await current.begin()
+        call = _Try(tries, provider, request, observer)
+        await call.begin()
+        return call
 
     retrying = tenacity.AsyncRetrying(
         sleep=sleep,
@@ -77,11 +77,15 @@ async def stream_with_retry(
         stop=tenacity.stop_after_attempt(policy.max_tries) | _Deadline(deadline),
         reraise=True,
     )
-    begun: tuple[_Try, list[ProviderEvent]] = await retrying(begin)
-    call, first = begun
-    async with contextlib.aclosing(call.rest(first)) as events:
-        async for event in events:
-            yield event
+    call: _Try = await retrying(begin)
+    try:
+        yield call.first
+        async for events in call.events:
+            await call.note(events)
+            yield events
+    except BaseException as error:
+        await call.abandon(error)
+        raise
 
 
 def _is_worth_it(error: BaseException, policy: RetryPolicy) -> bool:
@@ -114,65 +118,58 @@ class _Deadline(tenacity.stop.stop_base):
         return asyncio.get_running_loop().time() + retry_state.upcoming_sleep >= self._deadline
 
 
-_NOTED = (UsageReported, Finished)
-
-
 class _Try:
     """One call of the provider, and its account."""
+
+    events: AsyncGenerator[Sequence[ProviderEvent], None]
+    """What comes after the first."""
+    first: Sequence[ProviderEvent]
+    """All that came until the first delta, and what came with it."""
 
     def __init__(self, number: int, provider: Provider, request: ModelRequest, observer: CallObserver) -> None:
         self._number = number
         self._provider = provider
         self._request = request
-        self._events: AsyncGenerator[ProviderEvent, None] | None = None
         self._observer = observer
         self._usage: Usage | None = None
         self._is_closed = False
 
-    async def begin(self) -> list[ProviderEvent]:
-        """Call the provider and wait for its first delta. What came with it comes back."""
+    async def begin(self) -> None:
+        """Call the provider and wait for its first delta."""
         bound = await self._observer.opened(self._number)
         request = self._request
         if bound is not None:
             request = msgspec.structs.replace(request, max_output_tokens=bound)
-        self._events = self._provider.stream(request)
+        self.events = self._provider.stream(request)
         try:
-            return await self._first_delta(self._events)
+            self.first = await self._first_delta()
+            await self.note(self.first)
         except BaseException as error:
-            await self._abandon(error)
+            await self.abandon(error)
             raise
 
-    async def rest(self, first: list[ProviderEvent]) -> AsyncGenerator[ProviderEvent, None]:
-        """Everything, beginning with what `begin` gave."""
-        try:
-            for event in first:
-                await self._note(event)
-                yield event
-            assert self._events is not None, "it has begun"
-            async for event in self._events:
-                if isinstance(event, _NOTED):
-                    await self._note(event)
-                yield event
-        except BaseException as error:
-            await self._abandon(error)
-            raise
-
-    async def _first_delta(self, events: AsyncGenerator[ProviderEvent, None]) -> list[ProviderEvent]:
+    async def _first_delta(self) -> list[ProviderEvent]:
         came: list[ProviderEvent] = []
-        async for event in events:
-            came.append(event)
-            if not isinstance(event, UsageReported):
+        async for events in self.events:
+            came += events
+            if not all(isinstance(event, UsageReported) for event in events):
                 return came
-            self._usage = event.usage
+            self._learn(events)
         raise ProviderTruncated
 
-    async def _note(self, event: ProviderEvent) -> None:
-        if isinstance(event, UsageReported):
-            self._usage = event.usage
-        elif isinstance(event, Finished):
+    async def note(self, events: Sequence[ProviderEvent]) -> None:
+        """Before they are passed on: what they tell of the call's cost, and whether it is over."""
+        self._learn(events)
+        if isinstance(events[-1], Finished):
             await self._close(CallOutcome.COMPLETED, None)
 
-    async def _abandon(self, error: BaseException) -> None:
+    def _learn(self, events: Sequence[ProviderEvent]) -> None:
+        for event in events:
+            if isinstance(event, UsageReported):
+                self._usage = event.usage
+
+    async def abandon(self, error: BaseException) -> None:
+        """It has failed, or nobody waits for it any more."""
         if isinstance(error, ProviderError):
             await self._close(CallOutcome.FAILED, error)
         else:
@@ -188,8 +185,7 @@ class _Try:
             return
         self._is_closed = True
         try:
-            if self._events is not None:
-                await self._events.aclose()
+            await self.events.aclose()
         finally:
             report = self._observer.closed(self._number, outcome=outcome, usage=self._usage, error=failure)
             task = asyncio.get_running_loop().create_task(_run(report))

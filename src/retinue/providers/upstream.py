@@ -5,7 +5,7 @@ of everything that can go wrong. What differs is a `Decoder`.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 import httpx2
@@ -58,8 +58,10 @@ Send = Callable[[], Awaitable[httpx2.Response]]
 """Sends the request through the vendor's SDK and returns when the headers of the answer are there."""
 
 
-async def stream_answer(send: Send, decoder: Decoder, limits: CallLimits) -> AsyncGenerator[ProviderEvent, None]:
-    """The events of one answer, ended by exactly one `Finished`.
+async def stream_answer(
+    send: Send, decoder: Decoder, limits: CallLimits
+) -> AsyncGenerator[Sequence[ProviderEvent], None]:
+    """The events of one answer, those of one read together, ended by exactly one `Finished`.
 
     The response is closed before this generator is, whatever ends it; a closed response closes its socket unless its
     body was read to the end.
@@ -73,9 +75,13 @@ async def stream_answer(send: Send, decoder: Decoder, limits: CallLimits) -> Asy
             response = await send()
         try:
             await _require_events(response, clock)
-            async with contextlib.aclosing(_pieces(response, decoder, clock, limits.caps)) as pieces:
-                async for piece in pieces:
-                    yield piece
+            async with contextlib.aclosing(response.aiter_raw()) as chunks:
+                reading = _Reading(chunks, decoder, clock, limits.caps)
+                while not reading.is_over:
+                    if events := await reading.more():
+                        yield events
+                if decoder.is_over:
+                    await _drain(chunks, clock)
         finally:
             await response.aclose()
     except ProviderError:
@@ -86,43 +92,65 @@ async def stream_answer(send: Send, decoder: Decoder, limits: CallLimits) -> Asy
     finally:
         clock.close()
     assert decoder.finish is not None
-    yield Finished(decoder.finish)
+    yield (Finished(decoder.finish),)
 
 
-async def _pieces(
-    response: httpx2.Response, decoder: Decoder, clock: CallClock, caps: ByteCaps
-) -> AsyncGenerator[ProviderEvent, None]:
-    parser = SseParser(caps)
-    async with contextlib.aclosing(response.aiter_raw()) as chunks:
+class _Reading:
+    """One answer, read to its end."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], decoder: Decoder, clock: CallClock, caps: ByteCaps) -> None:
+        self._chunks = chunks
+        self._decoder = decoder
+        self._clock = clock
+        self._parser = SseParser(caps)
+        self._failure: Exception | None = None
+        self.is_over = False
+
+    async def more(self) -> Sequence[ProviderEvent]:
+        """What one read brings, which may be nothing. An error comes after what came before it.
+
+        Raises:
+            ProviderError, httpx2.HTTPError
+        """
+        came: list[ProviderEvent] = []
         try:
-            chunk: bytes | None = b""
-            while chunk is not None and not decoder.is_over:
-                with clock:
-                    chunk = await anext(chunks, None)
-                for piece in _decoded(parser.end() if chunk is None else parser.feed(chunk), decoder, clock):
-                    yield piece
-        except (ProviderError, httpx2.HTTPError):
+            if self._failure is not None:
+                raise self._failure
+            await self._read(came)
+        except (ProviderError, httpx2.HTTPError) as failure:
             # A finish reason is the positive fact of completion: what breaks after it takes nothing away.
-            if decoder.finish is None:
+            if self._decoder.finish is not None:
+                self._end(came)
+            elif came:
+                self._failure = failure
+            else:
                 raise
-        if decoder.finish is None:
-            raise ProviderTruncated
-        for piece in decoder.end():
-            yield piece
-        if decoder.is_over:
-            await _drain(chunks, clock)
+        return came
 
+    async def _read(self, into: list[ProviderEvent]) -> None:
+        with self._clock:
+            chunk = await anext(self._chunks, None)
+        self._decode(self._parser.end() if chunk is None else self._parser.feed(chunk), into)
+        if chunk is None or self._decoder.is_over:
+            if self._decoder.finish is None:
+                raise ProviderTruncated
+            self._end(into)
 
-def _decoded(events: list[SseEvent], decoder: Decoder, clock: CallClock) -> Iterator[ProviderEvent]:
-    for event in events:
-        for piece in decoder.take(event):
-            if not isinstance(piece, UsageReported):
-                clock.progress()
-            yield piece
-        if decoder.is_over:
-            return
-    if decoder.finish is not None:
-        clock.grace(TAIL_SECONDS)
+    def _decode(self, events: list[SseEvent], into: list[ProviderEvent]) -> None:
+        take = self._decoder.take
+        for event in events:
+            for piece in take(event):
+                into.append(piece)  # noqa: PERF402 - one by one: what came before an error is kept
+            if self._decoder.is_over:
+                break
+        if any(not isinstance(piece, UsageReported) for piece in into):
+            self._clock.progress()
+        if self._decoder.finish is not None:
+            self._clock.grace(TAIL_SECONDS)
+
+    def _end(self, into: list[ProviderEvent]) -> None:
+        self.is_over = True
+        into.extend(self._decoder.end())
 
 
 async def _drain(chunks: AsyncIterator[bytes], clock: CallClock) -> None:

@@ -36,6 +36,10 @@ class Draft:
         self._text.append(piece)
         self.speed.count(piece)
 
+    def has_room_for(self, text: str) -> bool:
+        """Whether it may be appended."""
+        return len(text) <= self._chars_left
+
     def add_reasoning(self, piece: str) -> None:
         """Append to the reasoning, which counts towards the same limit."""
         self._spend(piece)

@@ -9,6 +9,7 @@ from retinue.domain.usage import Usage
 from retinue.providers.estimate import ASCII_PER_TOKEN, OTHER_PER_TOKEN
 from retinue.providers.pricing import Pricing
 
+_MOST_PER_CHARACTER = ceil(1 / min(ASCII_PER_TOKEN, OTHER_PER_TOKEN))
 LEAST_WITH_REASONING = 1025
 """Providers refuse to reason within fewer tokens."""
 
@@ -61,9 +62,16 @@ class Purse:
         """Why an answer ends that is cut off here. A whole grant bounds its length and nothing else."""
         return "length" if self._grant.is_whole else "budget"
 
-    def count(self, piece: str) -> None:
-        """A piece of the answer has come, or of reasoning, or of a tool call's arguments."""
-        self._pieces += 1
+    def has_plenty_for(self, pieces: int, characters: int) -> bool:
+        """Whether so much would not nearly empty it, however it is counted."""
+        return self._allowed is None or (
+            self._reported + self._pieces + pieces + (self._characters + characters) * _MOST_PER_CHARACTER
+            < self._allowed
+        )
+
+    def count(self, piece: str, *, pieces: int = 1) -> None:
+        """A piece of the answer has come, or of reasoning, or of a tool call's arguments, or several of them."""
+        self._pieces += pieces
         self._characters += len(piece)
         if not piece.isascii():
             self._others += len(piece) - sum(map(str.isascii, piece))

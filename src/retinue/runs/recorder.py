@@ -73,8 +73,8 @@ class Recorder:
         """The run goes live here."""
         self._log.open(self.tenant_id, self.run_id)
 
-    def record(self, event: RunEvent) -> None:
-        """Number and publish an event. Never waits.
+    def record(self, *events: RunEvent) -> None:
+        """Number and publish events. Never waits.
 
         Raises:
             ProcessLost: the hold on the run has run out; somebody else may own it by now.
@@ -82,20 +82,24 @@ class Recorder:
         """
         if not self.hold.is_held:
             raise ProcessLost
-        self.require_room()
-        recorded = self._number(event)
-        self._unstored.append(recorded)
-        self._log.publish(recorded)
+        self.require_room(len(events))
+        recorded = self._numbered(events)
+        self._unstored += recorded
+        for event in recorded:
+            self._log.publish(event)
         self._writer.notice(self, len(self._unstored))
 
-    def require_room(self) -> None:
-        """Check that one more event can be recorded; ask before keeping what must not be kept untold.
+    def require_room(self, count: int = 1) -> None:
+        """Check that so many events can be recorded; ask before keeping what must not be kept untold.
 
         Raises:
             StorageFailed: see `record`.
         """
-        if len(self._unstored) >= MAX_UNSTORED:
+        if not self.has_room_for(count):
             raise StorageFailed
+
+    def has_room_for(self, count: int) -> bool:
+        return len(self._unstored) + count <= MAX_UNSTORED
 
     @property
     def is_behind(self) -> bool:
@@ -127,7 +131,7 @@ class Recorder:
 
     def seal(self, event: RunEvent) -> RecordedEvent:
         """Number an event that is published after its commit: the last one, or one that must not get lost."""
-        return self._number(event)
+        return self._numbered((event,))[0]
 
     def unseal(self, count: int = 1) -> None:
         """The run goes on after all: the numbers of the last sealed events are free again."""
@@ -155,9 +159,10 @@ class Recorder:
         """The end could not be stored: followers are broken off instead of being told an end."""
         self._log.close(self.run_id, broken=True)
 
-    def _number(self, event: RunEvent) -> RecordedEvent:
-        self._seq += 1
-        return RecordedEvent(self.run_id, Position(self.attempt, self._seq), milliseconds(now()), event)
+    def _numbered(self, events: Sequence[RunEvent]) -> list[RecordedEvent]:
+        run_id, attempt, at, first = self.run_id, self.attempt, milliseconds(now()), self._seq + 1
+        self._seq += len(events)
+        return [RecordedEvent(run_id, Position(attempt, seq), at, event) for seq, event in enumerate(events, first)]
 
 
 def milliseconds(at: datetime) -> datetime:

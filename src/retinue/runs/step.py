@@ -1,6 +1,7 @@
 """One step: one model call, recorded piece by piece."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -31,6 +32,8 @@ from retinue.runs.outcome import Answered, CutOff, Outcome, RequestedCall, Tools
 from retinue.runs.purse import Purse
 from retinue.runs.recorder import Recorder
 
+MANY = 64
+"""Events that are taken in one go before others have their turn."""
 _HELD_BACK = (FinishReason.CONTENT_FILTER, FinishReason.REFUSAL)
 
 
@@ -76,33 +79,64 @@ class Step:
         """Take the answer piece by piece. None if its connection was closed in the middle, because what came costs more
         than was granted for it.
         """
-        finish: FinishReason | None = None
         self._ledger.begin_step(self._number, request, self._assembler)
         stream = stream_with_retry(provider, request, policy=retries, observer=self._ledger, deadline=deadline)
         async with aclosing(stream):
-            async for event in stream:
-                if isinstance(event, TextPiece):
-                    self._answer(event)
-                elif isinstance(event, Finished):
-                    finish = event.reason
-                else:
-                    self._take(event)
-                if (purse := self._ledger.purse) is not None and _empties(purse, event):
+            async for events in stream:
+                if not self._take_all(events):
                     return None
+                if isinstance(last := events[-1], Finished):
+                    return last.reason
                 if self._recorder.is_behind:
                     await self._recorder.catch_up()
-        if finish is None:
-            raise ProviderTruncated
-        return finish
+                elif len(events) > MANY:
+                    await asyncio.sleep(0)  # others want their turn, those who read this answer among them
+        raise ProviderTruncated
 
-    def _answer(self, piece: TextPiece) -> None:
+    def _take_all(self, events: Sequence[ProviderEvent]) -> bool:
+        """What came together. False as soon as it cost more than there was; what came behind that is left."""
+        if self._answer(events):
+            return True
+        for event in events:
+            if isinstance(event, TextPiece):
+                self._answer_piece(event.text)
+            else:
+                self._take(event)
+            if (purse := self._ledger.purse) is not None and _empties(purse, event):
+                return False
+        return True
+
+    def _answer(self, events: Sequence[ProviderEvent]) -> bool:
+        """Take events that are nothing but text, as most are, in one go. False if they have to be taken one by one, since
+        there are others, or there may not be enough money or room for all of them.
+        """
+        pieces = [event.text for event in events if type(event) is TextPiece]
+        if len(pieces) < len(events):
+            return False
+        text = "".join(pieces)
+        if not self._draft.has_room_for(text) or not self._recorder.has_room_for(len(pieces) + 1):
+            return False
+        if (purse := self._ledger.purse) is not None:
+            if not purse.has_plenty_for(len(pieces), len(text)):
+                return False
+            purse.count(text, pieces=len(pieces))
+        self._begin_answering()
+        self._draft.add_text(text)
+        self._assembler.add_text(text)
+        self._recorder.record(*[e.TextDelta(delta=piece) for piece in pieces])
+        return True
+
+    def _answer_piece(self, piece: str) -> None:
+        self._begin_answering()
+        self._recorder.require_room()
+        self._draft.add_text(piece)
+        self._assembler.add_text(piece)
+        self._recorder.record(e.TextDelta(delta=piece))
+
+    def _begin_answering(self) -> None:
         if not self._is_answering:
             self._is_answering = True
             self._recorder.record(e.StatusChanged(stage="answering"))
-        self._recorder.require_room()
-        self._draft.add_text(piece.text)
-        self._assembler.add_text(piece.text)
-        self._recorder.record(e.TextDelta(delta=piece.text))
 
     def _take(self, event: ProviderEvent) -> None:
         match event:

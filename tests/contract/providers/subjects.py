@@ -1,6 +1,6 @@
 """The providers under contract. A new one joins by one entry in `SUBJECTS`."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import httpx2
 import msgspec
@@ -44,9 +44,12 @@ class Subject(msgspec.Struct, frozen=True):
 SUBJECTS = (Subject("openai", OpenAIFactory, "/v1"), Subject("anthropic", AnthropicFactory, ""))
 
 
-async def collect(events: AsyncGenerator[ProviderEvent, None]) -> list[ProviderEvent]:
+async def collect(batches: AsyncGenerator[Sequence[ProviderEvent], None]) -> list[ProviderEvent]:
     """All events, checked against what every provider guarantees of their order."""
-    came = [event async for event in events]
+    came: list[ProviderEvent] = []
+    async for events in batches:
+        assert events
+        came += events
     assert [type(event) for event in came].count(Finished) == 1
     assert isinstance(came[-1], Finished)
     assert all(event.text for event in came if isinstance(event, TextPiece | ReasoningPiece))
@@ -70,8 +73,8 @@ async def failure(provider: Provider) -> tuple[ProviderError, list[ProviderEvent
     came: list[ProviderEvent] = []
 
     async def read() -> None:
-        async for event in provider.stream(REQUEST):
-            came.append(event)  # noqa: PERF401 - what came must survive the error
+        async for events in provider.stream(REQUEST):
+            came.extend(events)
 
     with pytest.raises(ProviderError) as caught:
         await read()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from retinue.domain.errors import (
     ProviderRefused,
     ProviderTimeout,
 )
-from retinue.domain.model_io import TextPiece, UsageReported
+from retinue.domain.model_io import ProviderEvent, TextPiece, UsageReported
 from retinue.domain.policy import Deadlines
 from retinue.providers.base import Provider
 from tests.contract.providers.conftest import Open
@@ -69,6 +70,10 @@ async def test_every_further_token_has_a_deadline(open_provider: Open, upstream:
     await upstream.wait_for_close()
 
 
+def _has_text(events: Sequence[ProviderEvent]) -> bool:
+    return any(isinstance(event, TextPiece) for event in events)
+
+
 async def test_the_whole_has_a_deadline(open_provider: Open, upstream: FakeUpstream) -> None:
     upstream.enqueue(tokens(1000, between=0.02))
     error, came = await failure(open_provider(Deadlines(total=0.3)))
@@ -78,10 +83,10 @@ async def test_the_whole_has_a_deadline(open_provider: Open, upstream: FakeUpstr
 
 async def test_the_time_of_the_reader_is_not_the_provider_s(open_provider: Open, upstream: FakeUpstream) -> None:
     upstream.enqueue(tokens(4))
-    came = []
-    async for event in open_provider(QUICK).stream(REQUEST):
-        came.append(event)
-        if isinstance(event, TextPiece):
+    came: list[ProviderEvent] = []
+    async for events in open_provider(QUICK).stream(REQUEST):
+        came += events
+        if _has_text(events):
             await asyncio.sleep(0.2)
     assert text_of(came) == " w1 w2 w3 w4"
 
@@ -99,8 +104,8 @@ async def test_cancelling_closes_the_socket_of_a_silent_provider(
     came = asyncio.Event()
 
     async def read() -> None:
-        async for event in provider.stream(REQUEST):
-            if isinstance(event, TextPiece):
+        async for events in provider.stream(REQUEST):
+            if _has_text(events):
                 came.set()
 
     task = asyncio.create_task(read())
@@ -119,7 +124,7 @@ async def test_cancelling_closes_the_socket_of_a_silent_provider(
 async def test_closing_the_generator_closes_the_socket(provider: Provider, upstream: FakeUpstream) -> None:
     upstream.enqueue(Scenario(pieces=(Text("Hel"), Stall())))
     events = provider.stream(REQUEST)
-    while not isinstance(await anext(events), TextPiece):
+    while not _has_text(await anext(events)):
         pass
     asked = time.monotonic()
     await events.aclose()

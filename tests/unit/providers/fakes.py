@@ -1,7 +1,7 @@
 """A provider that plays a list of outcomes, and an observer that keeps the account in memory."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import ClassVar
 
 from retinue.domain.errors import ProviderError
@@ -28,7 +28,7 @@ class PlayedProvider(Provider):
     def capabilities(self) -> Capabilities:
         return Capabilities(streams_reasoning=False, calls_tools=False, reports_usage=True)
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ProviderEvent, None]:  # noqa: ARG002
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:  # noqa: ARG002
         played = self.calls[self.begun]
         self.begun += 1
         try:
@@ -38,7 +38,7 @@ class PlayedProvider(Provider):
                 if isinstance(item, str):
                     await asyncio.get_running_loop().create_future()
                 else:
-                    yield item
+                    yield (item,)
         finally:
             self.closed += 1
 

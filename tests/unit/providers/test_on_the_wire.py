@@ -38,7 +38,7 @@ async def http() -> AsyncIterator[httpx2.AsyncClient]:
 async def ask(http: httpx2.AsyncClient) -> list[object]:
     config = ProviderConfig(provider="openai", model=REQUEST.model, api_key=KEY)
     provider = OpenAIFactory(http, EgressPolicy()).open(config)
-    return [event async for event in provider.stream(REQUEST)]
+    return [event async for events in provider.stream(REQUEST) for event in events]
 
 
 async def test_a_request_carries_what_was_asked_for_and_no_more(

@@ -132,7 +132,10 @@ async def ask(config: ProviderConfig) -> httpx2.Request:
 
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as http:
         provider = OpenAIFactory(http, POLICY).open(config)
-        assert [event async for event in provider.stream(REQUEST)] == [TextPiece("ok"), Finished(FinishReason.STOP)]
+        assert [event async for events in provider.stream(REQUEST) for event in events] == [
+            TextPiece("ok"),
+            Finished(FinishReason.STOP),
+        ]
     return seen[0]
 
 

@@ -72,15 +72,15 @@ def request(model: str = DEFAULT_MODEL, *turns: Turn, **fields: Any) -> ModelReq
 
 async def play(asked: ModelRequest, clock: Clock | None = None) -> list[ProviderEvent]:
     provider = ScriptedProvider(config(), sleep=(clock or Clock()).sleep)
-    return [event async for event in provider.stream(asked)]
+    return [event async for events in provider.stream(asked) for event in events]
 
 
 async def play_until_error(asked: ModelRequest) -> tuple[list[ProviderEvent], ProviderError]:
     stream = ScriptedProvider(config(), sleep=Clock().sleep).stream(asked)
     events: list[ProviderEvent] = []
     try:
-        async for event in stream:
-            events.append(event)  # noqa: PERF401
+        async for came in stream:
+            events += came
     except ProviderError as error:
         return events, error
     pytest.fail("the stream ended without an error")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from typing import Any, ClassVar, Literal, Self
@@ -38,7 +38,7 @@ class StubProvider(Provider):
     def capabilities(self) -> Capabilities:
         return Capabilities(streams_reasoning=True, calls_tools=True, reports_usage=True)
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ProviderEvent, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         self.requests.append(request)
         self.open_streams += 1
         try:
@@ -48,7 +48,7 @@ class StubProvider(Provider):
                 if callable(step):
                     await step()
                 else:
-                    yield step
+                    yield (step,)
         finally:
             self.open_streams -= 1
 

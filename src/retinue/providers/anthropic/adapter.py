@@ -1,6 +1,6 @@
 """The provider `anthropic`."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, ClassVar, cast
 
 import httpx2
@@ -33,7 +33,7 @@ class AnthropicProvider(Provider):
             takes_temperature=self._dialect.takes_temperature,
         )
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[ProviderEvent, None]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         async def send() -> httpx2.Response:
             # cast_to decides what comes back: the response itself, open, with nothing read. The typed method would
             # print a warning for every model that the SDK calls old.

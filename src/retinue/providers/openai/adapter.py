@@ -1,6 +1,6 @@
 """The provider `openai`."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, ClassVar, cast
 
 import httpx2
@@ -34,7 +34,7 @@ class OpenAIProvider(Provider):
     def capabilities(self) -> Capabilities:
         return self._capabilities
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[ProviderEvent, None]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         async def send() -> httpx2.Response:
             # cast_to decides what comes back: the response itself, open, with nothing read.
             response = await self._client.post(

@@ -45,6 +45,12 @@ class Delta(msgspec.Struct):
         return [ToolCallDelta(index=0, function=FunctionDelta(function.get("name"), function.get("arguments")))]
 
     @property
+    def is_plain(self) -> bool:
+        """Whether its content is text, and there is nothing beside it."""
+        beside = self.reasoning_content or self.reasoning or self.refusal or self.tool_calls or self.function_call
+        return not beside and type(self.content) is str
+
+    @property
     def is_telling(self) -> bool:
         """Whether it adds anything to the answer."""
         said = self.content or self.reasoning_content or self.reasoning or self.refusal
@@ -67,6 +73,17 @@ class Chunk(msgspec.Struct):
     detail: Any = None
     code: Any = None
     type: Any = None
+
+    @property
+    def plain_text(self) -> str | None:
+        """Where it holds a piece of text and nothing else, as nearly all do."""
+        if not self.choices or self.usage is not None or self.error is not None:
+            return None
+        choice = self.choices[0]
+        delta = choice.delta
+        if delta is None or choice.finish_reason is not None or not delta.is_plain:
+            return None
+        return delta.content or None
 
     @property
     def is_bare_error(self) -> bool:

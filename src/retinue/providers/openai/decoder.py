@@ -46,16 +46,26 @@ class ChatDecoder:
         self._has_refused = False
         self._usage: Usage | None = None
 
-    def take(self, event: SseEvent) -> Iterator[ProviderEvent]:
+    def take(self, event: SseEvent) -> Iterable[ProviderEvent]:
         name, data = event
-        if data == b"[DONE]" or data.strip() == b"[DONE]":
+        if not name and data[:1] == b"{":
+            chunk = decode(data, CHUNKS)
+            if not self._is_reasoning and (text := chunk.plain_text) is not None:
+                self._came_in_deltas = True
+                return (TextPiece(text),) if (text := self._text.push(text)) else ()
+            return self._chunk(chunk)
+        return self._unusual(name, data)
+
+    def _unusual(self, name: bytes, data: bytes) -> Iterator[ProviderEvent]:
+        data = data.strip()
+        if data == b"[DONE]":
             self.is_over = True
-            return
-        if not data.strip():
-            return
-        if name == b"error":
+        elif data and name == b"error":
             raise from_error_object(error_in(data))
-        chunk = decode(data, CHUNKS)
+        elif data:
+            yield from self._chunk(decode(data, CHUNKS))
+
+    def _chunk(self, chunk: Chunk) -> Iterator[ProviderEvent]:
         if chunk.error is not None or chunk.is_bare_error:
             raise from_error_object(_error_of(chunk))
         if chunk.choices:

@@ -1,7 +1,7 @@
 """The provider and its models."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 from retinue.domain.errors import FieldError, InvalidRequest, ProviderOverloaded, ProviderRefused
@@ -63,7 +63,7 @@ class ScriptedProvider(Provider):
     def capabilities(self) -> Capabilities:
         return Capabilities(streams_reasoning=True, calls_tools=True, reports_usage=True, is_scripted=True)
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ProviderEvent, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         model = _find(request.model)
         reason, said, thought = FinishReason.LENGTH, 0, 0
         delay = model.first
@@ -80,11 +80,9 @@ class ScriptedProvider(Provider):
                 said += words
             await self._sleep(delay)
             delay = model.between
-            yield event
-        yield UsageReported(
-            Usage(input_tokens=count_input(request), output_tokens=said + thought, reasoning_tokens=thought)
-        )
-        yield Finished(reason)
+            yield (event,)
+        usage = Usage(input_tokens=count_input(request), output_tokens=said + thought, reasoning_tokens=thought)
+        yield UsageReported(usage), Finished(reason)
 
     async def check(self, request: ModelRequest) -> None:
         if _find(request.model).script is scripts.fail:
