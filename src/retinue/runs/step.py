@@ -107,7 +107,7 @@ class Step:
         return True
 
     def _answer(self, events: Sequence[ProviderEvent]) -> bool:
-        """Take events that are nothing but text, as most are, in one go. False if they have to be taken one by one, since
+        """Take events that are nothing but text, as most are, in one go. False if they have to be taken one by one:
         there are others, or there may not be enough money or room for all of them.
         """
         pieces = [event.text for event in events if type(event) is TextPiece]
