@@ -3,9 +3,9 @@
 import socket
 from typing import Any, NoReturn
 
-import httpcore2
+import httpx2
 
-from retinue.egress.network import GuardedBackend
+from retinue.egress.network import GuardedNetwork
 from retinue.tools.base import Tool
 from tests.support.network import is_address, is_local
 
@@ -15,7 +15,7 @@ _getaddrinfo = socket.getaddrinfo
 def tools() -> list[Tool[Any]]:
     """None; who asks for them finds that names are not resolved and addresses not reached."""
     vars(socket)["getaddrinfo"] = _resolve_nothing
-    GuardedBackend._connect = _reach_nothing  # type: ignore[method-assign, assignment]
+    GuardedNetwork._connect = _reach_nothing  # type: ignore[method-assign, assignment]
     return []
 
 
@@ -26,4 +26,4 @@ def _resolve_nothing(host: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 async def _reach_nothing(*_: Any) -> NoReturn:
-    raise httpcore2.ConnectError("tests reach nothing")
+    raise httpx2.ConnectError("tests reach nothing")

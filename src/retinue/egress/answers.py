@@ -1,7 +1,7 @@
 """Takes the bytes of an HTTP/1.1 answer apart, with llhttp."""
 
-import httpcore2
 import httptools
+import httpx2
 
 MAX_HEAD = 131_072
 """Bytes before an answer's body, with all that only says that the answer will take a moment. So many, too, may frame a
@@ -45,15 +45,15 @@ class Answer:
         """Take the next bytes; none at the end of the connection.
 
         Raises:
-            httpcore2.RemoteProtocolError: this is no answer, or its head does not end.
-            httpcore2.ReadError: the connection ended before the head did.
+            httpx2.RemoteProtocolError: this is no answer, or its head does not end.
+            httpx2.ReadError: the connection ended before the head did.
         """
         try:
             if data:
                 self._parse(data)
             else:
                 self._end()
-        except (httpcore2.RemoteProtocolError, httpcore2.ReadError) as failure:
+        except (httpx2.RemoteProtocolError, httpx2.ReadError) as failure:
             if not self.has_head:
                 raise
             self._failure = failure
@@ -62,7 +62,7 @@ class Answer:
         """What has come of the body since this was asked last.
 
         Raises:
-            httpcore2.RemoteProtocolError, httpcore2.ReadError: there is nothing more of it, and it is not all.
+            httpx2.RemoteProtocolError, httpx2.ReadError: there is nothing more of it, and it is not all.
         """
         if not self._pieces and self._failure is not None:
             raise self._failure
@@ -75,16 +75,16 @@ class Answer:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.may_go_on = False
             if not self.is_complete:
-                raise httpcore2.RemoteProtocolError(f"the answer is no HTTP/1.1: {error}") from None
+                raise httpx2.RemoteProtocolError(f"the answer is no HTTP/1.1: {error}") from None
         self._framing = 0 if self._pieces or self.is_complete else self._framing + len(data)
         if self._framing > MAX_HEAD:
-            raise httpcore2.RemoteProtocolError("the answer's head does not end")
+            raise httpx2.RemoteProtocolError("the answer's head does not end")
 
     def _end(self) -> None:
         if not self.has_head:
-            raise httpcore2.ReadError("the server closed the connection without an answer")
+            raise httpx2.ReadError("the server closed the connection without an answer")
         if not self._ends_with_connection():
-            raise httpcore2.ReadError("the server closed the connection before the end of its answer")
+            raise httpx2.ReadError("the server closed the connection before the end of its answer")
         self.is_complete = True
 
     def _ends_with_connection(self) -> bool:

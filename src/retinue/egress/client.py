@@ -2,40 +2,42 @@
 
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator
-from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
-import httpcore2
 import httpx2
 
 from retinue.egress.body import PIECE_BYTES
-from retinue.egress.http1 import Http1Connection
 from retinue.egress.lookups import SystemResolver
-from retinue.egress.network import GuardedBackend, Resolver
+from retinue.egress.network import GuardedNetwork, Resolver
 from retinue.egress.policy import EgressPolicy
-from retinue.egress.sockets import SocketBackend
+from retinue.egress.pool import Pool
+from retinue.egress.sockets import Sockets
+from retinue.egress.streams import Network
 
 MAX_ERROR_BODY = 65_536
 """Bytes that are read of an answer that is not a success. SDKs read such bodies whole, so the bound sits here."""
 
 
-class GuardedTransport(httpx2.AsyncHTTPTransport):
-    """The standard transport with its connections behind `GuardedBackend` and bounded error bodies."""
+class GuardedTransport(httpx2.AsyncBaseTransport):
+    """HTTP/1.1 over connections behind `GuardedNetwork`, with bounded error bodies."""
 
     def __init__(
         self,
         policy: EgressPolicy,
         *,
-        limits: httpx2.Limits,
+        network: Network,
         resolve: Resolver,
         ssl_context: ssl.SSLContext,
-        network: httpcore2.AsyncNetworkBackend,
+        max_idle: int | None = None,
+        idle_seconds: float | None = None,
     ) -> None:
-        super().__init__(verify=ssl_context, trust_env=False, limits=limits)
-        self._pool = _Pool(GuardedBackend(policy, resolve, network), ssl_context, limits)
+        ssl_context.set_alpn_protocols(["http/1.1"])
+        guarded = GuardedNetwork(policy, resolve, network)
+        self._pool = Pool(guarded, ssl_context, max_idle=max_idle, idle_seconds=idle_seconds)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await super().handle_async_request(request)
+        connection = await self._pool.connection(request)
+        response = await connection.ask(request)
         if response.is_success or not isinstance(response.stream, httpx2.AsyncByteStream):
             return response
         headers = httpx2.Headers(response.headers)
@@ -49,22 +51,8 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
             extensions=response.extensions,
         )
 
-
-class _Pool(httpcore2.AsyncConnectionPool):
-    """The standard pool, of connections that speak HTTP/1.1 only."""
-
-    def __init__(
-        self, network: httpcore2.AsyncNetworkBackend, ssl_context: ssl.SSLContext, limits: httpx2.Limits
-    ) -> None:
-        super().__init__(
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-        )
-        ssl_context.set_alpn_protocols(["http/1.1"])
-        self._make = partial(Http1Connection, network, ssl_context, limits.keepalive_expiry)
-
-    def create_connection(self, origin: httpcore2.Origin) -> httpcore2.AsyncConnectionInterface:
-        return self._make(origin)
+    async def aclose(self) -> None:
+        self._pool.close()
 
 
 class _Head(httpx2.AsyncByteStream):
@@ -93,7 +81,6 @@ def make_client(
     *,
     connect_timeout: float = 10.0,
     write_timeout: float = 30.0,
-    max_connections: int | None = None,
     max_idle_connections: int = 100,
     idle_seconds: float = 30.0,
     resolve: Resolver | None = None,
@@ -106,21 +93,16 @@ def make_client(
 
     Args:
         connect_timeout: seconds for resolving and connecting, and again for the TLS handshake.
-        max_connections: null for no bound: runs are bounded before they reach the network.
         resolve: null for the operating system's resolver.
         ssl_context: null for the system's trust store, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     """
-    limits = httpx2.Limits(
-        max_connections=max_connections,
-        max_keepalive_connections=max_idle_connections,
-        keepalive_expiry=idle_seconds,
-    )
     transport = GuardedTransport(
         policy,
-        limits=limits,
+        network=Sockets(),
         resolve=resolve or SystemResolver(),
         ssl_context=ssl_context or httpx2.create_ssl_context(),
-        network=SocketBackend(),
+        max_idle=max_idle_connections,
+        idle_seconds=idle_seconds,
     )
     return httpx2.AsyncClient(
         transport=transport,

@@ -2,15 +2,14 @@
 
 import asyncio
 import re
-import ssl
-import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import aclosing, suppress
-from enum import Enum, auto
+from typing import Any
 
-import httpcore2
+import httpx2
 
 from retinue.egress.answers import Answer
+from retinue.egress.streams import Stream
 
 _READ_BYTES = 65_536
 _SLICE = 4096
@@ -22,125 +21,63 @@ _FIELDS = re.compile(rb"(?:" + _TOKEN + rb": [\t -~\x80-\xff]*\r\n)*")
 """What may stand in a head (RFC 9110, 5.5), so that no value becomes a header of its own."""
 
 
-class _State(Enum):
-    NEW = auto()
-    ACTIVE = auto()
-    IDLE = auto()
-    CLOSED = auto()
+class Http1Connection:
+    """Carries one request at a time."""
 
+    def __init__(self, stream: Stream, on_done: Callable[["Http1Connection"], None]) -> None:
+        """
+        Args:
+            on_done: called when an answer is done with and the connection can carry another request.
+        """
+        self._stream = stream
+        self._on_done = on_done
+        self._answer: Answer | None = None
 
-class Http1Connection(httpcore2.AsyncConnectionInterface):
-    """A connection of httpcore2's pool, which gives it one request at a time.
+    @property
+    def has_goodbye(self) -> bool:
+        """Whether the server has said something while nothing was asked, which can only be its goodbye."""
+        return self._stream.is_readable
 
-    httpcore2's own takes every chunk of an answer apart in Python, and calls a dozen functions for each. Here what came
-    in one read is one piece.
+    async def ask(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request and wait for the head of its answer. The connection is closed if it raises, and unless the
+        answer is read to its end.
 
-    Raises:
-        httpcore2.LocalProtocolError: the request cannot be written as HTTP/1.1.
-        httpcore2.RemoteProtocolError: the answer is none.
-        httpcore2.ReadError: it is cut short.
-    """
-
-    def __init__(
-        self,
-        network: httpcore2.AsyncNetworkBackend,
-        ssl_context: ssl.SSLContext,
-        idle_seconds: float | None,
-        origin: httpcore2.Origin,
-    ) -> None:
-        self._origin = origin
-        self._network = network
-        self._ssl_context = ssl_context
-        self._idle_seconds = idle_seconds
-        self._stream: httpcore2.AsyncNetworkStream | None = None
-        self._state = _State.NEW
-        self._expires_at: float | None = None
-
-    async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response:
-        if self._state not in (_State.NEW, _State.IDLE):
-            raise httpcore2.ConnectionNotAvailable
-        self._state = _State.ACTIVE
+        Raises:
+            httpx2.LocalProtocolError: the request cannot be written as HTTP/1.1.
+            httpx2.RemoteProtocolError: the answer is none.
+            httpx2.ReadError, httpx2.ReadTimeout, httpx2.WriteTimeout
+        """
         timeouts = request.extensions.get("timeout", {})
+        answer = self._answer = Answer(has_body=request.method != "HEAD")
         try:
-            if self._stream is None:
-                self._stream = await self._connect(timeouts.get("connect"), request)
             await _send(self._stream, request, timeouts.get("write"))
-            answer = Answer(has_body=request.method != b"HEAD")
             await _read_head(self._stream, answer, timeouts.get("read"))
         except BaseException:
-            await self.aclose()
+            self.close()
             raise
-        return httpcore2.Response(
-            answer.status,
-            headers=answer.headers,
-            content=_Body(self, self._stream, answer, timeouts.get("read")),
-            extensions={
-                "http_version": answer.version,
-                "reason_phrase": answer.reason,
-                "network_stream": self._stream,
-            },
-        )
+        body = _Body(self, self._stream, answer, timeouts.get("read"))
+        extensions: dict[str, Any] = {"http_version": answer.version, "reason_phrase": answer.reason}
+        return httpx2.Response(answer.status, headers=answer.headers, stream=body, extensions=extensions)
 
-    async def _connect(self, timeout: float | None, request: httpcore2.Request) -> httpcore2.AsyncNetworkStream:  # noqa: ASYNC109
-        host = self._origin.host.decode("ascii")
-        stream = await self._network.connect_tcp(host, self._origin.port, timeout)
-        if self._origin.scheme != b"https":
-            return stream
-        name = request.extensions.get("sni_hostname") or host
-        return await stream.start_tls(self._ssl_context, name, timeout)
-
-    async def answered(self, answer: Answer) -> None:
-        """The answer is done with, to its end or not."""
-        if self._state is not _State.ACTIVE:
+    def leave(self, answer: Answer) -> None:
+        """The answer is done with, read to its end or not."""
+        if self._answer is not answer:
             return
-        if not (answer.is_complete and answer.may_go_on):
-            await self.aclose()
-            return
-        self._state = _State.IDLE
-        self._expires_at = None if self._idle_seconds is None else time.monotonic() + self._idle_seconds
+        self._answer = None
+        if answer.is_complete and answer.may_go_on:
+            self._on_done(self)
+        else:
+            self.close()
 
-    async def aclose(self) -> None:
-        self._state = _State.CLOSED
-        if self._stream is not None:
-            await self._stream.aclose()
-
-    def can_handle_request(self, origin: httpcore2.Origin) -> bool:
-        return origin == self._origin
-
-    def is_connected(self) -> bool:
-        return self._stream is not None and self._state is not _State.CLOSED
-
-    def is_available(self) -> bool:
-        return self._state is _State.IDLE
-
-    def is_idle(self) -> bool:
-        return self._state is _State.IDLE
-
-    def is_closed(self) -> bool:
-        return self._state is _State.CLOSED
-
-    def has_expired(self) -> bool:
-        """It was idle for too long, or the server has said something, which can only be its goodbye."""
-        if self._expires_at is not None and time.monotonic() > self._expires_at:
-            return True
-        if self._stream is None or self._state is not _State.IDLE:
-            return False
-        return bool(self._stream.get_extra_info("is_readable"))
-
-    def info(self) -> str:
-        return f"{self._origin!s}, HTTP/1.1, {self._state.name}"
+    def close(self) -> None:
+        self._answer = None
+        self._stream.close()
 
 
-class _Body:
-    """The body of an answer, read by one task."""
+class _Body(httpx2.AsyncByteStream):
+    """The body of an answer, read by one task. What came in one read is one piece."""
 
-    def __init__(
-        self,
-        connection: Http1Connection,
-        stream: httpcore2.AsyncNetworkStream,
-        answer: Answer,
-        timeout: float | None,
-    ) -> None:
+    def __init__(self, connection: Http1Connection, stream: Stream, answer: Answer, timeout: float | None) -> None:
         self._connection = connection
         self._stream = stream
         self._answer = answer
@@ -157,20 +94,20 @@ class _Body:
                     break
                 answer.feed(await self._stream.read(_READ_BYTES, self._timeout))
         except BaseException:
-            await self._connection.aclose()
+            self._connection.close()
             raise
         if not piece:
             raise StopAsyncIteration
         return piece
 
     async def aclose(self) -> None:
-        await self._connection.answered(self._answer)
+        self._connection.leave(self._answer)
 
 
-async def _send(stream: httpcore2.AsyncNetworkStream, request: httpcore2.Request, timeout: float | None) -> None:  # noqa: ASYNC109
+async def _send(stream: Stream, request: httpx2.Request, timeout: float | None) -> None:  # noqa: ASYNC109
     """The head leaves together with the first piece of the body."""
     waiting = _head(request)
-    with suppress(httpcore2.WriteError):  # a server may refuse a request before it has read it; its answer says so
+    with suppress(httpx2.WriteError):  # a server may refuse a request before it has read it; its answer says so
         async with aclosing(_framed(request)) as pieces:
             async for piece in pieces:
                 await stream.write(waiting + piece, timeout)
@@ -179,7 +116,7 @@ async def _send(stream: httpcore2.AsyncNetworkStream, request: httpcore2.Request
             await stream.write(waiting, timeout)
 
 
-async def _read_head(stream: httpcore2.AsyncNetworkStream, answer: Answer, timeout: float | None) -> None:  # noqa: ASYNC109
+async def _read_head(stream: Stream, answer: Answer, timeout: float | None) -> None:  # noqa: ASYNC109
     while True:
         answer.feed(await stream.read(_SLICE, timeout))
         if answer.has_head:
@@ -187,21 +124,22 @@ async def _read_head(stream: httpcore2.AsyncNetworkStream, answer: Answer, timeo
         await asyncio.sleep(0)  # what is read next may be here already
 
 
-def _head(request: httpcore2.Request) -> bytes:
-    fields = b"".join([b"%b: %b\r\n" % (name, value) for name, value in request.headers])
-    method, target = request.method, request.url.target
-    if fields.count(b"\r\n") != len(request.headers) or not (
+def _head(request: httpx2.Request) -> bytes:
+    headers = request.headers.raw
+    fields = b"".join([b"%b: %b\r\n" % header for header in headers])
+    method, target = request.method.encode(), request.url.raw_path
+    if fields.count(b"\r\n") != len(headers) or not (
         _METHOD.fullmatch(method) and _TARGET.fullmatch(target) and _FIELDS.fullmatch(fields)
     ):
-        raise httpcore2.LocalProtocolError("the request cannot be written as HTTP/1.1")
+        raise httpx2.LocalProtocolError("the request cannot be written as HTTP/1.1")
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, fields)
 
 
-async def _framed(request: httpcore2.Request) -> AsyncGenerator[bytes, None]:
+async def _framed(request: httpx2.Request) -> AsyncGenerator[bytes, None]:
     """The body as its head says that it comes.
 
     Raises:
-        httpcore2.LocalProtocolError: it is not as long as the head says.
+        httpx2.LocalProtocolError: it is not as long as the head says.
     """
     assert isinstance(request.stream, AsyncIterable)
     length = _length(request)
@@ -215,12 +153,11 @@ async def _framed(request: httpcore2.Request) -> AsyncGenerator[bytes, None]:
     if length is None:
         yield b"0\r\n\r\n"
     elif sent != length:
-        raise httpcore2.LocalProtocolError("the body is not as long as its head says")
+        raise httpx2.LocalProtocolError("the body is not as long as its head says")
 
 
-def _length(request: httpcore2.Request) -> int | None:
+def _length(request: httpx2.Request) -> int | None:
     """Of the body; None if it comes in chunks."""
-    given = {name.lower(): value for name, value in request.headers}
-    if b"transfer-encoding" in given:
+    if "transfer-encoding" in request.headers:
         return None
-    return int(given.get(b"content-length", b"0"))
+    return int(request.headers.get("content-length", 0))

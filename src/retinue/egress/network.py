@@ -2,14 +2,14 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
-import httpcore2
+import httpx2
 
 from retinue.domain.errors import EgressRefused
 from retinue.egress.addresses import is_public, parse_address
 from retinue.egress.policy import EgressPolicy, check_target
-from retinue.egress.sockets import SocketOption
+from retinue.egress.streams import Network, Stream
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """Turns a host name into addresses. Raises `socket.gaierror`, or `OSError` for trouble that may pass."""
@@ -22,48 +22,29 @@ _NOT_PUBLIC = "The host does not resolve to public addresses only."
 """Says the same for a name that does not exist, so that nobody can probe for names of the internal network."""
 
 
-class GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """The network as httpcore2 sees it. The host name stays what TLS verifies and what the Host header says."""
+class GuardedNetwork(Network):
+    """The network behind the guard. The host name stays what TLS verifies and what the Host header says."""
 
-    def __init__(self, policy: EgressPolicy, resolve: Resolver, network: httpcore2.AsyncNetworkBackend) -> None:
+    def __init__(self, policy: EgressPolicy, resolve: Resolver, network: Network) -> None:
         self._policy = policy
         self._resolve = resolve
         self._network = network
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore2's
-        local_address: str | None = None,
-        socket_options: Iterable[SocketOption] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
+    async def connect(self, host: str, port: int, timeout: float | None = None) -> Stream:  # noqa: ASYNC109
         """Open a connection to the first checked address that answers; `timeout` covers resolution and all tries.
 
         Raises:
             EgressRefused: the target, or one of the addresses behind it, is neither public nor allowed.
             TooManyLookups: see `SystemResolver`.
-            httpcore2.ConnectError: no resolver or no address answered.
-            httpcore2.ConnectTimeout: not within `timeout`.
+            httpx2.ConnectError: no resolver or no address answered.
+            httpx2.ConnectTimeout: not within `timeout`.
         """
         check_target(host, port, self._policy)
         try:
             async with asyncio.timeout(timeout) as whole:
-                addresses = await self._addresses(host, port)
-                return await self._connect(addresses, port, whole.when(), local_address, socket_options)
+                return await self._connect(await self._addresses(host, port), port, whole.when())
         except TimeoutError:
-            raise httpcore2.ConnectTimeout("connecting took too long") from None
-
-    async def connect_unix_socket(
-        self,
-        path: str,  # noqa: ARG002
-        timeout: float | None = None,  # noqa: ARG002, ASYNC109
-        socket_options: Iterable[SocketOption] | None = None,  # noqa: ARG002
-    ) -> httpcore2.AsyncNetworkStream:
-        raise EgressRefused("Only TCP leads out.")
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+            raise httpx2.ConnectTimeout("connecting took too long") from None
 
     async def _addresses(self, host: str, port: int) -> list[str]:
         if parse_address(host) is not None:
@@ -73,30 +54,23 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         except socket.gaierror as error:
             if error.errno in _UNKNOWN_NAME:
                 raise EgressRefused(_NOT_PUBLIC) from None
-            raise httpcore2.ConnectError("the name could not be resolved") from None
+            raise httpx2.ConnectError("the name could not be resolved") from None
         except (OSError, UnicodeError):
-            raise httpcore2.ConnectError("the name could not be resolved") from None
+            raise httpx2.ConnectError("the name could not be resolved") from None
         if not answers or not (self._policy.allows(host, port) or all(map(_is_public_text, answers))):
             raise EgressRefused(_NOT_PUBLIC)
         return list(dict.fromkeys(answers))
 
-    async def _connect(
-        self,
-        addresses: list[str],
-        port: int,
-        until: float | None,
-        local_address: str | None,
-        socket_options: Iterable[SocketOption] | None,
-    ) -> httpcore2.AsyncNetworkStream:
+    async def _connect(self, addresses: list[str], port: int, until: float | None) -> Stream:
         """Try one address after the other. Each gets its share of the time, so a dead first one cannot use it all."""
-        failure: Exception = httpcore2.ConnectError("no address")
+        failure: Exception = httpx2.ConnectError("no address")
         for place, address in enumerate(addresses):
             share = None
             if until is not None:
                 share = max(until - asyncio.get_running_loop().time(), 0.0) / (len(addresses) - place)
             try:
-                return await self._network.connect_tcp(address, port, share, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                return await self._network.connect(address, port, share)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 failure = error
         raise failure
 

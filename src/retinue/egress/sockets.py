@@ -1,4 +1,4 @@
-"""Connections as httpcore2 wants them, on the event loop's own transports.
+"""Connections on the event loop's own transports.
 
 httpcore2's backend stops and starts reading around every read, which is two visits to the kernel for every token.
 """
@@ -8,129 +8,87 @@ import select
 import socket
 import ssl
 from collections import deque
-from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, cast
+from typing import cast
 
-import httpcore2
+import httpx2
 
-SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
+from retinue.egress.streams import Network, Stream
 
 _HIGH_WATER = 262_144
 """Bytes that may wait to be read before the server has to wait."""
 
 
-class SocketBackend(httpcore2.AsyncNetworkBackend):
+class Sockets(Network):
     """TCP, with TLS where it is asked for."""
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore2's
-        local_address: str | None = None,
-        socket_options: Iterable[SocketOption] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        """Raises: httpcore2.ConnectError, httpcore2.ConnectTimeout."""
+    async def connect(self, host: str, port: int, timeout: float | None = None) -> Stream:  # noqa: ASYNC109
         loop = asyncio.get_running_loop()
-        local = None if local_address is None else (local_address, 0)
         try:
             async with asyncio.timeout(timeout):
-                _, incoming = await loop.create_connection(_Incoming, host, port, local_addr=local)
+                _, incoming = await loop.create_connection(_Incoming, host, port)
         except TimeoutError:
-            raise httpcore2.ConnectTimeout("connecting took too long") from None
+            raise httpx2.ConnectTimeout("connecting took too long") from None
         except OSError as error:
-            raise httpcore2.ConnectError(error) from error
-        for option in socket_options or ():
-            incoming.transport.get_extra_info("socket").setsockopt(*option)
+            raise httpx2.ConnectError(str(error)) from error
         return SocketStream(incoming)
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
-
-class SocketStream(httpcore2.AsyncNetworkStream):
-    """One connection. One task reads and one writes at a time.
-
-    Its errors carry what they stand for as their argument, as those of httpcore2's own streams do: their cause is lost
-    in the pool.
-    """
+class SocketStream(Stream):
+    """Its errors are caused by what they stand for."""
 
     def __init__(self, incoming: "_Incoming") -> None:
         self._incoming = incoming
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """The next bytes; none after the server's last ones.
-
-        Raises:
-            httpcore2.ReadError, httpcore2.ReadTimeout
-        """
         try:
             if timeout is None:
                 return await self._incoming.read(max_bytes)
             async with asyncio.timeout(timeout):
                 return await self._incoming.read(max_bytes)
         except TimeoutError:
-            raise httpcore2.ReadTimeout("nothing came in time") from None
+            raise httpx2.ReadTimeout("nothing came in time") from None
         except OSError as error:
-            raise httpcore2.ReadError(error) from error
+            raise httpx2.ReadError(str(error)) from error
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """Raises: httpcore2.WriteError, httpcore2.WriteTimeout."""
+    async def write(self, data: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         try:
-            self._incoming.write(buffer)
+            self._incoming.write(data)
             if not self._incoming.may_write.is_set():
                 async with asyncio.timeout(timeout):
                     await self._incoming.may_write.wait()
             self._incoming.raise_failure()
         except TimeoutError:
-            raise httpcore2.WriteTimeout("the server does not read") from None
+            raise httpx2.WriteTimeout("the server does not read") from None
         except OSError as error:
-            raise httpcore2.WriteError(error) from error
+            raise httpx2.WriteError(str(error)) from error
 
-    async def aclose(self) -> None:
-        """Nothing is waited for: not even for what was not sent yet."""
+    def close(self) -> None:
         self._incoming.transport.abort()
 
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
-    ) -> httpcore2.AsyncNetworkStream:
-        """Raises: httpcore2.ConnectError, httpcore2.ConnectTimeout; the connection is closed then."""
+    async def start_tls(self, context: ssl.SSLContext, name: str, timeout: float | None = None) -> None:  # noqa: ASYNC109
         try:
             async with asyncio.timeout(timeout):
-                self._incoming.transport = await self._secured(ssl_context, server_hostname)
+                self._incoming.transport = await self._secured(context, name)
         except BaseException as error:
-            await self.aclose()
+            self.close()
             if isinstance(error, TimeoutError):
-                raise httpcore2.ConnectTimeout("the TLS handshake took too long") from None
+                raise httpx2.ConnectTimeout("the TLS handshake took too long") from None
             if isinstance(error, OSError):  # of ssl, too
-                raise httpcore2.ConnectError(error) from error
+                raise httpx2.ConnectError(str(error)) from error
             raise
-        return self
 
-    async def _secured(self, ssl_context: ssl.SSLContext, server_hostname: str | None) -> asyncio.Transport:
+    async def _secured(self, context: ssl.SSLContext, name: str) -> asyncio.Transport:
         """Raises: OSError."""
         loop, incoming = asyncio.get_running_loop(), self._incoming
-        secured = await loop.start_tls(incoming.transport, incoming, ssl_context, server_hostname=server_hostname)
+        secured = await loop.start_tls(incoming.transport, incoming, context, server_hostname=name)
         if secured is None:
             raise ConnectionResetError("the connection ended before TLS began")
         return secured
 
-    def get_extra_info(self, info: str) -> Any:
-        transport = self._incoming.transport
-        match info:
-            case "ssl_object" | "socket":
-                return transport.get_extra_info(info)
-            case "client_addr":
-                return transport.get_extra_info("sockname")
-            case "server_addr":
-                return transport.get_extra_info("peername")
-            case "is_readable":
-                return self._incoming.has_something or _is_readable(transport.get_extra_info("socket"))
-        return None
+    @property
+    def is_readable(self) -> bool:
+        return self._incoming.has_something or _is_readable(self._incoming.transport.get_extra_info("socket"))
 
 
 class _Incoming(asyncio.Protocol):

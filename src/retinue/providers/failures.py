@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import anthropic
-import httpcore2
 import httpx2
 import openai
 
@@ -86,8 +85,8 @@ _CLASSES: tuple[tuple[tuple[type[BaseException], ...], type[ProviderError], str]
         "The TLS certificate of the model provider could not be verified.",
     ),
     ((ssl.SSLError,), ProviderReset, "The encrypted connection to the model provider could not be set up."),
-    ((httpx2.TimeoutException, httpcore2.TimeoutException, TimeoutError), ProviderTimeout, ""),
-    ((httpx2.NetworkError, httpcore2.NetworkError, ConnectionError), ProviderReset, ""),
+    ((httpx2.TimeoutException, TimeoutError), ProviderTimeout, ""),
+    ((httpx2.NetworkError, ConnectionError), ProviderReset, ""),
     ((openai.APITimeoutError, anthropic.APITimeoutError), ProviderTimeout, ""),
     ((openai.APIConnectionError, anthropic.APIConnectionError), ProviderReset, ""),
 )
@@ -175,7 +174,7 @@ def _looked_into(error: BaseException) -> ProviderError | None:
             return _from_response(error.response, error.body)
         case httpx2.HTTPStatusError():
             return _from_response(error.response, None)
-        case httpx2.RemoteProtocolError() | httpcore2.RemoteProtocolError():
+        case httpx2.RemoteProtocolError():
             return ProviderProtocol("The model provider does not speak HTTP.")
         case _:
             return None

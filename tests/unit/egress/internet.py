@@ -1,18 +1,16 @@
-# ruff: noqa: ARG002, ASYNC109 - the signatures are those of httpcore2
+# ruff: noqa: ARG002, ASYNC109 - the signatures are those of the real network
 """An internet in memory: names, addresses, pages, and a list of every connection that was made."""
 
 import asyncio
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Iterable
 
-import httpcore2
 import httpx2
 
 from retinue.egress import EgressPolicy
 from retinue.egress.client import GuardedTransport
-from retinue.egress.sockets import SocketOption
+from retinue.egress.streams import Network, Stream
 
 CLOSED = EgressPolicy()
 PUBLIC = "93.184.216.34"
@@ -29,7 +27,7 @@ def redirect(location: str, status: str = "302 Found") -> bytes:
     return answer(status, f"Location: {location}", body=b"")
 
 
-class Internet(httpcore2.AsyncNetworkBackend):
+class Internet(Network):
     """Serves what `pages` says, by host and path as the request names them; whatever else answers `hello`.
 
     A page of None is silent for ever. `names` gives a host's answers for the first resolution, the second and so on;
@@ -60,10 +58,11 @@ class Internet(httpcore2.AsyncNetworkBackend):
         """A client whose every way out leads here."""
         transport = GuardedTransport(
             policy,
-            limits=httpx2.Limits(max_connections=10, max_keepalive_connections=10, keepalive_expiry=5.0),
             resolve=self.resolve,
             ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             network=self,
+            max_idle=10,
+            idle_seconds=5.0,
         )
         return httpx2.AsyncClient(transport=transport, trust_env=False, timeout=5.0)
 
@@ -75,14 +74,7 @@ class Internet(httpcore2.AsyncNetworkBackend):
             raise socket.gaierror(socket.EAI_NONAME, "unknown")
         return found
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[SocketOption] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
+    async def connect(self, host: str, port: int, timeout: float | None = None) -> Stream:
         self.dialled.append(host)
         return _Connection(self)
 
@@ -92,14 +84,14 @@ class Internet(httpcore2.AsyncNetworkBackend):
         return [_place(head) for head in self.heads]
 
 
-class _Connection(httpcore2.AsyncNetworkStream):
+class _Connection(Stream):
     def __init__(self, internet: Internet) -> None:
         self._internet = internet
         self._sent = b""
         self._answer: bytes | None = b""
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._sent += buffer
+    async def write(self, data: bytes, timeout: float | None = None) -> None:
+        self._sent += data
         head, end, rest = self._sent.partition(b"\r\n\r\n")
         if end:
             self._sent = rest
@@ -116,16 +108,15 @@ class _Connection(httpcore2.AsyncNetworkStream):
         self._internet.unread -= len(chunk)
         return chunk
 
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        return self
-
-    async def aclose(self) -> None:
+    async def start_tls(self, context: ssl.SSLContext, name: str, timeout: float | None = None) -> None:
         pass
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def is_readable(self) -> bool:
+        return bool(self._answer)
 
 
 def _place(head: str) -> str:

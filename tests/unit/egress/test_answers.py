@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import h11
-import httpcore2
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,7 +98,7 @@ def test_a_body_without_a_length_ends_with_the_connection() -> None:
 
 @pytest.mark.parametrize("cut", [b"", b"HTTP/1.1 20", SHORT + b"hell", CHUNKED, CHUNKED + b"3\r\none\r\n"])
 def test_the_end_of_the_connection_is_not_that_of_an_answer(cut: bytes) -> None:
-    with pytest.raises(httpcore2.ReadError):
+    with pytest.raises(httpx2.ReadError):
         read([cut] if cut else [], is_closed=True)
 
 
@@ -121,7 +121,7 @@ def test_the_end_of_the_connection_is_not_that_of_an_answer(cut: bytes) -> None:
     ],
 )
 def test_what_is_no_answer(wrong: bytes) -> None:
-    with pytest.raises(httpcore2.RemoteProtocolError):
+    with pytest.raises(httpx2.RemoteProtocolError):
         read([wrong])
 
 
@@ -129,7 +129,7 @@ def test_what_came_before_a_fault_is_there() -> None:
     answer = Answer()
     answer.feed(CHUNKED + b"3\r\none\r\nwrong\r\n")
     assert answer.take() == b"one"
-    with pytest.raises(httpcore2.RemoteProtocolError):
+    with pytest.raises(httpx2.RemoteProtocolError):
         answer.take()
 
 
@@ -145,7 +145,7 @@ def test_what_came_before_a_fault_is_there() -> None:
 )
 def test_what_frames_a_body_is_bounded(begin: bytes, forever: bytes) -> None:
     answer = Answer()
-    with pytest.raises(httpcore2.RemoteProtocolError, match="does not end"):
+    with pytest.raises(httpx2.RemoteProtocolError, match="does not end"):
         _feed_whole(answer, begin, *[forever] * (MAX_HEAD // len(forever) + 1))
     assert len(answer.headers) * 4 < MAX_HEAD
 

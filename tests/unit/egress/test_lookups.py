@@ -9,13 +9,13 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
-import httpcore2
 import httpx2
 import pytest
 
 from retinue.egress import EgressPolicy, TooManyLookups, fetch, make_client
 from retinue.egress.lookups import MAX_PER_ASKER, MAX_PER_HOST, MAX_THREADS, SystemResolver, asking_for
-from retinue.egress.network import GuardedBackend
+from retinue.egress.network import GuardedNetwork
+from tests.unit.egress.internet import Internet
 
 DEADLINE = 10.0
 PUBLIC = "93.184.216.34"
@@ -178,13 +178,13 @@ async def got(client: httpx2.AsyncClient, url: str) -> None:
 
 
 async def test_a_time_out_of_the_guard_leaves_the_lookup_where_it_counts(resolver: SystemResolver) -> None:
-    backend = GuardedBackend(EgressPolicy(), resolver, httpcore2.AsyncNetworkBackend())
+    backend = GuardedNetwork(EgressPolicy(), resolver, Internet())
     with asking_for("a"):
         for number in range(MAX_PER_ASKER):
-            with pytest.raises(httpcore2.ConnectTimeout):
-                await backend.connect_tcp(f"slow.{number}.example.com", 443, 0.01)
+            with pytest.raises(httpx2.ConnectTimeout):
+                await backend.connect(f"slow.{number}.example.com", 443, 0.01)
         with pytest.raises(TooManyLookups):
-            await backend.connect_tcp("site.example.com", 443, DEADLINE)
+            await backend.connect("site.example.com", 443, DEADLINE)
 
 
 def test_a_lookup_that_hangs_does_not_keep_the_process() -> None:

@@ -1,4 +1,7 @@
-"""What leaves for a vendor, and that each status of theirs becomes one of our errors: mocked below the HTTP client."""
+"""What leaves for a vendor, and that each status of theirs becomes one of our errors: mocked below the HTTP client.
+
+The client is httpx2's own, because that is what the mock knows; ours is asked by the contract of the providers.
+"""
 
 import json
 from collections.abc import AsyncIterator
@@ -15,7 +18,7 @@ from retinue.domain.errors import (
     ProviderRefused,
 )
 from retinue.domain.model_io import Finished, FinishReason, ModelRequest, TextPiece, UserTurn
-from retinue.egress import EgressPolicy, make_client
+from retinue.egress import EgressPolicy
 from retinue.providers.base import ProviderConfig
 from retinue.providers.openai import OpenAIFactory
 
@@ -31,7 +34,7 @@ ANSWER = (
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx2.AsyncClient]:
-    async with make_client(EgressPolicy()) as client:
+    async with httpx2.AsyncClient() as client:
         yield client
 
 

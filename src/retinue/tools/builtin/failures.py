@@ -45,6 +45,4 @@ def _failed(detail: str, kind: ToolErrorKind, code: str) -> ToolError:
 
 
 def _is_distrust(error: httpx2.NetworkError) -> bool:
-    """Below it is httpcore2's error, whose argument is the one that it stands for: its cause is lost in the pool."""
-    below = error.__cause__.args if error.__cause__ else ()
-    return any(isinstance(part, ssl.SSLCertVerificationError) for part in below)
+    return isinstance(error.__cause__, ssl.SSLCertVerificationError)
