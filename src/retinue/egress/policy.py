@@ -1,6 +1,7 @@
 """What may be asked for: the grammar of URLs, the ports, the operator's exceptions."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import idna
@@ -96,6 +97,7 @@ def check_target(host: str, port: int, policy: EgressPolicy) -> None:
         raise EgressRefused("The host is not a name on the public internet.")
 
 
+@lru_cache(maxsize=1024)
 def origin_of(url: str) -> str:
     """Scheme, host and port of a URL, in lower case and without a default port.
 

@@ -4,7 +4,7 @@ import base64
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from secrets import token_bytes
 from typing import Any, NamedTuple
@@ -94,9 +94,10 @@ class Redactor:
         return "".join((*parts, text[start:]))
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
-        position, last = 0, len(text) - MIN_CHARS
+        index, position, last = self._index, 0, len(text) - MIN_CHARS
         while position <= last:
-            found = self._longest(text, position)
+            lengths = index.get(hash(text[position : position + MIN_CHARS]))
+            found = self._longest(text, position, lengths) if lengths else 0
             if found:
                 yield position, position + found
             position += found or 1
@@ -109,10 +110,7 @@ class Redactor:
         for begin, end in self._spans(plain):
             yield places[begin], places[end]
 
-    def _longest(self, text: str, position: int) -> int:
-        lengths = self._index.get(hash(text[position : position + MIN_CHARS]))
-        if not lengths:
-            return 0
+    def _longest(self, text: str, position: int, lengths: Mapping[int, set[bytes]]) -> int:
         return max(
             (n for n, forms in lengths.items() if self._digest(text[position : position + n]) in forms), default=0
         )

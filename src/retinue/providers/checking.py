@@ -1,6 +1,7 @@
 """What vendors' adapters share when they judge a tenant's configuration and when they try it."""
 
 import contextlib
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ MODEL_FIELD = "/llm_model"
 URL_FIELD = "/llm_base_url"
 PROVIDER_FIELD = "/llm_provider"
 OPTIONS_FIELD = "/options"
+_KEY = re.compile(r"[!-~]+")
 
 
 def refuse(field: str, detail: str, code: str | None = None) -> InvalidRequest:
@@ -32,7 +34,7 @@ def check_key(config: ProviderConfig, *, is_needed: bool) -> None:
     if not config.api_key:
         if is_needed:
             raise refuse(KEY_FIELD, "This provider needs an API key.", "api_key_missing")
-    elif not all("!" <= char <= "~" for char in config.api_key):
+    elif not _KEY.fullmatch(config.api_key):
         raise refuse(KEY_FIELD, "An API key consists of printable ASCII characters without spaces.")
 
 

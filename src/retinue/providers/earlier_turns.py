@@ -40,6 +40,9 @@ def turns_for(producer: str | None, turns: Iterable[Turn], *, fit_ids: re.Patter
                 is_own = turn.producer is not None and turn.producer == producer
                 ids |= {call.id: call.id if is_own else _spelled_id(call.id, fit_ids) for call in turn.tool_calls}
                 known = turn if is_own or turn.producer is None else _of_another(turn)
+                if not known.tool_calls:
+                    yield known
+                    continue
                 yield msgspec.structs.replace(known, tool_calls=tuple(_spelled(call, ids) for call in known.tool_calls))
             case ToolTurn():
                 yield ToolTurn(tuple(_answering(result, ids) for result in turn.results))

@@ -41,6 +41,8 @@ def estimate_turn(turn: Turn) -> int:
     match turn:
         case UserTurn():
             return PER_MESSAGE + estimate_tokens(turn.content)
+        case AssistantTurn(reasoning=(), tool_calls=()):
+            return PER_MESSAGE + estimate_tokens(turn.text)
         case AssistantTurn():
             calls = sum(estimate_tokens(call.name) + estimate_tokens(call.arguments) for call in turn.tool_calls)
             reasoning = sum(estimate_tokens(block.text) for block in turn.reasoning)

@@ -70,14 +70,19 @@ async def stream_with_retry(
         await call.begin()
         return call
 
-    retrying = tenacity.AsyncRetrying(
-        sleep=sleep,
-        retry=tenacity.retry_if_exception(lambda error: _is_worth_it(error, policy)),
-        wait=_Pause(policy, draw),
-        stop=tenacity.stop_after_attempt(policy.max_tries) | _Deadline(deadline),
-        reraise=True,
-    )
-    call: _Try = await retrying(begin)
+    try:
+        call = await begin()
+    except ProviderError as error:
+        if not _is_worth_it(error, policy):
+            raise
+        retrying = tenacity.AsyncRetrying(
+            sleep=sleep,
+            retry=tenacity.retry_if_exception(lambda error: _is_worth_it(error, policy)),
+            wait=_Pause(policy, draw),
+            stop=tenacity.stop_after_attempt(policy.max_tries) | _Deadline(deadline),
+            reraise=True,
+        )
+        call = await retrying(_after(error, begin))
     try:
         yield call.first
         async for events in call.events:
@@ -86,6 +91,20 @@ async def stream_with_retry(
     except BaseException as error:
         await call.abandon(error)
         raise
+
+
+def _after(failure: ProviderError, begin: Callable[[], Awaitable["_Try"]]) -> Callable[[], Awaitable["_Try"]]:
+    """Tries of which the first has failed already: nearly every call succeeds at once, and to set up the machinery of
+    retrying costs as much as a statement of the database.
+    """
+    failures = [failure]
+
+    async def again() -> _Try:
+        if failures:
+            raise failures.pop()
+        return await begin()
+
+    return again
 
 
 def _is_worth_it(error: BaseException, policy: RetryPolicy) -> bool:

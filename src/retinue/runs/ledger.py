@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property
 from uuid import UUID
 
 import msgspec
@@ -219,14 +220,20 @@ class _StepAccount:
         self._request = request
         self._assembler = assembler
 
+    @cached_property
+    def _asked(self) -> ModelRequest:
+        return self._request()
+
+    @cached_property
+    def _input_tokens(self) -> int:
+        return estimate_input(self._asked)
+
     def quote(self, pricing: Pricing) -> Quote | None:
         """What one call of the step may cost."""
-        request = self._request()
-        return pricing.quote(estimate_input(request), request.max_output_tokens)
+        return pricing.quote(self._input_tokens, self._asked.max_output_tokens)
 
     def purse(self, pricing: Pricing, grant: Grant) -> Purse:
-        request = self._request()
-        return Purse(pricing, grant, request, input_bound(estimate_input(request)))
+        return Purse(pricing, grant, self._asked, input_bound(self._input_tokens))
 
     def settle(self, outcome: CallOutcome, reported: Usage | None, purse: Purse | None) -> Usage | None:
         """The usage to book.
@@ -249,7 +256,7 @@ class _StepAccount:
         if self._assembler is None:
             return None
         estimate = estimate_usage(
-            self._request(),
+            self._asked,
             text=self._assembler.text,
             reasoning=self._assembler.reasoning,
             arguments=self._assembler.arguments,
