@@ -16,7 +16,6 @@ from retinue.jobs.lookout import Lookout
 from retinue.jobs.retention import Retention, keep_pruning
 from retinue.jobs.waits import keep_expiring
 from retinue.providers.registry import ProviderRegistry
-from retinue.providers.retry import settle
 from retinue.runs.admission import Admission
 from retinue.runs.cancellation import Cancellation
 from retinue.runs.dispatcher import Dispatcher
@@ -157,7 +156,6 @@ class Engine:
     async def drain(self, grace_seconds: float) -> None:
         """Take nothing new, let runs finish for the grace period, hand the rest over, then let every stream go."""
         handed_over = await self.supervisor.drain(grace_seconds)
-        await settle()
         for run in handed_over:
             self._coordination.signals.send(Signal(SignalKind.ORPHAN, run.tenant_id, run.id))
         self._stopping.set()

@@ -33,10 +33,8 @@ class CallObserver(Protocol):
         Returns how many tokens the answer may have, if they are fewer than the request says.
         """
 
-    async def closed(
-        self, tries: int, *, outcome: CallOutcome, usage: Usage | None, error: ProviderError | None
-    ) -> None:
-        """Awaited exactly once for every try that was opened, also when the run is cancelled.
+    def closed(self, tries: int, *, outcome: CallOutcome, usage: Usage | None, error: ProviderError | None) -> None:
+        """Called exactly once for every try that was opened, also when the run is cancelled.
 
         The connection to the provider is closed by then. On success it comes before `Finished` is passed on.
         """
@@ -195,34 +193,11 @@ class _Try:
             await self._close(CallOutcome.FAILED if isinstance(error, Exception) else CallOutcome.ABORTED, None)
 
     async def _close(self, outcome: CallOutcome, failure: ProviderError | None) -> None:
-        """Close the connection, then the account.
-
-        A cancelled task may be cancelled again while it waits here (a server that stops does that). Therefore the
-        account is closed by a task of its own: the wait can be cut short, the closing cannot.
-        """
+        """Close the connection, then the account, even if the task is cancelled once more meanwhile."""
         if self._is_closed:
             return
         self._is_closed = True
         try:
             await self.events.aclose()
         finally:
-            report = self._observer.closed(self._number, outcome=outcome, usage=self._usage, error=failure)
-            task = asyncio.get_running_loop().create_task(_run(report))
-            _CLOSING.add(task)
-            task.add_done_callback(_CLOSING.discard)
-            await asyncio.shield(task)
-
-
-_CLOSING: set[asyncio.Task[None]] = set()
-
-
-async def _run(work: Awaitable[None]) -> None:
-    await work
-
-
-async def settle() -> None:
-    """Wait until the account of every try of this event loop is closed. For the end of a process."""
-    loop = asyncio.get_running_loop()
-    waiting = [task for task in _CLOSING if task.get_loop() is loop]
-    if waiting:
-        await asyncio.wait(waiting)
+            self._observer.closed(self._number, outcome=outcome, usage=self._usage, error=failure)

@@ -124,9 +124,7 @@ class CallLedger:
     def _quote(self) -> Quote | None:
         return self._step.quote(self._pricing)
 
-    async def closed(
-        self, _tries: int, *, outcome: CallOutcome, usage: Usage | None, error: ProviderError | None
-    ) -> None:
+    def closed(self, _tries: int, *, outcome: CallOutcome, usage: Usage | None, error: ProviderError | None) -> None:
         """Book the try: usage and cost count at once, the row is written with the next transaction of the run."""
         if self._open is None:
             return

@@ -95,9 +95,7 @@ class Step:
 
     def _take_all(self, events: Sequence[ProviderEvent]) -> bool:
         """What came together. False as soon as it cost more than there was; what came behind that is left."""
-        if self._answer(events):
-            return True
-        for event in events:
+        for event in events[self._answer(events) :]:
             if isinstance(event, TextPiece):
                 self._answer_piece(event.text)
             else:
@@ -106,25 +104,25 @@ class Step:
                 return False
         return True
 
-    def _answer(self, events: Sequence[ProviderEvent]) -> bool:
-        """Take events that are nothing but text, as most are, in one go. False if they have to be taken one by one:
-        there are others, or there may not be enough money or room for all of them.
+    def _answer(self, events: Sequence[ProviderEvent]) -> int:
+        """Take the text with which the events begin in one go; most are nothing else. Returns how many were taken: none
+        where there may not be enough money or room for all of them, and it matters which is the last.
         """
-        pieces = [event.text for event in events if type(event) is TextPiece]
-        if len(pieces) < len(events):
-            return False
+        pieces = list(_text_at_front(events))
+        if not pieces:
+            return 0
         text = "".join(pieces)
         if not self._draft.has_room_for(text) or not self._recorder.has_room_for(len(pieces) + 1):
-            return False
+            return 0
         if (purse := self._ledger.purse) is not None:
             if not purse.has_plenty_for(len(pieces), len(text)):
-                return False
+                return 0
             purse.count(text, pieces=len(pieces))
         self._begin_answering()
         self._draft.add_text(text)
         self._assembler.add_text(text)
         self._recorder.record(*[e.TextDelta(delta=piece) for piece in pieces])
-        return True
+        return len(pieces)
 
     def _answer_piece(self, piece: str) -> None:
         self._begin_answering()
@@ -174,6 +172,13 @@ class Step:
                 e.ToolCallRequested(tool_call_id=call.id, tool=call.name, args=args, is_repaired=repaired)
             )
             yield RequestedCall(id=call.id, name=call.name, args=args)
+
+
+def _text_at_front(events: Sequence[ProviderEvent]) -> Iterator[str]:
+    for event in events:
+        if not isinstance(event, TextPiece):
+            return
+        yield event.text
 
 
 def _empties(purse: Purse, event: ProviderEvent) -> bool:

@@ -23,6 +23,8 @@ class PlayedProvider(Provider):
         self.calls = list(calls)
         self.begun = 0
         self.closed = 0
+        self.farewell: asyncio.Event | None = None
+        """What closing waits for."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -41,12 +43,14 @@ class PlayedProvider(Provider):
                     yield (item,)
         finally:
             self.closed += 1
+            if self.farewell is not None:
+                await self.farewell.wait()
 
     async def check(self, request: ModelRequest) -> None: ...
 
 
 class Account:
-    """A `CallObserver`. `opened` and `closed` can be made to fail or to wait."""
+    """A `CallObserver`. `opened` can be made to fail."""
 
     def __init__(self, watched: PlayedProvider | None = None) -> None:
         self.watched = watched
@@ -56,20 +60,15 @@ class Account:
         self.usages: list[Usage | None] = []
         self.errors: list[ProviderError | None] = []
         self.refusal: Exception | None = None
-        self.gate: asyncio.Event | None = None
 
     async def opened(self, tries: int) -> None:
         if self.refusal is not None:
             raise self.refusal
         self.rows.append(f"opened {tries}")
 
-    async def closed(
-        self, tries: int, *, outcome: CallOutcome, usage: Usage | None, error: ProviderError | None
-    ) -> None:
+    def closed(self, tries: int, *, outcome: CallOutcome, usage: Usage | None, error: ProviderError | None) -> None:
         if self.watched is not None:
             self.connections_closed.append(self.watched.closed)
-        if self.gate is not None:
-            await self.gate.wait()
         self.rows.append(f"{outcome} {tries}")
         self.usages.append(usage)
         self.errors.append(error)

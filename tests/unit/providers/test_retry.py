@@ -18,7 +18,7 @@ from retinue.domain.model_io import Finished, FinishReason, ProviderEvent, TextP
 from retinue.domain.policy import RetryPolicy
 from retinue.domain.usage import Usage
 from retinue.providers.base import Provider
-from retinue.providers.retry import settle, stream_with_retry
+from retinue.providers.retry import stream_with_retry
 from tests.unit.providers.fakes import REQUEST, SILENCE, Account, PlayedProvider
 
 POLICY = RetryPolicy(max_tries=3, base_delay=1.0, max_delay=3.0, max_retry_after=20.0)
@@ -193,18 +193,17 @@ async def test_cancelling_the_pause_opens_no_further_try() -> None:
 
 
 async def test_a_second_cancel_does_not_lose_the_account() -> None:
+    """A server that stops cancels again what does not end at once."""
     provider, account = PlayedProvider([TextPiece("a"), SILENCE]), Account()
-    account.gate = asyncio.Event()
+    provider.farewell = asyncio.Event()
     task = asyncio.create_task(run(provider, account))
     await _until(lambda: provider.begun == 1)
     task.cancel()
     await _until(lambda: provider.closed == 1)
+    assert account.rows == ["opened 1"]
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert account.rows == ["opened 1"]
-    account.gate.set()
-    await settle()
     assert account.rows == ["opened 1", "aborted 1"]
 
 
