@@ -19,6 +19,7 @@ from retinue.domain.errors import Conflict, NotFound, RetinueError, StorageFaile
 
 DRIVER_ERRORS = (
     sa.exc.SQLAlchemyError,
+    sa.exc.EmulatedDBAPIException,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -46,10 +47,13 @@ def translated(dialect: Dialect, missing: str = "") -> Iterator[None]:
     try:
         yield
     except DRIVER_ERRORS as error:
-        raise _domain_error(error, dialect, missing) from error
+        raise domain_error(error, dialect, missing) from error
 
 
-def _domain_error(error: BaseException, dialect: Dialect, missing: str) -> RetinueError:
+def domain_error(error: BaseException, dialect: Dialect, missing: str = "") -> RetinueError:
+    """What is raised in place of one of `DRIVER_ERRORS`."""
+    if isinstance(error, sa.exc.EmulatedDBAPIException) and error.orig is not None:
+        error = error.orig  # raised where a connection cannot be opened
     driver_error = error.driver_exception if isinstance(error, sa.exc.DBAPIError) else error
     if dialect.is_refusal(driver_error):
         return _refusal(driver_error, dialect, missing)

@@ -1,19 +1,18 @@
 """The one door through which every statement goes."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retinue.db.dialects.base import Dialect, driver_of
-from retinue.db.errors import translated
+from retinue.db.connection import Connection
+from retinue.db.dialects.base import Dialect
+from retinue.db.errors import DRIVER_ERRORS, domain_error, translated
 from retinue.db.prepared import Asked, Prepared, Row, only_reads
 from retinue.domain.errors import InternalError, StorageFailed
 
-T = TypeVar("T")
 Values = dict[str, Any] | list[dict[str, Any]]
 _READS = "A unit that only reads was asked to write."
 
@@ -21,10 +20,10 @@ _READS = "A unit that only reads was asked to write."
 class Executor:
     """Runs statements in one transaction. Whatever the database raises comes out as a domain error; see `db.errors`."""
 
-    __slots__ = ("_connection", "_read_only", "dialect")
+    __slots__ = ("_read_only", "connection", "dialect")
 
-    def __init__(self, connection: AsyncConnection, dialect: Dialect, *, read_only: bool = False) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, dialect: Dialect, *, read_only: bool = False) -> None:
+        self.connection = connection
         self._read_only = read_only
         self.dialect = dialect
 
@@ -61,25 +60,31 @@ class Executor:
         if values:
             statement = statement.setting(*values) if isinstance(values, list) else statement.setting(values)
         prepared, arguments = self._ready(statement)
-        with translated(self.dialect, missing):
-            return await self._answer(self.dialect.change(driver_of(self._connection), prepared.sql, arguments))
+        try:
+            return await self.dialect.change(self.connection.driver, prepared.sql, arguments)
+        except DRIVER_ERRORS as error:
+            raise domain_error(error, self.dialect, missing) from error
+        except asyncio.CancelledError:
+            await self._abandon()
+            raise
 
     async def _fetch(self, asked: Asked) -> Sequence[Row]:
         prepared, arguments = self._ready(asked)
-        with translated(self.dialect):
-            fetch = self.dialect.fetch(driver_of(self._connection), prepared.sql, arguments)
-            return prepared.rows(await self._answer(fetch))
-
-    async def _answer(self, asked: Awaitable[T]) -> T:
         try:
-            return await asked
+            return prepared.rows(await self.dialect.fetch(self.connection.driver, prepared.sql, arguments))
+        except DRIVER_ERRORS as error:
+            raise domain_error(error, self.dialect) from error
         except asyncio.CancelledError:
-            # Nobody knows how far it came. What goes through SQLAlchemy ends like this, too.
-            await self._connection.invalidate()
+            await self._abandon()
             raise
 
+    async def _abandon(self) -> None:
+        """Nobody knows how far the statement came. What goes through SQLAlchemy ends like this, too."""
+        with translated(self.dialect):
+            await self.connection.invalidate()
+
     def _ready(self, asked: Asked) -> tuple[Prepared, list[Any]]:
-        prepared = asked.of(self._connection.dialect)
+        prepared = asked.of(self.connection.dialect)
         if self._read_only and not prepared.only_reads:
             raise InternalError(_READS)
         try:
@@ -95,4 +100,4 @@ class Executor:
         with translated(self.dialect, missing):
             if isinstance(values, list) and len(values) == 1:
                 values = values[0]
-            return await self._connection.execute(statement, values)
+            return await self.connection.sqlalchemy.execute(statement, values)

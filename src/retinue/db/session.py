@@ -1,7 +1,7 @@
 """The database as the rest of Retinue sees it."""
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from retinue.db.dialects.base import Dialect
 from retinue.db.dialects.registry import dialect_for
-from retinue.db.errors import translated
+from retinue.db.errors import DRIVER_ERRORS, domain_error, translated
 from retinue.db.executor import Executor
 from retinue.db.repositories.idempotency import OPERATOR
 from retinue.db.unit import OperatorUnit, Unit
@@ -158,39 +158,42 @@ class _Transaction(Generic[U]):
         self._tenant_id = tenant_id
         self._read_only = read_only
         self._is_durable = is_durable
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> U:
-        database = self._database
+        database, dialect = self._database, self._database._dialect  # noqa: SLF001
         if _open_in.get() is database:
             raise InternalError("A unit of work was opened inside another.")
-        with translated(database._dialect):  # noqa: SLF001
-            transaction = database._dialect.transaction(  # noqa: SLF001
+        try:
+            self._transaction = await dialect.begin(
                 database._jobs if self._tenant_id is None else database._engine,  # noqa: SLF001
                 tenant_id=self._tenant_id,
                 read_only=self._read_only,
                 is_durable=self._is_durable,
             )
-            connection = await self._stack.enter_async_context(transaction)
+        except DRIVER_ERRORS as error:
+            raise domain_error(error, dialect) from error
         self._token = _open_in.set(database)
-        self._unit = self._view(Executor(connection, database._dialect, read_only=self._read_only))  # noqa: SLF001
+        self._unit = self._view(Executor(self._transaction.connection, dialect, read_only=self._read_only))
         return self._unit
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _open_in.reset(self._token)
-        with translated(self._database._dialect):  # noqa: SLF001
-            if kind is None:
-                await self._flush()
-            await self._stack.__aexit__(kind, error, trace)
-        if kind is None:
-            for tell in vars(self._unit).get("after_commit", ()):
-                tell()
+        try:
+            if kind is not None:
+                await self._transaction.roll_back()
+                return
+            await self._flush()
+            await self._transaction.commit()
+        except DRIVER_ERRORS as failure:
+            raise domain_error(failure, self._database._dialect) from failure  # noqa: SLF001
+        for tell in vars(self._unit).get("after_commit", ()):
+            tell()
 
     async def _flush(self) -> None:
         try:
             await self._unit.flush()
-        except BaseException as error:
-            await self._stack.__aexit__(type(error), error, error.__traceback__)
+        except BaseException:
+            await self._transaction.roll_back()
             raise

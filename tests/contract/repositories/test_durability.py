@@ -7,8 +7,8 @@ from retinue.domain.ids import new_id
 async def _synchronous(database: Database, *, is_durable: bool) -> str:
     async with database.unit(new_id(), is_durable=is_durable) as unit:
         if database.is_sqlite:
-            return str((await unit._executor._connection.exec_driver_sql("PRAGMA synchronous")).scalar())
-        return str((await unit._executor._connection.exec_driver_sql("SHOW synchronous_commit")).scalar())
+            return str((await unit._executor.connection.sqlalchemy.exec_driver_sql("PRAGMA synchronous")).scalar())
+        return str((await unit._executor.connection.sqlalchemy.exec_driver_sql("SHOW synchronous_commit")).scalar())
 
 
 async def test_a_durable_unit_waits_for_the_disk(database: Database) -> None:

@@ -139,7 +139,7 @@ async def test_approvals_are_found_by_their_index_among_many(
 async def _store_many_approvals(url: str, tenant: Tenant) -> None:
     almighty = open_as_superuser(url)
     async with almighty.unit(tenant.id) as unit:
-        connection = unit._executor._connection
+        connection = unit._executor.connection.sqlalchemy
         await connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # there are no such runs
         await connection.execute(sa.text(MANY_APPROVALS), {"tenant": tenant.id})
         await connection.exec_driver_sql("ANALYZE approvals")
@@ -149,7 +149,7 @@ async def _store_many_approvals(url: str, tenant: Tenant) -> None:
 @ONLY_POSTGRESQL
 async def test_recent_messages_are_searched_by_their_time(database: Database, tenant: Tenant) -> None:
     async with database.unit(tenant.id) as unit:
-        await unit._executor._connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        await unit._executor.connection.sqlalchemy.exec_driver_sql("SET LOCAL enable_seqscan = off")
         plan = await plan_of(database, unit, ASKED["recent messages"][0])
     assert used(plan) == {"ix_messages_user"}
     assert "(created_at > (statement_timestamp() " in "".join(re.findall("Index Cond.*", plan))
@@ -161,7 +161,7 @@ async def plan_of(database: Database, unit: Any, ask: Callable[[Any], Awaitable[
         await ask(unit)
     assert asked
     word, column = ("EXPLAIN QUERY PLAN ", 3) if database.is_sqlite else ("EXPLAIN ", 0)
-    connection = unit._executor._connection
+    connection = unit._executor.connection.sqlalchemy
     plans = [await connection.exec_driver_sql(word + each.sql, each.arguments) for each in asked]
     return "\n".join(line[column] for plan in plans for line in plan)
 

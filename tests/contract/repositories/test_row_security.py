@@ -59,7 +59,7 @@ async def test_without_a_tenant_there_are_no_rows(database: Database, theirs: Pr
     tables = await _tables(database)
     async with database.unit(new_id(), read_only=True) as unit:
         for forget in ("SET LOCAL retinue.tenant_id = ''", "SET LOCAL retinue.tenant_id TO DEFAULT"):
-            await unit._executor._connection.exec_driver_sql(forget)
+            await unit._executor.connection.sqlalchemy.exec_driver_sql(forget)
             assert [await _count(unit, table) for table in tables] == [0] * len(tables)
 
 
@@ -71,7 +71,7 @@ async def test_the_owner_sees_no_rows_by_accident(
     owning = Database.connect(owner, jobs_url=owner)
     async with owning.unit(neighbour.id, read_only=True) as unit:
         assert [await _count(unit, table) for table in tables] == [0] * len(tables)
-        await unit._executor._connection.exec_driver_sql("SET LOCAL retinue.migrates = on")
+        await unit._executor.connection.sqlalchemy.exec_driver_sql("SET LOCAL retinue.migrates = on")
         assert await _count(unit, "runs") > 0
     await owning.aclose()
 
@@ -117,9 +117,11 @@ async def test_the_application_may_not(
 async def _tables(database: Database) -> list[str]:
     look = "SELECT table_name FROM information_schema.columns WHERE column_name = 'tenant_id' ORDER BY 1"
     async with database.operator(read_only=True) as operator:
-        return [row[0] for row in await operator._executor._connection.exec_driver_sql(look)]
+        return [row[0] for row in await operator._executor.connection.sqlalchemy.exec_driver_sql(look)]
 
 
 async def _count(unit: Unit | OperatorUnit, table: str) -> int:
-    counted: int = (await unit._executor._connection.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar_one()
+    counted: int = (
+        await unit._executor.connection.sqlalchemy.exec_driver_sql(f"SELECT count(*) FROM {table}")
+    ).scalar_one()
     return counted

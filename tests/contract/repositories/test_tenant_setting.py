@@ -9,7 +9,6 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retinue.db.dialects.base import driver_of
 from retinue.db.session import Database
 from retinue.domain.conversations import Conversation
 from retinue.domain.errors import RetinueError
@@ -150,6 +149,7 @@ async def test_a_unit_takes_one_round_trip_more_at_each_end(narrow: Database, te
     async with narrow._engine.connect() as connection:
         heard = _said_on(connection)
     await reading(narrow, tenant)
+    await asyncio.sleep(0)  # it is told of the last one after its answer
     assert heard == [f"BEGIN READ ONLY; SET LOCAL retinue.tenant_id = '{tenant.id}'", "COMMIT"]
 
 
@@ -161,11 +161,18 @@ async def test_what_is_asked_across_tenants_takes_no_more_than_its_statement(
         heard = _said_on(connection)
     async with database.operator(read_only=True) as operator:
         assert await operator.tenant_of_conversation(conversation.id) == conversation.tenant_id
+    await asyncio.sleep(0)
     assert heard == []
     async with database.operator() as operator:
         await operator.tenant_of_conversation(conversation.id)
+    await asyncio.sleep(0)
     assert heard == ["BEGIN", "COMMIT"]
     await database.aclose()
+
+
+def driver_of(connection: AsyncConnection) -> Any:
+    """The driver's own connection, which is open."""
+    return connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]
 
 
 def _said_on(connection: AsyncConnection) -> list[str]:

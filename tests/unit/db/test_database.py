@@ -1,5 +1,6 @@
 """Connecting: what is refused, and what the connections are like."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -55,7 +56,7 @@ async def test_sqlite_connections_are_set_up(database: Database) -> None:
     async with database.operator(read_only=True) as unit:
         found = {}
         for pragma in ("journal_mode", "foreign_keys", "busy_timeout", "synchronous"):
-            result = await unit._executor._connection.exec_driver_sql(f"PRAGMA {pragma}")
+            result = await unit._executor.connection.sqlalchemy.exec_driver_sql(f"PRAGMA {pragma}")
             found[pragma] = result.scalar()
     assert found == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 7000, "synchronous": 1}
 
@@ -121,3 +122,11 @@ def test_json_is_valid_utf8_whatever_the_text() -> None:
     assert encode({"a": "ü"}) == '{"a":"ü"}'.encode()
     assert encode([(1, {"a": "\ud800"})]) == '[[1,{"a":"\ufffd"}]]'.encode()
     assert encode({"\ud800": ["\udfff", 1, None, {"x": 1.5}]}) == '{"\ufffd":["\ufffd",1,null,{"x":1.5}]}'.encode()
+
+
+async def test_a_transaction_that_comes_back_open_is_thrown_away(database: Database) -> None:
+    async with database._engine.connect() as connection:
+        first: Any = (await connection.get_raw_connection()).driver_connection
+        await first.execute("BEGIN IMMEDIATE")
+    async with asyncio.timeout(10), database.operator() as unit:
+        assert unit._executor.connection.driver is not first

@@ -151,6 +151,6 @@ async def test_a_connection_whose_answer_nobody_waited_for_is_not_used_again(
     assert task.cancelled()
     assert database.connections()[0] == 0
     async with database.unit(theirs[0].tenant_id, read_only=True) as unit:
-        raw = await unit._executor._connection.get_raw_connection()
+        raw = await unit._executor.connection.sqlalchemy.get_raw_connection()
         assert raw.driver_connection is not drivers[0]
         assert await unit.conversations.find(theirs[0].id) == theirs[0]

@@ -7,8 +7,7 @@ import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from retinue.db.dialects import transactions
-from retinue.db.dialects.postgresql import PostgreSQL
-from retinue.db.dialects.transactions import beginning, begun, refuse_unfinished
+from retinue.db.dialects.postgresql import AsyncpgTransaction, PostgreSQL, beginning, refuse_unfinished
 from retinue.db.errors import translated
 from retinue.domain.errors import StorageFailed, Unavailable
 
@@ -46,10 +45,30 @@ class Driver:
         self.is_terminated = True
 
 
+class Lent:
+    """A pool's connection, which counts how often it went back."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.is_open = True
+        self.returns = 0
+
+    def give_back(self) -> None:
+        self.returns += 1
+
+
 async def use(driver: Driver, error: BaseException | None = None) -> None:
-    async with begun(driver, "BEGIN"):
-        if error is not None:
+    lent, ended = Lent(driver), []
+    transaction = AsyncpgTransaction(lent, lambda: ended.append(lent.returns))  # type: ignore[arg-type]
+    try:
+        await transaction.begin("BEGIN")
+        if error is None:
+            await transaction.commit()
+        else:
+            await transaction.roll_back()
             raise error
+    finally:
+        assert ended == [1], "once, and whatever happens"
 
 
 def test_everything_goes_in_one_round_trip() -> None:
@@ -122,15 +141,18 @@ async def test_whoever_cannot_wait_for_the_rollback_closes_the_connection() -> N
 
 async def test_a_closed_connection_is_left_alone() -> None:
     driver = Driver()
-
-    async def lose_it() -> None:
-        async with begun(driver, "BEGIN"):
-            driver.terminate()
-            raise KeyError
-
+    driver.terminate()
     with pytest.raises(KeyError):
-        await lose_it()
+        await use(driver, KeyError())
     assert driver.asked == ["BEGIN"]
+
+
+async def test_one_that_was_thrown_away_is_left_alone() -> None:
+    driver = Driver()
+    lent = Lent(driver)
+    lent.is_open = False
+    await AsyncpgTransaction(lent).roll_back()  # type: ignore[arg-type]
+    assert (driver.asked, lent.returns) == ([], 1)
 
 
 def test_what_comes_back_unfinished_is_closed() -> None:

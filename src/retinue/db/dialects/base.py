@@ -2,15 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from retinue.db.dialects.transactions import Transaction
 from retinue.db.prepared import Prepared
 from retinue.db.row_security import Roles
 from retinue.db.tables import Base
@@ -40,10 +40,10 @@ class Dialect(ABC):
         """An engine that opens no connection yet."""
 
     @abstractmethod
-    def transaction(
+    async def begin(
         self, engine: AsyncEngine, *, tenant_id: UUID | None, read_only: bool, is_durable: bool
-    ) -> AbstractAsyncContextManager[AsyncConnection]:
-        """One transaction: committed on a clean exit, else rolled back.
+    ) -> Transaction:
+        """Take a connection and begin a transaction on it.
 
         Args:
             tenant_id: whose rows there are in it, where the database keeps tenants apart; None for a user who sees all.
@@ -126,8 +126,3 @@ class Dialect(ABC):
     def migration_options(self) -> Mapping[str, Any]:
         """What alembic must know."""
         return {}
-
-
-def driver_of(connection: AsyncConnection) -> Any:
-    """The driver's own connection, which is open."""
-    return connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]

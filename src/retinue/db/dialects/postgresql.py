@@ -1,7 +1,6 @@
 """PostgreSQL, through asyncpg."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, ClassVar
@@ -9,15 +8,18 @@ from uuid import UUID
 
 import asyncpg  # type: ignore[import-untyped]
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from retinue.db.dialects.base import Dialect, Insert, driver_of
-from retinue.db.dialects.transactions import beginning, begun, refuse_unfinished
+from retinue.db.connection import Connection
+from retinue.db.dialects.base import Dialect, Insert
+from retinue.db.dialects.transactions import SingleStatements, Transaction
 from retinue.db.row_security import Roles, apply
 from retinue.db.tables import Base
 from retinue.db.types import Instant
 from retinue.domain.encoding import decode, encode_text
+from retinue.domain.errors import StorageFailed
 
 _CONNECT_SECONDS = 10.0
 _LOCK_SECONDS = 8
@@ -35,6 +37,7 @@ _OUTAGE_STATES = {
     "25P03",  # idle in transaction for too long
 }
 _FOREIGN_KEY = "23503"
+_log = structlog.get_logger(__name__)
 _MIGRATION_LOCK = 0x52544E5545  # any number that no other user of the database takes
 
 
@@ -53,6 +56,7 @@ class PostgreSQL(Dialect):
         engine = create_async_engine(
             url,
             isolation_level="READ COMMITTED" if migrates else "AUTOCOMMIT",  # see `transactions`
+            pool_reset_on_return="rollback" if migrates else None,  # see `refuse_unfinished`
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=command_timeout,
@@ -68,19 +72,17 @@ class PostgreSQL(Dialect):
         _watch_pool(engine)
         return engine
 
-    @asynccontextmanager
-    async def transaction(
+    async def begin(
         self, engine: AsyncEngine, *, tenant_id: UUID | None, read_only: bool, is_durable: bool
-    ) -> AsyncIterator[AsyncConnection]:
-        async with engine.connect() as connection:
-            if read_only and tenant_id is None:
-                # Under READ COMMITTED every statement sees a snapshot of its own anyway: without BEGIN and COMMIT a
-                # read is one round trip instead of three.
-                yield connection
-                return
-            begin = beginning(tenant_id, read_only=read_only, is_durable=is_durable)
-            async with begun(driver_of(connection), begin):
-                yield connection
+    ) -> Transaction:
+        connection = await Connection.taken(engine)
+        if read_only and tenant_id is None:
+            # Under READ COMMITTED every statement sees a snapshot of its own anyway: without BEGIN and COMMIT a read is
+            # one round trip instead of three.
+            return SingleStatements(connection)
+        transaction = AsyncpgTransaction(connection)
+        await transaction.begin(beginning(tenant_id, read_only=read_only, is_durable=is_durable))
+        return transaction
 
     async def fetch(self, driver: Any, sql: str, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
         rows: list[Sequence[Any]] = await driver.fetch(sql, *arguments)
@@ -139,6 +141,36 @@ class PostgreSQL(Dialect):
     def may_read(self, connection: sa.Connection, table: str) -> bool:
         name = sa.func.to_regclass(sa.func.quote_ident(table))
         return connection.scalar(sa.select(sa.func.has_table_privilege(name, "SELECT"))) is not False
+
+
+class AsyncpgTransaction(Transaction):
+    async def _commit(self) -> None:
+        if await self.connection.driver.execute("COMMIT") != "COMMIT":
+            raise StorageFailed  # a statement had failed and nobody said so
+
+    async def _roll_back(self) -> None:
+        if not self.connection.driver.is_closed():
+            await self.connection.driver.execute("ROLLBACK")
+
+    async def _close(self) -> None:
+        self.connection.driver.terminate()
+
+
+def beginning(tenant_id: UUID | None, *, read_only: bool, is_durable: bool) -> str:
+    """The statements that a transaction begins with. The tenant is set for exactly this one."""
+    statements = ["BEGIN READ ONLY" if read_only else "BEGIN"]
+    if tenant_id is not None:
+        statements.append(f"SET LOCAL retinue.tenant_id = '{UUID(int=tenant_id.int)}'")
+    if is_durable:  # an operator may have made other commits faster than safe
+        statements.append("SET LOCAL synchronous_commit = on")
+    return "; ".join(statements)
+
+
+def refuse_unfinished(driver: Any) -> None:
+    """Close a connection that comes back inside a transaction, and so might still have a tenant."""
+    if not driver.is_closed() and driver.is_in_transaction():
+        _log.error("transaction_not_ended")
+        driver.terminate()
 
 
 def _server_settings(command_timeout: float) -> dict[str, str]:

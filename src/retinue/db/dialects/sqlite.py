@@ -2,8 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from random import randrange
@@ -12,12 +12,15 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import await_only
 
+from retinue.db.connection import Connection
 from retinue.db.dialects.base import Dialect, Insert
+from retinue.db.dialects.transactions import Transaction
 from retinue.db.tables import Base
 from retinue.db.types import Instant
 from retinue.domain.encoding import decode, encode_text
@@ -26,7 +29,6 @@ from retinue.domain.errors import StorageFailed, Unavailable
 SCRUB_BYTES = 256 * 2**20
 """A few seconds' work."""
 _SIZE = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
-_READS = "retinue_reads"
 _DURABLE = "retinue_durable"
 _OUTAGES = {
     sqlite3.SQLITE_BUSY,
@@ -35,6 +37,7 @@ _OUTAGES = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
 }
+_log = structlog.get_logger(__name__)
 _UNIQUE = "UNIQUE constraint failed: "
 
 
@@ -65,38 +68,36 @@ class SQLite(Dialect):
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=command_timeout,
+            pool_reset_on_return="rollback" if migrates else None,  # see `refuse_unfinished`
             json_serializer=encode_text,
             json_deserializer=decode,
             hide_parameters=True,
         )
-        # A migration that rebuilds a table drops the old one, which would cascade.
-        _prepare_connections(engine, patience=command_timeout, foreign_keys=not migrates)
+        _prepare_connections(engine, patience=command_timeout, migrates=migrates)
         return engine
 
-    @asynccontextmanager
-    async def transaction(
+    async def begin(
         self,
         engine: AsyncEngine,
         *,
         tenant_id: UUID | None,  # noqa: ARG002
         read_only: bool,
         is_durable: bool,
-    ) -> AsyncIterator[AsyncConnection]:
+    ) -> Transaction:
         if read_only:
-            async with engine.connect() as connection:
-                await connection.execution_options(**{_READS: True})
-                async with connection.begin():
-                    yield connection
-            return
+            transaction = AiosqliteTransaction(await Connection.taken(engine))
+            await transaction.begin("BEGIN")
+            return transaction
         async with asyncio.timeout(self._patience):
             await self._writer.acquire()
         try:
-            async with engine.connect() as connection:
-                await connection.execution_options(**{_DURABLE: is_durable})
-                async with connection.begin():
-                    yield connection
-        finally:
+            connection = await Connection.taken(engine)
+        except BaseException:
             self._writer.release()
+            raise
+        transaction = AiosqliteTransaction(connection, self._writer.release)
+        await transaction.begin_to_write(is_durable=is_durable)
+        return transaction
 
     async def scrub(self, engine: AsyncEngine) -> bool:
         """Also what was deleted by versions that did not overwrite, and what pages have kept when they were split.
@@ -185,7 +186,7 @@ async def _first(driver: Any, statement: str) -> int:
     return value
 
 
-def _prepare_connections(engine: AsyncEngine, *, patience: float, foreign_keys: bool) -> None:
+def _prepare_connections(engine: AsyncEngine, *, patience: float, migrates: bool) -> None:
     @sa.event.listens_for(engine.sync_engine, "do_connect")
     def try_to_open(_dialect: object, _record: object, args: Any, options: dict[str, Any]) -> None:
         # aiosqlite leaves the thread of a connection that cannot be opened to itself; at the end of the process it then
@@ -194,35 +195,56 @@ def _prepare_connections(engine: AsyncEngine, *, patience: float, foreign_keys: 
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # transactions begin below, not wherever the driver thinks fit
+        connection.isolation_level = None  # transactions are begun by us, not wherever the driver thinks fit
         cursor = connection.cursor()
         _write_ahead(cursor, patience)
         for pragma in (
             f"busy_timeout = {int(patience * 1000)}",
             "synchronous = NORMAL",
             "secure_delete = ON",  # what was deleted is overwritten, most of it at once; see `scrub` for the rest
-            f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
+            # A migration that rebuilds a table drops the old one, which would cascade.
+            f"foreign_keys = {'OFF' if migrates else 'ON'}",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @sa.event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        options = connection.get_execution_options()
-        reads = options.get(_READS, False)
-        if not reads:
-            _sync(connection, is_durable=options.get(_DURABLE, False))
+    if migrates:
+
+        @sa.event.listens_for(engine.sync_engine, "begin")
+        def begin(connection: sa.Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    @sa.event.listens_for(engine.sync_engine, "checkin")
+    def refuse_unfinished(connection: Any, record: Any) -> None:
+        if connection is not None and connection.driver_connection.in_transaction:
+            _log.error("transaction_not_ended")
+            record.invalidate()
+
+
+class AiosqliteTransaction(Transaction):
+    async def begin_to_write(self, *, is_durable: bool) -> None:
+        """
+        Args:
+            is_durable: the commit survives the end of the machine, too, and not only that of the process. It costs a
+                hundred times more, and has to be said before the transaction begins.
+        """
         # A transaction that begins by reading cannot always be made a writing one later: SQLite fails it at once.
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        begin, notes = "BEGIN IMMEDIATE", self.connection.notes
+        if notes.get(_DURABLE, False) is is_durable:
+            await self.begin(begin)
+            return
+        notes[_DURABLE] = None
+        await self.begin(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}", begin)
+        notes[_DURABLE] = is_durable
 
+    async def _commit(self) -> None:
+        await self.connection.driver.execute("COMMIT")
 
-def _sync(connection: sa.Connection, *, is_durable: bool) -> None:
-    """Without it, a commit survives the end of the process; with it, that of the machine. It costs a hundred times
-    more, and has to be said before the transaction begins.
-    """
-    if connection.info.get(_DURABLE, False) is not is_durable:
-        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
-        connection.info[_DURABLE] = is_durable
+    async def _roll_back(self) -> None:
+        await self.connection.driver.rollback()
+
+    async def _close(self) -> None:
+        await self.connection.invalidate()
 
 
 def _write_ahead(cursor: Any, patience: float) -> None:

@@ -1,67 +1,92 @@
-"""Transactions on a connection of asyncpg.
-
-SQLAlchemy's connections are in autocommit and know nothing of them: so BEGIN and what belongs to it go in one round
-trip, and the tenant is set for exactly one transaction.
+"""Transactions on a driver's own connection; SQLAlchemy knows nothing of them: so BEGIN and what belongs to it go in
+one round trip.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-from uuid import UUID
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 
-import structlog
-
-from retinue.domain.errors import StorageFailed
+from retinue.db.connection import Connection
 
 ROLLBACK_SECONDS = 5.0
 
-_log = structlog.get_logger(__name__)
 
+class Transaction(ABC):
+    """Has a connection, which goes back to its pool however the transaction ends.
 
-def beginning(tenant_id: UUID | None, *, read_only: bool, is_durable: bool) -> str:
-    """The statements that a transaction begins with."""
-    statements = ["BEGIN READ ONLY" if read_only else "BEGIN"]
-    if tenant_id is not None:
-        statements.append(f"SET LOCAL retinue.tenant_id = '{UUID(int=tenant_id.int)}'")
-    if is_durable:  # an operator may have made other commits faster than safe
-        statements.append("SET LOCAL synchronous_commit = on")
-    return "; ".join(statements)
-
-
-@asynccontextmanager
-async def begun(driver: Any, begin: str) -> AsyncIterator[None]:
-    """A transaction, committed on a clean exit. Whatever else happens, also on the way in and out, it is rolled back,
-    or the connection is closed, which comes to the same.
-
-    Raises:
-        StorageFailed: a statement had failed and nobody said so; nothing was committed.
+    Whatever happens but a commit that was answered, also on the way in, it is rolled back, or the connection is closed,
+    which comes to the same. It is ended once.
     """
-    try:
-        await driver.execute(begin)
-        yield
-        if await driver.execute("COMMIT") != "COMMIT":
-            raise StorageFailed
-    except BaseException:
-        await _roll_back(driver)
-        raise
+
+    def __init__(self, connection: Connection, at_end: Callable[[], None] | None = None) -> None:
+        """
+        Args:
+            at_end: called when it is over, after the connection went back.
+        """
+        self.connection = connection
+        self._at_end = at_end
+
+    async def begin(self, *statements: str) -> None:
+        try:
+            for statement in statements:
+                await self.connection.driver.execute(statement)
+        except BaseException:
+            await self.roll_back()
+            raise
+
+    async def commit(self) -> None:
+        """If it raises, nobody knows whether it took place."""
+        try:
+            await self._commit()
+        except BaseException:
+            await self.roll_back()
+            raise
+        self._end()
+
+    async def roll_back(self) -> None:
+        """Raises nothing of the database's."""
+        try:
+            if self.connection.is_open:
+                await self._try_to_roll_back()
+        finally:
+            self._end()
+
+    async def _try_to_roll_back(self) -> None:
+        try:
+            async with asyncio.timeout(ROLLBACK_SECONDS):
+                await self._roll_back()
+        except Exception:
+            await self._close()
+        except BaseException:
+            await self._close()
+            raise
+
+    def _end(self) -> None:
+        try:
+            self.connection.give_back()
+        finally:
+            if self._at_end is not None:
+                self._at_end()
+
+    @abstractmethod
+    async def _commit(self) -> None: ...
+
+    @abstractmethod
+    async def _roll_back(self) -> None: ...
+
+    @abstractmethod
+    async def _close(self) -> None:
+        """Close the connection at once."""
 
 
-async def _roll_back(driver: Any) -> None:
-    if driver.is_closed():
-        return
-    try:
-        async with asyncio.timeout(ROLLBACK_SECONDS):
-            await driver.execute("ROLLBACK")
-    except Exception:
-        driver.terminate()
-    except BaseException:
-        driver.terminate()
-        raise
+class SingleStatements(Transaction):
+    """None at all: each statement is a transaction of its own."""
 
+    async def _commit(self) -> None:
+        pass
 
-def refuse_unfinished(driver: Any) -> None:
-    """Close a connection that comes back inside a transaction, and so might still have a tenant."""
-    if not driver.is_closed() and driver.is_in_transaction():
-        _log.error("transaction_not_ended")
-        driver.terminate()
+    async def _roll_back(self) -> None:
+        pass
+
+    async def _close(self) -> None:
+        pass
