@@ -1,6 +1,6 @@
 """Listening to what repositories ask."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ def listening() -> Iterator[list[Heard]]:
         heard.append(Heard(statement, context.statement, context.parameters[0]))
         return result
 
-    def note_ready(self: Executor, asked: Asked) -> tuple[Prepared, list[Any]]:
+    def note_ready(self: Executor, asked: Asked) -> tuple[Prepared, Sequence[Any]]:
         prepared, arguments = ready(self, asked)
         heard.append(Heard(prepared.statement, prepared.sql, tuple(arguments)))
         return prepared, arguments

@@ -83,12 +83,12 @@ class Executor:
         with translated(self.dialect):
             await self.connection.invalidate()
 
-    def _ready(self, asked: Asked) -> tuple[Prepared, list[Any]]:
-        prepared = asked.of(self.connection.dialect)
+    def _ready(self, asked: Asked) -> tuple[Prepared, Sequence[Any]]:
+        prepared = asked.prepared
         if self._read_only and not prepared.only_reads:
             raise InternalError(_READS)
         try:
-            return prepared, prepared.arguments(asked.values)
+            return prepared, asked.arguments
         except Exception as error:  # whatever a column's type thinks of a value
             raise StorageFailed from error
 

@@ -6,9 +6,10 @@ database, with parameters in place of its arguments. What comes out goes to the 
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property, wraps
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from functools import cached_property, partial, wraps
 from inspect import Parameter, signature
+from operator import itemgetter
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ P = ParamSpec("P")
 Row = Any
 """Has its columns by place and by name."""
 Processor = Callable[[Any], Any]
+Values = Mapping[str, Any]
 _THE, _NEW = "the_", "new_"
 """Before the names of parameters, and of columns that are set; neither may have a column's own name."""
 _DOUBLE = 701
@@ -48,15 +50,9 @@ class Prepared:
         return text
 
     @cached_property
-    def _arguments(self) -> "list[_Argument]":
-        return [_argument(self._compiled, name, self._dialect) for name in self._compiled.positiontup]
-
-    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
-        """In the form and the order in which the driver takes them."""
-        return [
-            value if name is None else values[name] if process is None else process(values[name])
-            for name, value, process in self._arguments
-        ]
+    def arguments(self) -> "Arguments":
+        """From values to arguments."""
+        return Arguments(self._compiled, self._dialect)
 
     @cached_property
     def _row(self) -> Callable[[Sequence[Any]], Row]:
@@ -76,41 +72,88 @@ class Prepared:
         return form
 
 
+class Arguments:
+    """Gives a statement's values the form and the order in which the driver takes them."""
+
+    def __init__(self, compiled: Any, dialect: sa.Dialect) -> None:
+        names: list[str] = list(compiled.positiontup)
+        own = list(dict.fromkeys(name for name in names if name.startswith(_THE)))
+        given = list(dict.fromkeys(name for name in names if name.startswith(_NEW)))
+        rows = sorted({_row_of(name) for name in given})
+        by_row = [[name for name in given if _row_of(name) == row] for row in rows]
+        fixed = [name for name in names if not name.startswith((_THE, _NEW))]
+        flat = [*own, *(name for row in by_row for name in row), *fixed]
+        processes = [(place, _to_driver(_bind(compiled, name).type, dialect)) for place, name in enumerate(flat)]
+        self._own = _picker(own)
+        self._given = [_picker([_column_of(name) for name in row]) for row in by_row]
+        self._processes = [(place, process) for place, process in processes if process is not None]
+        self._fixed = [compiled.params[name] for name in fixed]
+        self._ordered = _picker([flat.index(name) for name in names])
+
+    def __call__(self, values: Values, rows: Sequence[Values] = ()) -> Sequence[Any]:
+        """
+        Args:
+            values: of the statement's parameters.
+            rows: of columns; see `new`.
+        """
+        flat = [*self._own(values)]
+        for pick, row in zip(self._given, rows, strict=True):
+            flat += pick(row)
+        flat += self._fixed
+        for place, process in self._processes:
+            if (value := flat[place]) is not None:
+                flat[place] = process(value)
+        return self._ordered(flat)
+
+
 class Asked(NamedTuple):
-    """A prepared statement, as soon as it is known in which words, with the values of its parameters."""
+    """A prepared statement with the values of its parameters."""
 
-    of: Callable[[sa.Dialect], Prepared]
-    values: dict[str, Any]
+    prepared: Prepared
+    values: Values
+    rows: tuple[Values, ...] = ()
+    """Values of columns."""
 
-    def setting(self, *rows: Mapping[str, Any]) -> "Asked":
+    @property
+    def arguments(self) -> Sequence[Any]:
+        """Raises whatever a column's type thinks of a value."""
+        return self.prepared.arguments(self.values, self.rows)
+
+    def setting(self, *rows: Values) -> "Asked":
         """The same insert or update with these values for columns. Several rows, for an insert only, have the same."""
-        names, of, count = tuple(rows[0]), self.of, len(rows)
-        return Asked(lambda dialect: of(dialect).setting(names, count), self.giving(*rows).values)
+        return Asked(self.prepared.setting(tuple(rows[0]), len(rows)), self.values, rows)
 
-    def giving(self, *rows: Mapping[str, Any]) -> "Asked":
+    def giving(self, *rows: Values) -> "Asked":
         """Give the columns values for which there is a place in the statement; see `new`."""
-        values = {_new(name, row): value for row, columns in enumerate(rows) for name, value in columns.items()}
-        return Asked(self.of, {**self.values, **values})
+        return Asked(self.prepared, self.values, rows)
 
 
 def new(column: Any, row: int = 0) -> sa.BindParameter[Any]:
     """The place of a column's new value in a statement; of several rows, in one of them."""
-    return sa.bindparam(_new(column.name, row), None, column.type)
+    return sa.bindparam(f"{_NEW}{row}_{column.name}", None, column.type)
 
 
-def _new(name: str, row: int) -> str:
-    return f"{_NEW}{row}_{name}"
+def _row_of(name: str) -> int:
+    return int(name.split("_", 2)[1])
+
+
+def _column_of(name: str) -> str:
+    return name.split("_", 2)[2]
 
 
 class Asking(Protocol):
     """A repository."""
 
-    def _prepared_for(self, key: object, build: Callable[[Any], Any]) -> Callable[[sa.Dialect], Prepared]:
-        """The statement that was built under this key; else `build` builds it for a repository of any tenant."""
+    @property
+    def _known(self) -> MutableMapping[object, Prepared]:
+        """What was prepared for its database, by what it was built of."""
 
     @property
     def _asks_for(self) -> dict[str, Any]:
         """The parameters of every statement of its."""
+
+    def _prepare(self, build: Callable[[Any], Any]) -> Prepared:
+        """`build` builds a statement for a repository of any tenant."""
 
 
 A = TypeVar("A", bound=Asking)
@@ -123,29 +166,36 @@ def prepared(build: Callable[Concatenate[A, P], Any]) -> Callable[Concatenate[A,
     """
     parameters = list(signature(build).parameters.values())[1:]
     names = [each.name for each in parameters if each.kind != Parameter.KEYWORD_ONLY]
+    places = [_THE + name for name in names]
 
     @wraps(build)
     def ask(repository: A, /, *args: P.args, **parts: P.kwargs) -> Asked:
+        # This is called some ten thousand times a second.
         values = repository._asks_for  # noqa: SLF001
-        lengths = [_give(values, name, value) for name, value in zip(names, args, strict=True)]
-        builder: Any = build
-
-        def built(anybody: A) -> Any:
-            return builder(anybody, *map(_places, names, lengths), **parts)
-
-        of = repository._prepared_for((build, *lengths, *parts.items()), built)  # noqa: SLF001
-        return Asked(of, values)
+        lengths: tuple[int | None, ...] = ()
+        if tuple in map(type, args):
+            lengths = tuple(_give(values, place, value) for place, value in zip(places, args, strict=True))
+        else:
+            values |= zip(places, args, strict=True)
+        key = (type(repository), build, lengths, *parts.items())
+        statement = repository._known.get(key)  # noqa: SLF001
+        if statement is None:
+            builder: Any = build
+            members = map(_places, names, lengths or [None] * len(names))
+            statement = repository._prepare(lambda anybodys: builder(anybodys, *members, **parts))  # noqa: SLF001
+            repository._known[key] = statement  # noqa: SLF001
+        return Asked(statement, values)
 
     return ask
 
 
-def _give(values: dict[str, Any], name: str, value: object) -> int | None:
+def _give(values: dict[str, Any], place: str, value: object) -> int | None:
     """Returns how many there are of it, if it is a tuple."""
     if not isinstance(value, tuple):
-        values[_THE + name] = value
+        values[place] = value
         return None
     for number, member in enumerate(value):
-        values[f"{_THE}{name}_{number}"] = member
+        values[f"{place}_{number}"] = member
     return len(value)
 
 
@@ -162,21 +212,16 @@ def only_reads(statement: Any) -> bool:
     return isinstance(statement, sa.Select) and statement._for_update_arg is None  # noqa: SLF001
 
 
-class _Argument(NamedTuple):
-    name: str | None
-    """None if it is a part of the statement."""
-    value: Any
-    process: Processor | None
+def _picker(keys: Sequence[Any]) -> Callable[[Any], Sequence[Any]]:
+    """Takes these out of what has them, in this order."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda source: [source[key] for key in keys]
 
 
-def _argument(compiled: Any, name: str, dialect: sa.Dialect) -> _Argument:
+def _bind(compiled: Any, name: str) -> Any:
     # Of several values for one place, as in a list of words, each has a number behind the name of the place.
-    bind = compiled.binds.get(name, compiled.binds.get(name.rpartition("_")[0]))
-    process = _to_driver(bind.type, dialect)
-    if name.startswith((_THE, _NEW)):
-        return _Argument(name, None, process)
-    value = compiled.params[name]
-    return _Argument(None, value if process is None else process(value), None)
+    return compiled.binds.get(name, compiled.binds.get(name.rpartition("_")[0]))
 
 
 def _to_driver(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Processor | None:
@@ -189,17 +234,21 @@ def _from_driver(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Process
     return process
 
 
-def _kind_of_row(names: Iterable[str]) -> Any:
-    return namedtuple("Row", tuple(names), rename=True)
-
-
 def _row_maker(statement: Any, dialect: sa.Dialect) -> Callable[[Sequence[Any]], Row]:
     """Makes rows of what the driver gives."""
     columns = statement.selected_columns if isinstance(statement, sa.Select) else statement.exported_columns
-    make: Callable[[Sequence[Any]], Row] = _kind_of_row(columns.keys())._make
-    processes = [_from_driver(column.type, dialect) for column in columns]
-    if not any(processes):
+    kind = namedtuple("Row", tuple(columns.keys()), rename=True)  # type: ignore[misc]
+    make: Callable[[Sequence[Any]], Row] = partial(tuple.__new__, kind)
+    processes = [(place, _from_driver(column.type, dialect)) for place, column in enumerate(columns)]
+    needed = [(place, process) for place, process in processes if process is not None]
+    if not needed:
         return make
-    return lambda record: make(
-        [value if process is None else process(value) for process, value in zip(processes, record, strict=True)]
-    )
+
+    def make_row(record: Sequence[Any]) -> Row:
+        values = [*record]
+        for place, process in needed:
+            if (value := values[place]) is not None:
+                values[place] = process(value)
+        return make(values)
+
+    return make_row

@@ -107,6 +107,22 @@ async def test_with_no_time_at_all_reopening_lasts_for_one_message(
     assert await is_expired(database, conversation, 0)
 
 
+async def test_it_does_so_if_all_of_it_happens_at_the_same_moment(
+    database: Database, conversation: Conversation
+) -> None:
+    """As far as the clock can tell: SQLite's knows milliseconds."""
+    async with database.unit(conversation.tenant_id) as unit:
+        place = await unit.conversations.advance(conversation.id, 1, at=await unit.clock() + timedelta(hours=1))
+        await unit.conversations.reopen(conversation.id)
+        reopened_at = (await unit.conversations.get(conversation.id)).reopened_at
+        assert reopened_at is not None
+        assert reopened_at > place.at
+    assert not await is_expired(database, conversation, 0)
+    async with database.unit(conversation.tenant_id) as unit:
+        await unit.conversations.advance(conversation.id, 1, at=reopened_at)
+    assert await is_expired(database, conversation, 0)
+
+
 async def test_a_conversation_that_is_not_there_has_no_session(database: Database, conversation: Conversation) -> None:
     async with database.unit(conversation.tenant_id) as unit:
         with pytest.raises(NotFound):

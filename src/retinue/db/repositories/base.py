@@ -1,6 +1,6 @@
 """What repositories of one tenant share: no statement begins without the tenant."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from copy import copy
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -36,20 +36,17 @@ class TenantRepository:
         self._dialect = executor.dialect
 
     @property
+    def _known(self) -> MutableMapping[object, Prepared]:
+        return self._dialect.prepared
+
+    @property
     def _asks_for(self) -> dict[str, Any]:
         return {TENANT.key: self._tenant_id}
 
-    def _prepared_for(self, key: object, build: Callable[[Any], Any]) -> Callable[[sa.Dialect], Prepared]:
-        known, key = self._dialect.prepared, (type(self), key)
-
-        def of(dialect: sa.Dialect) -> Prepared:
-            if (statement := known.get(key)) is None:
-                anybodys = copy(self)
-                vars(anybodys)["_tenant_id"] = TENANT
-                statement = known[key] = Prepared(build(anybodys), dialect)
-            return statement
-
-        return of
+    def _prepare(self, build: Callable[[Any], Any]) -> Prepared:
+        anybodys = copy(self)
+        vars(anybodys)["_tenant_id"] = TENANT
+        return Prepared(build(anybodys), self._executor.connection.dialect)
 
     def _select(self, table: type[t.Owned], *columns: Any) -> sa.Select[Any]:
         return sa.select(*(columns or (table,))).where(self._is_own(table))

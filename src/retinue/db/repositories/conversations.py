@@ -1,7 +1,7 @@
 """Conversations."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -15,6 +15,8 @@ from retinue.db.types import Instant
 from retinue.domain.conversations import Conversation, ConversationStatus
 
 _FIELDS = Conversation.__struct_fields__
+_TICK = timedelta(milliseconds=1)
+"""Of the slowest clock of a database."""
 
 
 class Place(NamedTuple):
@@ -142,7 +144,8 @@ class ConversationRepository(TenantRepository):
         moments = (row.last_message_at, row.reopened_at, row.ended_at)
         last: datetime = max(moment for moment in moments if moment is not None)
         ttl = default_ttl_seconds if row.session_ttl_seconds is None else row.session_ttl_seconds
-        is_open = (ttl == 0 and last == row.reopened_at) or (row.now - last).total_seconds() <= ttl
+        was_just_reopened = last == row.reopened_at and last > row.last_message_at
+        is_open = was_just_reopened if ttl == 0 else (row.now - last).total_seconds() <= ttl
         return Session(is_busy=False, has_expired=not is_open)
 
     async def reopen(self, conversation_id: UUID) -> None:
@@ -152,8 +155,12 @@ class ConversationRepository(TenantRepository):
             NotFound.
         """
         statement = self._update(t.Conversation).where(t.Conversation.id == conversation_id)
-        values = {"status": ConversationStatus.ACTIVE, "reopened_at": self._dialect.clock()}
-        found(await self._executor.change(statement.values(values)) or None, "conversation")
+        reopened = statement.values(status=ConversationStatus.ACTIVE, reopened_at=self._dialect.clock())
+        columns = (t.Conversation.reopened_at, t.Conversation.last_message_at)
+        row = found(await self._executor.row(reopened.returning(*columns)), "conversation")
+        if row.last_message_at is not None and row.reopened_at <= row.last_message_at:
+            # It was faster than the clock: whatever was said before is to be before it.
+            await self._executor.change(statement.values(reopened_at=row.last_message_at + _TICK))
 
     @prepared
     def _with_id(self, conversation_id: UUID) -> sa.Select[Any]:
