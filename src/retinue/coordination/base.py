@@ -36,6 +36,11 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """The publisher could not store the run's end: the stream must break off without an end."""
 
 
+Sink = Callable[[Sequence[RecordedEvent]], bool]
+"""Takes events at once, all of them, or says that it took none. It is called between two steps of the reader's task and
+must be quick; what it raises is raised to the reader."""
+
+
 class Tail(ABC):
     """One follower's view of one run. Use as an async context manager."""
 
@@ -46,6 +51,16 @@ class Tail(ABC):
         Where the run may live in another process, the first call answers at once, at worst with `is_idle`, and each
         later one within `IDLE_SECONDS`. One caller at a time. Cancelling it loses nothing.
         """
+
+    async def pour(self, after: Position, sink: Sink) -> Batch:
+        """Give `sink` what comes, as soon as it is there, as long as it takes it; return the first batch that has no
+        events or was refused. What was taken is behind the reader, who must note it: cancelling this cannot.
+        """
+        while True:
+            batch = await self.take(after)
+            if not batch.events or not sink(batch.events):
+                return batch
+            after = batch.events[-1].position
 
     @abstractmethod
     async def __aenter__(self) -> "Tail": ...

@@ -3,9 +3,12 @@
 import asyncio
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
-from retinue.coordination.base import Batch, Tail
+from retinue.coordination.base import Batch, Sink, Tail
+from retinue.coordination.pouring import Pouring
 from retinue.domain.events import RecordedEvent
 from retinue.domain.ids import START, Position
 
@@ -25,7 +28,7 @@ class Channel:
 
     def __init__(self, window: int) -> None:
         self._events: deque[RecordedEvent] = deque(maxlen=window)
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._listeners: set[Callable[[], None]] = set()
         self._end: Batch | None = None
 
     @property
@@ -50,7 +53,7 @@ class Channel:
 
     async def take(self, after: Position, patience: float | None = None) -> Batch:
         """See `Tail.take`; `is_idle` when nothing came for `patience` seconds."""
-        batch = self._look(after)
+        batch = self.look(after)
         if batch is not None:
             return batch
         if patience is not None and patience <= 0:
@@ -59,10 +62,22 @@ class Channel:
         until = None if patience is None else loop.time() + patience
         while batch is None and (until is None or loop.time() < until):
             await self._sleep(loop, until)
-            batch = self._look(after)
+            batch = self.look(after)
         return batch or _IDLE
 
-    def _look(self, after: Position) -> Batch | None:
+    async def pour(self, after: Position, sink: Sink, patience: float | None = None) -> Batch:
+        """See `Tail.pour`; `is_idle` when nothing came for `patience` seconds."""
+        if patience is not None and patience <= 0:
+            return self.look(after) or _IDLE
+        pouring = Pouring(self.look, after, sink)
+        self._listeners.add(pouring.wake)
+        try:
+            return await pouring.refused(patience) or _IDLE
+        finally:
+            self._listeners.discard(pouring.wake)
+
+    def look(self, after: Position) -> Batch | None:
+        """What there is after a position; None if there is nothing yet."""
         batch = self._read(after)
         return self._end if batch is _NOTHING else batch
 
@@ -84,18 +99,19 @@ class Channel:
 
     async def _sleep(self, loop: asyncio.AbstractEventLoop, until: float | None) -> None:
         waiter = loop.create_future()
-        alarm = None if until is None else loop.call_at(until, _set, waiter)
-        self._waiters.add(waiter)
+        wake = partial(_set, waiter)
+        alarm = None if until is None else loop.call_at(until, wake)
+        self._listeners.add(wake)
         try:
             await waiter
         finally:
-            self._waiters.discard(waiter)
+            self._listeners.discard(wake)
             if alarm is not None:
                 alarm.cancel()
 
     def _wake(self) -> None:
-        for waiter in self._waiters:
-            _set(waiter)
+        for wake in self._listeners:
+            wake()
 
 
 class LocalTail(Tail):
@@ -108,6 +124,11 @@ class LocalTail(Tail):
         if self._channel is None:
             return Batch(is_closed=True)
         return await self._channel.take(after)
+
+    async def pour(self, after: Position, sink: Sink) -> Batch:
+        if self._channel is None:
+            return Batch(is_closed=True)
+        return await self._channel.pour(after, sink)
 
     async def __aenter__(self) -> "LocalTail":
         return self

@@ -1,5 +1,6 @@
 """Frames to bytes on the wire: a server-sent event stream of one run or of many."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Any
@@ -9,12 +10,17 @@ import msgspec
 from litestar.response.base import ASGIResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from retinue.coordination.base import Sink
 from retinue.domain.errors import AccessEnded, StreamBroken, StreamMoved
 from retinue.domain.events import RecordedEvent
 from retinue.http.eagerly import Begun
+from retinue.http.outlet import Outlet, outlet_of
+from retinue.http.pulse import KEEP_ALIVE, Pulse
 from retinue.protocols.base import Protocol
 
 CONNECTED = b": connected\n"
+_AT_ONCE = 64
+"""Events, at most, that leave in one piece without being measured."""
 
 
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +39,9 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
     """A stream before anybody has said how it is written."""
 
-    batches: AsyncGenerator[Sequence[RecordedEvent], None]
-    """Raises `StreamBroken` or `StreamMoved` if it cannot tell the end."""
+    follow: Callable[[Sink | None], AsyncGenerator[Sequence[RecordedEvent], None]]
+    """Yields batches; what the sink takes is not among them. Raises `StreamBroken` or `StreamMoved` if it cannot tell
+    the end."""
     run_id: UUID | None = None
     """The run that is told; null if there may be many."""
     on_gone: Callable[[], None] | None = None
@@ -71,7 +78,10 @@ class RunStream(EventSourceResponse):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             async with self._watch(scope.get("user")):
-                await super().__call__(scope, receive, send)
+                if outlet := outlet_of(scope):
+                    await self._serve(outlet, send)
+                else:
+                    await super().__call__(scope, receive, send)
         except AccessEnded:
             # The reader did not go away: the run goes on, also one that asked to be cancelled then.
             self._teller.is_done = True
@@ -81,6 +91,24 @@ class RunStream(EventSourceResponse):
             # the server cancels that again.
             if self._on_gone is not None and not self._teller.is_done:
                 self._on_gone()
+
+    async def _serve(self, outlet: Outlet, send: Any) -> None:
+        """What sse-starlette does in five tasks, in one: the connection itself tells that the reader has gone, and a
+        timer keeps it alive.
+        """
+        self._teller.outlet = outlet
+        gone = asyncio.timeout(None)
+        pulse = Pulse(outlet, self.ping_interval)
+        try:
+            async with gone:
+                outlet.when_gone(lambda: gone.reschedule(0))
+                await self._stream_response(send)
+        except TimeoutError:
+            if not gone.expired():
+                raise
+        finally:
+            outlet.when_gone(None)
+            pulse.stop()
 
     async def _send_with_timeout(self, send: Any, message: Any) -> None:
         """A timer for what a reader takes at once would cost as much as sending it."""
@@ -98,7 +126,7 @@ class _KeepAlive(ServerSentEvent):
     """A comment without a blank line after it: some clients take that blank line for an empty message."""
 
     def encode(self) -> bytes:
-        return b": keep-alive\n"
+        return KEEP_ALIVE
 
 
 def _place(event_id: str | None) -> bytes:
@@ -112,18 +140,21 @@ class _Teller:
     def __init__(self, feed: Feed, protocol: Protocol, settings: StreamSettings) -> None:
         self._feed = feed
         self._protocol = protocol
+        self._encode = protocol.encoder()
         self._settings = settings
         self._open_run = feed.run_id
+        self.outlet: Outlet | None = None
         self.is_done = False
         """The end was told, or the stream ends for a reason of ours: the reader does not go away any more."""
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        encode, size = self._protocol.encoder(), self._settings.chunk_bytes
+        encode, size = self._encode, self._settings.chunk_bytes
         if self._feed.may_be_silent:
             yield CONNECTED + _place(self._feed.last_event_id)
         try:
             # A reader who goes away is noticed here while a chunk is being sent; the follower must hear of it at once.
-            async with aclosing(self._feed.batches) as batches:
+            follow = self._feed.follow(None if self.outlet is None else self._tell)
+            async with aclosing(follow) as batches:
                 async for batch in batches:
                     self._note(batch[-1])
                     if len(batch) == 1:
@@ -138,6 +169,17 @@ class _Teller:
             if last_words := self._last_words(error):
                 yield last_words
             raise
+
+    def _tell(self, events: Sequence[RecordedEvent]) -> bool:
+        """Send events that are no end on the short way."""
+        assert self.outlet is not None
+        if len(events) > _AT_ONCE or not self.outlet.is_free():
+            return False
+        encode = self._encode
+        if piece := encode(events[0]) if len(events) == 1 else b"".join(map(encode, events)):
+            self.outlet.write(piece)
+        self._open_run, self.is_done = events[-1].run_id, False
+        return True
 
     def _note(self, event: RecordedEvent) -> None:
         if event.is_terminal or event.is_pause:

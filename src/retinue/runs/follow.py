@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from retinue.coordination.base import EventLog, Tail
+from retinue.coordination.base import EventLog, Sink, Tail
 from retinue.db.session import Database, Unit
 from retinue.domain.errors import InvalidRequest, NotFound, StorageFailed, StreamBroken, StreamMoved, Unavailable
 from retinue.domain.events import RecordedEvent
@@ -61,6 +61,7 @@ class Follower:
         tenant_id: UUID,
         run_id: UUID,
         after: Position = START,
+        sink: Sink | None = None,
         *,
         watch: Watch | None = None,
         leaves_queue: bool = False,
@@ -68,6 +69,7 @@ class Follower:
         """Yield batches until the run has ended, or waits for a person.
 
         Args:
+            sink: is given the events that need no waiting, as soon as they are there; what it takes is not yielded.
             watch: of the run's conversation, to tell of every pause and wait with the run instead of ending there.
             leaves_queue: end without an event once the run is queued behind one that waits for a person.
 
@@ -76,7 +78,7 @@ class Follower:
                 or the database stays away.
             StreamMoved: this process stops while the run goes on elsewhere.
         """
-        reader = Reader(tenant_id, run_id, after, ends_at_pause=watch is None, leaves_queue=leaves_queue)
+        reader = Reader(tenant_id, run_id, after, sink, ends_at_pause=watch is None, leaves_queue=leaves_queue)
         with ExitStack() as watching:
             while not reader.ended():
                 if watch is None and reader.conversation_id is not None:
@@ -130,7 +132,7 @@ class Follower:
     async def _through(self, tail: Tail, reader: Reader) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         """Everything that comes through a tail, holes filled; ends when the tail is closed or the run over."""
         while not reader.ended():
-            batch = await tail.take(reader.cursor)
+            batch = await reader.next_of(tail)
             if batch.is_broken and not batch.has_gap:
                 raise StreamBroken
             events = batch.events or await self._stored(reader, is_final=batch.is_broken or reader.has_news)
@@ -178,10 +180,10 @@ class Follower:
             raise StreamBroken("The stored events cannot be read.") from None
 
     async def follow_conversation(
-        self, tenant_id: UUID, conversation_id: UUID, start: ConversationPlace
+        self, tenant_id: UUID, conversation_id: UUID, start: ConversationPlace, sink: Sink | None = None
     ) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         """Yield batches of all runs of a conversation from a place, one run after the other in the order of their
-        starts. Ends when the conversation is closed and everything has been told.
+        starts. Ends when the conversation is closed and everything has been told. For `sink` see `follow`.
 
         Raises:
             StreamBroken, StreamMoved: see `follow`; also when the conversation was deleted.
@@ -203,7 +205,7 @@ class Follower:
                 ordinal = found.run.ordinal
                 place = places.pop(found.run.id, START)
                 run_id = found.run.id
-                async with aclosing(self.follow(tenant_id, run_id, place, watch=watch)) as batches:
+                async with aclosing(self.follow(tenant_id, run_id, place, sink, watch=watch)) as batches:
                     async for events in batches:
                         yield events
 

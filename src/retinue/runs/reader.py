@@ -3,21 +3,32 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from retinue.coordination.base import Batch, Sink, Tail
 from retinue.domain.errors import StreamBroken
-from retinue.domain.events import RecordedEvent
+from retinue.domain.events import TERMINAL_EVENTS, RecordedEvent, RunPaused
 from retinue.domain.ids import Position
 from retinue.runs.looks import Look
+
+_ENDS = frozenset({*TERMINAL_EVENTS, RunPaused})
 
 
 class Reader:
     """One follower's way through a run."""
 
     def __init__(
-        self, tenant_id: UUID, run_id: UUID, cursor: Position, *, ends_at_pause: bool, leaves_queue: bool
+        self,
+        tenant_id: UUID,
+        run_id: UUID,
+        cursor: Position,
+        sink: Sink | None = None,
+        *,
+        ends_at_pause: bool,
+        leaves_queue: bool,
     ) -> None:
         self.tenant_id = tenant_id
         self.run_id = run_id
         self.cursor = cursor
+        self._sink = sink
         self.conversation_id: UUID | None = None
         self.ends_at_pause = ends_at_pause
         self.leaves_queue = leaves_queue
@@ -31,6 +42,23 @@ class Reader:
 
     def ended(self) -> bool:
         return self.is_done
+
+    async def next_of(self, tail: Tail) -> Batch:
+        """What comes next of a live run, after all that the sink has taken."""
+        if self._sink is None:
+            return await tail.take(self.cursor)
+        return await tail.pour(self.cursor, self._pass_on)
+
+    def _pass_on(self, events: Sequence[RecordedEvent]) -> bool:
+        """Ends and pauses have to be looked at first."""
+        assert self._sink is not None
+        for recorded in events:
+            if type(recorded.event) in _ENDS:
+                return False
+        if not self._sink(events):
+            return False
+        self.cursor = events[-1].position
+        return True
 
     def advance(self, events: Sequence[RecordedEvent]) -> None:
         self.cursor = events[-1].position

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any, ClassVar
@@ -11,11 +12,13 @@ import structlog
 from hypercorn.asyncio import run as hypercorn_run
 from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.typing import LifespanState
 
 from retinue.server import http1
 from retinue.server.address import BACKLOG
 from retinue.server.heads import HeadLimits
-from retinue.server.http1 import Http1Protocol, ServerConfig
+from retinue.server.http1 import NEW_OUTLET, Http1Protocol, ServerConfig
+from retinue.server.outlet import ChunkOutlet
 from retinue.settings import Settings
 
 CLOSE_SECONDS = 3.0
@@ -52,12 +55,16 @@ class Connection(TCPServer):
             return
         self._open.add(self)
         self._silent[self] = None
+        self.state = LifespanState({**self.state, NEW_OUTLET: self._new_outlet})
         try:
             await super().run()
         finally:
             self._forget(self)
             if self._ending is not None:
                 self._ending.cancel()
+
+    def _new_outlet(self, is_whole: Callable[[], bool]) -> ChunkOutlet:
+        return ChunkOutlet(self.writer.transport, self.send_lock, is_whole)
 
     async def _read_data(self) -> None:
         left = LINGER_BYTES

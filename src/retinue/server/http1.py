@@ -15,16 +15,21 @@ import h11
 import hypercorn.protocol
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.events import Body, Response
+from hypercorn.protocol.events import Body, EndBody, Response
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.typing import ConnectionState
 
 from retinue.domain.errors import HeadersTooLarge, RequestTimeout, RetinueError, VersionNotSupported
 from retinue.http.headers import SECURITY_HEADERS
+from retinue.http.outlet import OUTLET
 from retinue.observability.metrics import METRICS, UNKNOWN
 from retinue.server import inbox
 from retinue.server.heads import HeadLimits, answer, error_for
+from retinue.server.outlet import ChunkOutlet
 
+NEW_OUTLET = "new_outlet"
+"""What makes outlets, in the state that a connection gives to its protocol."""
 _VERSIONS = (b"1.1", b"1.0")
 _ANSWERABLE = (h11.IDLE, h11.SEND_RESPONSE)
 
@@ -42,6 +47,7 @@ class Http1Protocol(H11Protocol):
     """The connection ends, whatever else its client has to say."""
     _is_head_method = False
     _is_chunked = False
+    _outlet: ChunkOutlet | None = None
 
     @property
     def is_in_head(self) -> bool:
@@ -72,7 +78,11 @@ class Http1Protocol(H11Protocol):
                 headers.append((b"connection", b"close"))
             event = replace(event, headers=headers)
             self._is_chunked = self._chunks(event)
+        elif isinstance(event, EndBody) and self._outlet is not None:
+            self._outlet.end()
         await super().stream_send(event)
+        if isinstance(event, Response) and self._is_chunked and self._outlet is not None:
+            self._outlet.open()
 
     def _chunks(self, response: Response) -> bool:
         """Whether a body that follows goes out in chunks (RFC 9112, 6.3 and 7.1)."""
@@ -94,7 +104,23 @@ class Http1Protocol(H11Protocol):
     async def _create_stream(self, request: h11.Request) -> None:
         """What is refused never gets to the application."""
         if not self.is_refused:
+            self._offer_outlet()
             await super()._create_stream(_without_upgrade(request))
+
+    def _offer_outlet(self) -> None:
+        """Not to HEAD, which has no body."""
+        make = self.connection_state.get(NEW_OUTLET)
+        self._outlet = None if make is None or self._is_head_method else make(self._has_heard_all)
+        self.connection_state = ConnectionState({**self.connection_state, OUTLET: self._outlet})
+
+    def _has_heard_all(self) -> bool:
+        return self.connection.their_state is not h11.SEND_BODY
+
+    async def _close_stream(self) -> None:
+        """Either side has ended it."""
+        if self._outlet is not None:
+            self._outlet.close()
+        await super()._close_stream()
 
     async def _send_error_response(self, status_code: int) -> None:
         """The parser gives up."""

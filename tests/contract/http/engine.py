@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from retinue.coordination.base import Sink
 from retinue.domain import events as e
 from retinue.domain.errors import NotFound
 from retinue.domain.events import RecordedEvent, TerminalEvent
@@ -88,7 +89,11 @@ class FakeRuns:
         return [event for event in events_of(run_id) if event.position > after][:limit]
 
     async def follow(
-        self, tenant_id: UUID, run_id: UUID, after: Position = START
+        self,
+        tenant_id: UUID,
+        run_id: UUID,
+        after: Position = START,
+        sink: Sink | None = None,  # noqa: ARG002
     ) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         self.asked.append(("follow", tenant_id, run_id, after))
         yield [event for event in events_of(run_id) if event.position > after]
@@ -104,6 +109,7 @@ class FakeRuns:
         tenant_id: UUID,  # noqa: ARG002
         conversation_id: UUID,  # noqa: ARG002
         start: ConversationPlace,  # noqa: ARG002
+        sink: Sink | None = None,  # noqa: ARG002
     ) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         for run_id in self.known:
             yield events_of(run_id)

@@ -21,10 +21,17 @@ from retinue.http.requests import EdgeRequest
 from retinue.http.schemas import Name, RequestBody
 from retinue.security.authentication import Authenticator
 from retinue.security.guards import SCOPE, AccessGuard
+from tests.unit.http.exchange import offered
 
 LOCAL = "http://127.0.0.1"
 """Open mode answers to no other name."""
 LIMITS = EdgeLimits(body_bytes=10_000, body_depth=16, body_seconds=0.2)
+
+
+@pytest.fixture(params=[False, True], ids=["the long way", "the short way"])
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams of servers without an outlet, and with one."""
+    monkeypatch.setitem(offered, "outlet", request.param)
 
 
 class Persona(RequestBody, frozen=True, kw_only=True):

@@ -1,14 +1,16 @@
 """One exchange as the server sees it: ASGI messages, driven by hand."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.types import Message
 
+from retinue.coordination.base import Sink
 from retinue.domain import events as e
 from retinue.domain.events import RecordedEvent
+from retinue.http.outlet import OUTLET
 from retinue.http.sse import Feed, RunStream, StreamSettings
 from retinue.protocols.base import Protocol
 from retinue.protocols.messages import MessagesProtocol
@@ -39,18 +41,24 @@ class Follower:
     def end(self, error: Exception | None = None) -> None:
         self._queue.put_nowait(error)
 
-    async def batches(self) -> Batches:
+    async def batches(self, sink: Sink | None) -> Batches:
         try:
             while (batch := await self._queue.get()) is not None:
                 if isinstance(batch, Exception):
                     raise batch
-                yield batch
+                is_end = any(event.is_terminal or event.is_pause for event in batch)
+                if sink is None or is_end or not sink(batch):
+                    yield batch
         finally:
             self.closed.set()
 
 
+offered = {"outlet": False}
+"""What the server of a test's exchanges has."""
+
+
 class Connection:
-    """The server's side of one request."""
+    """The server's side of one request, and its outlet."""
 
     def __init__(self) -> None:
         self.sent: asyncio.Queue[Message] = asyncio.Queue()
@@ -59,6 +67,8 @@ class Connection:
         self.can_send.set()
         self.is_sending = asyncio.Event()
         """Set as soon as a body is being sent."""
+        self._call: Callable[[], None] | None = None
+        self.scope = {**SCOPE, "state": {OUTLET: self if offered["outlet"] else None}}
 
     async def receive(self) -> Any:
         await self._gone.wait()
@@ -70,8 +80,24 @@ class Connection:
         await self.can_send.wait()
         self.sent.put_nowait(message)
 
+    def is_offered(self) -> bool:
+        return True
+
+    def is_free(self) -> bool:
+        return self.can_send.is_set()
+
+    def write(self, piece: bytes) -> None:
+        self.sent.put_nowait({"type": "http.response.body", "body": piece, "more_body": True})
+
+    def when_gone(self, call: Callable[[], None] | None) -> None:
+        self._call = call
+        if self._gone.is_set() and call is not None:
+            call()
+
     def disconnect(self) -> None:
         self._gone.set()
+        if self._call is not None:
+            self._call()
 
     async def next(self) -> Message:
         async with asyncio.timeout(DEADLINE):
@@ -90,8 +116,8 @@ class Exchange(Connection):
         self.follower = Follower()
         self.gone = 0
         given = {"run_id": RUN_ID, "on_gone": self._note_gone, **feed}
-        self.stream = RunStream(Feed(batches=self.follower.batches(), **given), protocol, settings)
-        self.task = asyncio.create_task(self.stream(SCOPE, self.receive, self.send))
+        self.stream = RunStream(Feed(follow=self.follower.batches, **given), protocol, settings)
+        self.task = asyncio.create_task(self.stream(self.scope, self.receive, self.send))
 
     def _note_gone(self) -> None:
         self.gone += 1

@@ -8,6 +8,8 @@ from retinue.protocols.messages import MessagesProtocol
 from tests.support.runs import every_event
 from tests.unit.http.exchange import END, encode, exchange, started
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 
 async def test_headers_go_out_at_once_and_say_exactly_this() -> None:
     async with exchange() as running:

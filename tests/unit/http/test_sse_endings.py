@@ -19,7 +19,6 @@ from tests.unit.http.exchange import (
     END,
     PROTOCOL,
     QUIET,
-    SCOPE,
     Connection,
     Exchange,
     Follower,
@@ -27,6 +26,8 @@ from tests.unit.http.exchange import (
     exchange,
     started,
 )
+
+pytestmark = pytest.mark.usefixtures("both_ways")
 
 
 async def test_a_clean_end_is_an_empty_last_chunk() -> None:
@@ -202,8 +203,8 @@ async def test_a_failing_encoder_closes_the_follower_too() -> None:
             return fail
 
     follower.give(e.TextDelta(delta="x"))
-    stream = RunStream(Feed(batches=follower.batches(), run_id=RUN_ID), Failing(), QUIET)
+    stream = RunStream(Feed(follow=follower.batches, run_id=RUN_ID), Failing(), QUIET)
     async with asyncio.timeout(DEADLINE):
         with pytest.raises(ZeroDivisionError):
-            await stream(SCOPE, connection.receive, connection.send)
+            await stream(connection.scope, connection.receive, connection.send)
     assert follower.closed.is_set()

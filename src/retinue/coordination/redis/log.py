@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from retinue.coordination.base import IDLE_SECONDS, Batch, EventLog, Tail
+from retinue.coordination.base import IDLE_SECONDS, Batch, EventLog, Sink, Tail
 from retinue.coordination.channel import LiveRuns, LocalTail
 from retinue.coordination.redis.followed import Followed, Followers
 from retinue.coordination.redis.outbox import Outbox
@@ -48,8 +48,16 @@ class RemoteTail(Tail):
     async def take(self, after: Position) -> Batch:
         if self._followed is None:
             return Batch(is_closed=True)
+        return await self._followed.channel.take(after, self._next_patience())
+
+    async def pour(self, after: Position, sink: Sink) -> Batch:
+        if self._followed is None:
+            return Batch(is_closed=True)
+        return await self._followed.channel.pour(after, sink, self._next_patience())
+
+    def _next_patience(self) -> float:
         patience, self._patience = self._patience, IDLE_SECONDS
-        return await self._followed.channel.take(after, patience)
+        return patience
 
     async def __aenter__(self) -> "RemoteTail":
         self._followed = self._followers.join(self._tenant_id, self._run_id)

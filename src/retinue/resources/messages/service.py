@@ -126,8 +126,8 @@ class MessageService:
                 content=body.content, reasoning=body.reasoning, on_busy=body.on_busy, key_id=principal.key_id
             )
             run, position = (await self._runs.start(tenant_id, conversation_id, request, key)).run, START
-        batches = self._runs.follow(tenant_id, run.id, position)
-        return Feed(batches=batches, run_id=run.id, on_gone=self._on_gone(run, body.on_disconnect))
+        follow = partial(self._runs.follow, tenant_id, run.id, position)
+        return Feed(follow=follow, run_id=run.id, on_gone=self._on_gone(run, body.on_disconnect))
 
     async def _known(self, tenant_id: UUID, conversation_id: UUID, place: tuple[UUID, Position]) -> Run:
         """Raises: NotFound; InvalidRequest, `unknown_event_id`."""

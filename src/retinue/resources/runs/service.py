@@ -1,6 +1,7 @@
 """What the runs routes do."""
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from retinue.db.session import Database
@@ -74,7 +75,8 @@ class RunAccess:
         position = _position_in(run_id, place)
         if await self._runs.place(tenant_id, run_id, position):
             return None
-        return Feed(batches=self._runs.follow(tenant_id, run_id, position), run_id=run_id, may_be_silent=True)
+        follow = partial(self._runs.follow, tenant_id, run_id, position)
+        return Feed(follow=follow, run_id=run_id, may_be_silent=True)
 
     async def follow_conversation(
         self, principal: Principal, conversation_id: UUID, place: Place | None
@@ -91,7 +93,7 @@ class RunAccess:
         # Before the response begins: nothing that happens after the client was told that it is connected is missed.
         start = await self._runs.conversation_place(tenant_id, conversation_id, place)
         return Feed(
-            batches=self._runs.follow_conversation(tenant_id, conversation_id, start),
+            follow=partial(self._runs.follow_conversation, tenant_id, conversation_id, start),
             may_be_silent=True,
             last_event_id=start.last_event_id,
         )

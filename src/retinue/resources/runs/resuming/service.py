@@ -1,6 +1,7 @@
 """What has a waiting run go on."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -152,7 +153,7 @@ class ResumingService:
 
     def _feed(self, tenant_id: UUID, run_id: UUID, after: Position) -> Feed:
         return Feed(
-            batches=self._runs.follow(tenant_id, run_id, after),
+            follow=partial(self._runs.follow, tenant_id, run_id, after),
             run_id=run_id,
             may_be_silent=True,
             last_event_id=event_id(run_id, after),
