@@ -38,10 +38,10 @@ class Channel:
     def publish(self, event: RecordedEvent) -> bool:
         """Append an event; False if it is not newer than the newest one and was dropped."""
         if self._events:
-            newest = self._events[-1].position
-            if event.position <= newest:
+            newest, position = self._events[-1].position, event.position
+            if position <= newest:
                 return False
-            if not _follows(newest, event.position):
+            if position.seq != newest.seq + 1 or position.attempt != newest.attempt:
                 self._events.clear()
         self._events.append(event)
         self._wake()
@@ -78,13 +78,12 @@ class Channel:
 
     def look(self, after: Position) -> Batch | None:
         """What there is after a position; None if there is nothing yet."""
-        batch = self._read(after)
-        return self._end if batch is _NOTHING else batch
-
-    def _read(self, after: Position) -> Batch:
-        if not self._events or self._events[-1].position <= after:
-            return _NOTHING
-        if not _follows(after, self._events[0].position):
+        events = self._events
+        if not events or events[-1].position <= after:
+            return self._end
+        if len(events) > 1 and events[-2].position == after:
+            return Batch(events=(events[-1],))
+        if not _follows(after, events[0].position):
             end = self._end or _NOTHING
             return Batch(has_gap=True, is_closed=end.is_closed, is_broken=end.is_broken)
         return Batch(events=self._newer_than(after))
@@ -92,8 +91,6 @@ class Channel:
     def _newer_than(self, after: Position) -> list[RecordedEvent]:
         if self._events[0].position > after:
             return list(self._events)
-        if len(self._events) > 1 and self._events[-2].position == after:
-            return [self._events[-1]]
         events = list(self._events)
         return events[bisect_right(events, after, key=lambda event: event.position) :]
 

@@ -7,21 +7,29 @@ clients depend on every byte of them.
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from retinue.domain import events as e
 from retinue.domain.errors import InvalidRequest, StreamBroken
+from retinue.domain.events import RecordedEvent
+from retinue.domain.ids import Position
 from retinue.domain.runs import WaitingFor
 from retinue.domain.usage import GenerationStats
 from retinue.protocols.base import Protocol
 from retinue.protocols.events import EventsProtocol
 from retinue.protocols.frames import frame
 from retinue.protocols.messages import MessagesProtocol
+from retinue.protocols.messages import frames as f
 from retinue.protocols.registry import ProtocolRegistry
 from tests.contract.protocols.frames import PROTOCOLS, encoded, frames
 from tests.support.runs import (
     APPROVAL_ID,
+    AT,
     FAILURE,
+    RUN_ID,
     approval_requested,
     every_event,
     paused,
@@ -66,6 +74,23 @@ def test_a_token() -> None:
         b"\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82,\\n\xf0\x9f\x98\x80 \xe2\x80\xa8"
         b'"}\n'
         b"\n"
+    )
+
+
+@given(st.lists(st.tuples(st.sampled_from([RUN_ID, UUID(int=7)]), st.integers(1, 9), st.text()), max_size=5))
+def test_tokens_are_framed_like_everything_else(told: list[tuple[UUID, int, str]]) -> None:
+    """What a stream has written before makes no difference, nor does which object its run's id is."""
+    events = [
+        RecordedEvent(UUID(int=run_id.int), Position(attempt, seq), AT, e.TextDelta(delta=delta))
+        for seq, (run_id, attempt, delta) in enumerate(told, start=2**31 - 10)
+    ]
+    assert encoded(MessagesProtocol(), events) == b"".join(
+        frame(
+            event="token",
+            data=msgspec.json.encode(f.Token(run_id=recorded.run_id, content=delta)),
+            event_id=recorded.id,
+        )
+        for recorded, (_, _, delta) in zip(events, told, strict=True)
     )
 
 

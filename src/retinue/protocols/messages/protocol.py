@@ -15,6 +15,7 @@ from retinue.domain.events import RecordedEvent, RunEnd
 from retinue.protocols.base import Encode, Protocol
 from retinue.protocols.frames import frame, name_of
 from retinue.protocols.messages import frames as f
+from retinue.protocols.messages.encoder import Encoder
 
 _encode = msgspec.json.Encoder().encode
 
@@ -63,17 +64,15 @@ class MessagesProtocol(Protocol):
     )
 
     def encoder(self) -> Encode:
-        return encode
+        return Encoder(_encode_other)
 
     def failure(self, run_id: UUID, error: StreamBroken) -> bytes:
         return _error(run_id, error, error.problem_code)
 
 
-def encode(recorded: RecordedEvent) -> bytes:
-    """The frames of one event; empty for events that this protocol does not show."""
+def _encode_other(recorded: RecordedEvent) -> bytes:
+    """The frames of one event that is no piece of text; empty for events that this protocol does not show."""
     match recorded.event:
-        case e.TextDelta(delta=delta):
-            return _frame(recorded, f.Token(run_id=recorded.run_id, content=delta))
         case e.ReasoningDelta(delta=delta):
             return _frame(recorded, f.ReasoningDelta(run_id=recorded.run_id, delta=delta))
         case RunEnd() as end:
