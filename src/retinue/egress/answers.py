@@ -29,7 +29,7 @@ class Answer:
         self.has_head = False
         self.is_complete = False
         self.may_go_on = False
-        """Whether the connection can carry another request, once this answer is complete."""
+        """The answer is complete, and its connection can carry another request."""
         self._has_body = has_body
         self._is_hint = False
         self._names: set[bytes] = set()
@@ -120,7 +120,7 @@ class Answer:
         self.is_complete = self.has_head and not self._has_body
 
     def on_body(self, piece: bytes) -> None:
-        if self.has_head and not self.is_complete:
+        if not self.is_complete:
             self._pieces.append(piece)
 
     def on_message_complete(self) -> None:

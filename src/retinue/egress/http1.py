@@ -64,7 +64,7 @@ class Http1Connection:
         if self._answer is not answer:
             return
         self._answer = None
-        if answer.is_complete and answer.may_go_on:
+        if answer.may_go_on:
             self._on_done(self)
         else:
             self.close()

@@ -6,7 +6,7 @@ reported to an observer, because every try may cost money.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -82,13 +82,25 @@ async def stream_with_retry(
         )
         call = await retrying(_after(error, begin))
     try:
-        yield call.first
-        async for events in call.events:
+        for events in _parted(call.first):
             await call.note(events)
             yield events
+        async for together in call.events:
+            for events in _parted(together):
+                await call.note(events)
+                yield events
     except BaseException as error:
         await call.abandon(error)
         raise
+
+
+def _parted(events: Sequence[ProviderEvent]) -> Iterator[Sequence[ProviderEvent]]:
+    """The end apart: what comes with it is told before the account is closed."""
+    if len(events) > 1 and isinstance(events[-1], Finished):
+        yield events[:-1]
+        yield events[-1:]
+    else:
+        yield events
 
 
 def _after(failure: ProviderError, begin: Callable[[], Awaitable["_Try"]]) -> Callable[[], Awaitable["_Try"]]:
@@ -160,7 +172,6 @@ class _Try:
         self.events = self._provider.stream(request)
         try:
             self.first = await self._first_delta()
-            await self.note(self.first)
         except BaseException as error:
             await self.abandon(error)
             raise

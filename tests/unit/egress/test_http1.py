@@ -164,3 +164,37 @@ async def test_what_came_before_the_trouble_is_told(chunks: bytes, told: bytes, 
 async def _read(response: httpx2.Response, into: bytearray) -> None:
     async for piece in response.aiter_raw():
         into += piece
+
+
+class Refusing(Internet):
+    """Answers before it has read anything, and reads nothing."""
+
+    async def connect(self, host: str, port: int, timeout: float | None = None) -> Stream:  # noqa: ASYNC109
+        stream = await super().connect(host, port, timeout)
+        write = stream.write
+
+        async def broken(data: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+            await write(data, timeout)
+            raise httpx2.WriteError("broken pipe")
+
+        stream.write = broken  # type: ignore[method-assign]
+        return stream
+
+
+async def test_an_answer_counts_although_the_request_was_not_read() -> None:
+    internet = Refusing({PLACE: answer("413 Content Too Large", body=b"too large")})
+    async with internet.client() as client:
+        response = await client.post(URL, content=b"x" * 1000)
+    assert (response.status_code, response.text) == (413, "too large")
+
+
+async def test_leaving_twice_gives_the_connection_back_once() -> None:
+    internet = Internet()
+    async with internet.client() as client:
+        connection = await client._transport._pool.connection(httpx2.Request("GET", URL))  # type: ignore[attr-defined]
+        response = await connection.ask(httpx2.Request("GET", URL))
+        assert await response.aread() == b"hello"
+        await response.stream.aclose()
+        begun = [await client.send(client.build_request("GET", URL), stream=True) for _ in range(2)]
+        assert [await one.aread() for one in begun] == [b"hello", b"hello"]
+    assert len(internet.dialled) == 2

@@ -18,11 +18,11 @@ DEADLINE = 10.0
 Weather = Literal["fair", "away", "refused", "lost", "crash"]
 """`away`: no connection. `refused`: it fails on leaving, nothing is stored. `lost`: stored, but the answer does not
 arrive. `crash`: a fault of ours."""
-Step = ProviderEvent | Exception | Callable[[], Awaitable[Any]]
+Step = ProviderEvent | tuple[ProviderEvent, ...] | Exception | Callable[[], Awaitable[Any]]
 
 
 class StubProvider(Provider):
-    """Plays one script per call: events are yielded, exceptions raised, functions awaited.
+    """Plays one script per call: events are yielded, those of a tuple together, exceptions raised, functions awaited.
 
     It fails the test's run if it is called more often than there are scripts.
     """
@@ -48,7 +48,7 @@ class StubProvider(Provider):
                 if callable(step):
                     await step()
                 else:
-                    yield (step,)
+                    yield step if isinstance(step, tuple) else (step,)
         finally:
             self.open_streams -= 1
 
