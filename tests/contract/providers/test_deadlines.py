@@ -70,6 +70,12 @@ async def test_every_further_token_has_a_deadline(open_provider: Open, upstream:
     await upstream.wait_for_close()
 
 
+async def test_every_token_begins_the_wait_for_the_next_anew(open_provider: Open, upstream: FakeUpstream) -> None:
+    upstream.enqueue(tokens(5, between=0.3))
+    came = await collect(open_provider(Deadlines(first_token=1.0, between_tokens=10, total=20)).stream(REQUEST))
+    assert text_of(came) == " w1 w2 w3 w4 w5"
+
+
 def _has_text(events: Sequence[ProviderEvent]) -> bool:
     return any(isinstance(event, TextPiece) for event in events)
 

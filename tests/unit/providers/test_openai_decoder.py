@@ -108,6 +108,7 @@ def test_a_call_cut_by_the_limit_is_not_complete() -> None:
         ({"error": {"code": 429, "message": "x"}}, ProviderRateLimited),
         (delta(content="", finish="error") | {"error": {"code": 502}}, ProviderOverloaded),
         (delta(content="", finish="error"), ProviderOverloaded),
+        (delta(content="x") | {"error": {"code": 502}}, ProviderOverloaded),
         ({"object": "error", "message": "x", "type": "BadRequestError", "code": 400}, ProviderRefused),
         ({"message": "x", "code": 401}, ProviderAuth),
         ({"type": "error", "error": {"type": "overloaded_error"}}, ProviderOverloaded),
