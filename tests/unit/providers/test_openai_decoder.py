@@ -53,6 +53,12 @@ def test_text_and_reason_in_one_chunk() -> None:
     assert decoder.finish is FinishReason.STOP
 
 
+def test_text_and_usage_in_one_chunk() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 1}
+    came = read(delta(content="x") | {"usage": usage})
+    assert came == [TextPiece("x"), UsageReported(Usage(input_tokens=3, output_tokens=1))]
+
+
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
 def test_both_reasoning_fields(field: str) -> None:
     events = read(delta(**{field: "a"}), delta(**{field: "b", "content": ""}), delta(content="c"))
