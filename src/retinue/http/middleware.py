@@ -117,7 +117,7 @@ class _Answer:
         self.is_head = scope["method"] == "HEAD"
         self.has_begun = False
         self.has_ended = False
-        self._headers_sent = asyncio.Event()
+        self._headers_sent = asyncio.Event() if self.is_head else None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -125,7 +125,7 @@ class _Answer:
             message["headers"] = self._complete(message.get("headers", ()))
             self._count.answer_began(message["status"], message["headers"], self._scope.get("path_template"))
             await self._send(message)
-            if self.is_head:
+            if self._headers_sent is not None:
                 self.has_ended = True
                 self._headers_sent.set()
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -134,6 +134,7 @@ class _Answer:
 
     async def until_headers(self) -> ReceiveMessage:
         """`receive` for HEAD, which has no body to read: tells a stream to stop as soon as its headers are out."""
+        assert self._headers_sent is not None
         await self._headers_sent.wait()
         return HTTPDisconnectEvent(type="http.disconnect")
 

@@ -19,6 +19,7 @@ from retinue.http.pulse import KEEP_ALIVE, Pulse
 from retinue.protocols.base import Protocol
 
 CONNECTED = b": connected\n"
+_UNLOCKED: Any = nullcontext()
 _AT_ONCE = 64
 """Events, at most, that leave in one piece without being measured."""
 
@@ -97,6 +98,8 @@ class RunStream(EventSourceResponse):
         timer keeps it alive.
         """
         self._teller.outlet = outlet
+        # Nobody else sends: there is no task that keeps the connection alive.
+        self._send_lock = _UNLOCKED
         gone = asyncio.timeout(None)
         pulse = Pulse(outlet, self.ping_interval)
         try:

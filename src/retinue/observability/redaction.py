@@ -4,7 +4,7 @@ import base64
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from hashlib import blake2b
 from secrets import token_bytes
 from typing import Any, NamedTuple
@@ -94,13 +94,13 @@ class Redactor:
         return "".join((*parts, text[start:]))
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
-        index, position, last = self._index, 0, len(text) - MIN_CHARS
+        position, last, index = 0, len(text) - MIN_CHARS, self._index
         while position <= last:
-            lengths = index.get(hash(text[position : position + MIN_CHARS]))
-            found = self._longest(text, position, lengths) if lengths else 0
-            if found:
+            if hash(text[position : position + MIN_CHARS]) in index and (found := self._longest(text, position)):
                 yield position, position + found
-            position += found or 1
+                position += found
+            else:
+                position += 1
 
     def _quoted_spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Secrets of which any characters are percent-encoded: which ones, everybody decides for themselves."""
@@ -110,7 +110,8 @@ class Redactor:
         for begin, end in self._spans(plain):
             yield places[begin], places[end]
 
-    def _longest(self, text: str, position: int, lengths: Mapping[int, set[bytes]]) -> int:
+    def _longest(self, text: str, position: int) -> int:
+        lengths = self._index[hash(text[position : position + MIN_CHARS])]
         return max(
             (n for n, forms in lengths.items() if self._digest(text[position : position + n]) in forms), default=0
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
@@ -79,13 +79,17 @@ class Follower:
             StreamMoved: this process stops while the run goes on elsewhere.
         """
         reader = Reader(tenant_id, run_id, after, sink, ends_at_pause=watch is None, leaves_queue=leaves_queue)
-        with ExitStack() as watching:
+        own: Watch | None = None
+        try:
             while not reader.ended():
                 if watch is None and reader.conversation_id is not None:
-                    watch = watching.enter_context(self._wakes.watch(reader.conversation_id))
+                    watch = own = self._wakes.begin(reader.conversation_id)
                 async with aclosing(self._pass(reader, watch)) as batches:
                     async for events in batches:
                         yield events
+        finally:
+            if own is not None and reader.conversation_id is not None:
+                self._wakes.end(reader.conversation_id, own)
 
     async def _pass(self, reader: Reader, watch: Watch | None) -> AsyncGenerator[Sequence[RecordedEvent], None]:
         """Everything that there is now; then wait until there may be more."""

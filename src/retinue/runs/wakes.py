@@ -19,15 +19,23 @@ class Wakes:
     @contextmanager
     def watch(self, conversation_id: UUID) -> Iterator["Watch"]:
         """Hear of news from now on."""
-        watch = Watch()
-        self._watching[conversation_id].add(watch)
+        watch = self.begin(conversation_id)
         try:
             yield watch
         finally:
-            others = self._watching[conversation_id]
-            others.discard(watch)
-            if not others:
-                del self._watching[conversation_id]
+            self.end(conversation_id, watch)
+
+    def begin(self, conversation_id: UUID) -> "Watch":
+        """As `watch`, until `end`."""
+        watch = Watch()
+        self._watching[conversation_id].add(watch)
+        return watch
+
+    def end(self, conversation_id: UUID, watch: "Watch") -> None:
+        others = self._watching[conversation_id]
+        others.discard(watch)
+        if not others:
+            del self._watching[conversation_id]
 
     async def wait(self, conversation_id: UUID, seconds: float) -> None:
         """Until there is news, but no longer."""

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from math import ceil
 
@@ -81,6 +82,7 @@ class Attempts:
         return found is not None and any(found in network for network in self._proxies)
 
 
+@lru_cache(maxsize=1024)
 def _place(address: str) -> str:
     """Who has one IPv6 address has a whole network of them."""
     found = _read(address)
@@ -89,6 +91,7 @@ def _place(address: str) -> str:
     return str(found) if found.version == 4 else str(ip_network((found, 64), strict=False))
 
 
+@lru_cache(maxsize=1024)
 def _read(text: str) -> Address | None:
     """An address as proxies write it: perhaps with a port, which is another one for each connection, and one of IPv4
     perhaps as one of IPv6, whose network would be that of everybody.

@@ -98,6 +98,11 @@ class Connection(TCPServer):
                 self._silent[self] = None
         await super().protocol_send(event)
 
+    async def _close(self) -> None:
+        if hasattr(self, "protocol"):
+            self._http.can_read.end()
+        await super()._close()
+
     def _linger(self) -> None:
         """Go on reading what is on its way: closing before it has come would reset the connection, answer included."""
         if self._ending is not None:

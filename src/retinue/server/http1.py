@@ -27,6 +27,7 @@ from retinue.observability.metrics import METRICS, UNKNOWN
 from retinue.server import inbox
 from retinue.server.heads import HeadLimits, answer, error_for
 from retinue.server.outlet import ChunkOutlet
+from retinue.server.turn import Turn
 
 NEW_OUTLET = "new_outlet"
 """What makes outlets, in the state that a connection gives to its protocol."""
@@ -48,6 +49,10 @@ class Http1Protocol(H11Protocol):
     _is_head_method = False
     _is_chunked = False
     _outlet: ChunkOutlet | None = None
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.can_read: Turn = Turn()
 
     @property
     def is_in_head(self) -> bool:

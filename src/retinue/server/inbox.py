@@ -1,7 +1,6 @@
 """What comes for an application: the pieces of a request's body, and that its client has gone."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -19,30 +18,45 @@ class Inbox:
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self._messages: deque[ASGIReceiveEvent] = deque()
+        self._messages: list[ASGIReceiveEvent] = []
         self._is_closed = False
-        self._has_changed = asyncio.Condition()
+        self._waiting: list[asyncio.Future[None]] = []
 
     async def put(self, message: ASGIReceiveEvent) -> None:
         """Wait for room. What comes after the end is dropped, also if it was waiting."""
-        async with self._has_changed:
-            if message["type"] == "http.disconnect":
-                self._is_closed = True
-            else:
-                await self._has_changed.wait_for(lambda: self._is_closed or len(self._messages) < self._room)
-                if not self._is_closed:
-                    self._messages.append(message)
-            self._has_changed.notify_all()
+        if message["type"] == "http.disconnect":
+            self._is_closed = True
+        else:
+            while not self._is_closed and len(self._messages) >= self._room:
+                await self._change()
+            if not self._is_closed:
+                self._messages.append(message)
+        self._tell()
 
     async def get(self) -> ASGIReceiveEvent:
         """The next one; when all are taken, the end, as often as it is asked for."""
-        async with self._has_changed:
-            await self._has_changed.wait_for(lambda: self._is_closed or self._messages)
-            if not self._messages:
-                return {"type": "http.disconnect"}
-            message = self._messages.popleft()
-            self._has_changed.notify_all()
-            return message
+        while not self._is_closed and not self._messages:
+            await self._change()
+        if not self._messages:
+            return {"type": "http.disconnect"}
+        message = self._messages.pop(0)
+        self._tell()
+        return message
+
+    async def _change(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await waiter
+        finally:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 class Tasks(TaskGroup):

@@ -232,6 +232,8 @@ async def test_one_who_has_sent_more_than_is_read_is_noticed_when_something_is_s
             return bool(called)
 
         await until(noticed)
+        application.done.put_nowait(None)
+        await until(lambda: not Connection._open)
 
 
 async def test_after_the_end_nobody_is_told() -> None:
