@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from retinue.db.changes import Change, Outcome, R
 from retinue.db.connection import Connection
 from retinue.db.dialects.base import Dialect
 from retinue.db.errors import DRIVER_ERRORS, domain_error, translated
@@ -67,6 +68,32 @@ class Executor:
         except asyncio.CancelledError:
             await self._abandon()
             raise
+
+    async def carry_out(self, change: Change[R]) -> R:
+        """Carry out one change that could also be one of several."""
+        if change.asked.prepared.returned:
+            rows = await self._fetch(change.asked)
+            return change.tell(Outcome(len(rows), rows[0] if rows else None))
+        return change.tell(Outcome(await self.change(change.asked), None))
+
+    async def together(self, changes: Sequence[Change[Any]], *, missing: str = "") -> list[Any]:
+        """Carry out several changes, in as few round trips as the database allows; returns what each of them tells.
+
+        They are independent: none sees what the others do, and no two touch the same row. If it raises, the transaction
+        is lost.
+
+        Raises:
+            NotFound, Conflict: see `change`; or whatever one of them tells.
+        """
+        parts = [self._ready(change.asked) for change in changes]
+        try:
+            outcomes = await self.dialect.together(self.connection.driver, parts)
+        except DRIVER_ERRORS as error:
+            raise domain_error(error, self.dialect, missing) from error
+        except asyncio.CancelledError:
+            await self._abandon()
+            raise
+        return [change.tell(outcome) for change, outcome in zip(changes, outcomes, strict=True)]
 
     async def _fetch(self, asked: Asked) -> Sequence[Row]:
         prepared, arguments = self._ready(asked)

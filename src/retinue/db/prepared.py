@@ -55,6 +55,11 @@ class Prepared:
         return Arguments(self._compiled, self._dialect)
 
     @cached_property
+    def returned(self) -> Sequence[str]:
+        """The columns of the rows that an insert, update or delete gives back."""
+        return list(self.statement.exported_columns.keys())
+
+    @cached_property
     def _row(self) -> Callable[[Sequence[Any]], Row]:
         return _row_maker(self.statement, self._dialect)
 

@@ -1,5 +1,6 @@
 """Column types that mean the same on every database."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -57,7 +58,9 @@ class Word(TypeDecorator[E], Generic[E]):
         self.kind = kind
 
     def process_bind_param(self, value: E | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        return None if value is None else self.kind(value).value
+        if value is None:
+            return None
+        return value.value if type(value) is self.kind else self.kind(value).value
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> E | None:  # noqa: ARG002
         return None if value is None else self.kind(value)
@@ -74,5 +77,7 @@ class Json(TypeDecorator[Any]):
         super().__init__()
         self.kind = kind
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
-        return None if value is None else msgspec.convert(value, self.kind)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
+        """From the text at once."""
+        decode = msgspec.json.Decoder(self.kind).decode
+        return lambda text: None if text is None else decode(text)

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 import structlog
 
+from retinue.db.changes import Change
 from retinue.db.executor import Executor
 from retinue.db.repositories.access import AccessReads, ApiKeyRepository, OriginRepository, ServerSecrets
 from retinue.db.repositories.approvals import ApprovalRepository, GrantRepository
@@ -61,6 +63,10 @@ class Unit(_Flushed):
     async def clock(self) -> datetime:
         """The database's present time."""
         return await self._executor.clock()
+
+    async def together(self, *changes: Change[Any], missing: str = "") -> list[Any]:
+        """Carry out changes of several repositories at once; see `Executor.together`."""
+        return await self._executor.together(changes, missing=missing)
 
     async def flush(self) -> None:
         ledger: LedgerRepository | None = vars(self).get("ledger")

@@ -44,6 +44,14 @@ class ToolLogEntry(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: int
 
 
+class Utterance(msgspec.Struct, frozen=True):
+    """What a message says, and nothing else of it."""
+
+    role: Role
+    content: str
+    reasoning: str | None = None
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A stored message. The order inside a conversation is `position`, which has no ties."""
 

@@ -4,6 +4,7 @@ Everything here happens in one transaction, under the conversation's lock.
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -77,12 +78,12 @@ class Admission:
             Conflict, BudgetExceeded, InvalidRequest, RateLimited, SecretUnreadable: see `RunService.start`.
         """
         conversation = await lock_open_conversation(unit, conversation_id)
-        is_busy = await self._sessions.check(unit, conversation)
-        active = await unit.runs.active(conversation.id) if is_busy else None
-        queued = await unit.runs.queued(conversation.id) if is_busy else ()
+        session = await self._sessions.check(unit, conversation)
+        active = await unit.runs.active(conversation.id) if session.is_busy else None
+        queued = await unit.runs.queued(conversation.id) if session.is_busy else ()
         if active is None and not queued and await _has_slot(unit, conversation, request, limits):
             take_place()
-            return await self._start(unit, conversation, request)
+            return await self._start(unit, conversation, request, session.now)
         match request.on_busy:
             case "reject":
                 raise busy(active or queued[0])
@@ -94,9 +95,12 @@ class Admission:
                 run = await self._enqueue(unit, conversation, request, len(queued))
                 return Queued(run, run.user_message_id)
 
-    async def _start(self, unit: Unit, conversation: Conversation, request: RunCreate) -> Started:
-        lease = self._factory.lease
-        place = await unit.conversations.advance(conversation.id, 2)
+    async def _start(self, unit: Unit, conversation: Conversation, request: RunCreate, at: datetime) -> Started:
+        """
+        Args:
+            at: the database's time.
+        """
+        place = Place(conversation.message_count + 1, at)
         context = await self._factory.context(
             unit, conversation, request.content, request.options, position=place.position
         )
@@ -104,10 +108,15 @@ class Admission:
         question = user_message(conversation, request.content, place)
         run = _new_run(conversation, question, request, RunStatus.RUNNING)
         run = msgspec.structs.replace(run, started_at=run.created_at)
-        runner = self._factory.first(run, context, clock())
-        await unit.runs.add(run, owner=lease.owner, lease_seconds=lease.seconds)
-        await unit.messages.add(question, _answer(conversation, run, MessageStatus.STREAMING))
-        await runner.open_first_call(unit)
+        lease, runner = self._factory.lease, self._factory.first(run, context, clock())
+        await unit.together(
+            unit.conversations.advancing(conversation.id, 2, at=at),
+            unit.runs.adding(run, owner=lease.owner, lease_seconds=lease.seconds),
+            unit.messages.adding(question, _answer(conversation, run, MessageStatus.STREAMING)),
+            runner.opening_first_call(unit),
+            missing="There is no such conversation.",
+        )
+        await runner.pay_first_call(unit)
         return Started(run, question.id, runner)
 
     async def _interrupt(

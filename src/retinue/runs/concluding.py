@@ -1,14 +1,16 @@
 """Storing and telling a run's end."""
 
+from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any
 
 from retinue.db.session import Database, Unit
 from retinue.domain import events as e
+from retinue.domain.errors import NotFound
 from retinue.domain.runs import STARTED_STATUSES, CancelReceipt, Run
 from retinue.runs.calls.journal import Journal
 from retinue.runs.draft import Draft
-from retinue.runs.ending import receipt_of, store_end, terminal_event
+from retinue.runs.ending import is_plain, receipt_of, store_end, store_plain_end, terminal_event
 from retinue.runs.endings import Cancelled, Completed, Ending, end_state
 from retinue.runs.ledger import CallLedger
 from retinue.runs.recorder import Recorder
@@ -21,6 +23,10 @@ class Result(Enum):
     """The run was deleted or taken over, or somebody else has ended it: nothing was written."""
     GOES_ON = auto()
     """Another message was appended to the run: nothing was written, and it has to be answered."""
+
+
+class _Undone(Exception):
+    """What a unit did is to be undone, and its caller goes on."""
 
 
 class Conclusion:
@@ -75,30 +81,62 @@ class Conclusion:
         async with self._recorder.writing:
             events = self._recorder.take_unstored()
             try:
-                async with self._database.unit(self._run.tenant_id) as unit:
-                    receipt = await self._receipt(unit, ending)
-                    is_ours = await store_end(
-                        unit,
-                        self._run,
-                        end_state(ending),
-                        self._draft,
-                        event,
-                        receipt=receipt,
-                        appended=appended,
-                        journal=self._journal,
-                    )
-                    # The money is spent, whoever the run belongs to by now.
-                    await self._ledger.write_closings(unit)
-                    if is_ours:
-                        await unit.run_events.add(self._run.id, self._run.attempt, [*events, terminal])
-                        return Result.STORED
-                    result = await self._why_not(unit, event, appended)
+                result = await self._try(ending, event, [*events, terminal], appended)
             except BaseException:
                 self._recorder.put_back(events)
                 raise
             if result is Result.GOES_ON:
                 self._recorder.put_back(events)
             return result
+
+    async def _try(
+        self, ending: Ending, event: e.TerminalEvent, events: Sequence[e.RecordedEvent], appended: int | None
+    ) -> Result:
+        if appended is not None and is_plain(self._run, event, appended=appended):
+            if await self._store_at_once(ending, event, events, appended):
+                return Result.STORED
+            async with self._database.unit(self._run.tenant_id) as unit:
+                # The money is spent, whoever the run belongs to by now.
+                await self._ledger.write_closings(unit)
+                return await self._why_not(unit, event, appended)
+        async with self._database.unit(self._run.tenant_id) as unit:
+            is_ours = await store_end(
+                unit,
+                self._run,
+                end_state(ending),
+                self._draft,
+                event,
+                receipt=await self._receipt(unit, ending),
+                appended=appended,
+                journal=self._journal,
+            )
+            await self._ledger.write_closings(unit)
+            if is_ours:
+                await unit.run_events.add(self._run.id, self._run.attempt, events)
+                return Result.STORED
+            return await self._why_not(unit, event, appended)
+
+    async def _store_at_once(
+        self, ending: Ending, event: e.TerminalEvent, events: Sequence[e.RecordedEvent], appended: int
+    ) -> bool:
+        """False, and nothing is stored, if the run is not there to be ended."""
+        try:
+            async with self._database.unit(self._run.tenant_id) as unit:
+                is_ours = await store_plain_end(
+                    unit,
+                    self._run,
+                    end_state(ending),
+                    self._draft,
+                    event,
+                    *self._ledger.closings(unit),
+                    unit.run_events.adding_last(self._run.id, self._run.attempt, events),
+                    appended=appended,
+                )
+                if not is_ours:
+                    raise _Undone
+        except (_Undone, NotFound):
+            return False
+        return True
 
     async def _receipt(self, unit: Unit, ending: Ending) -> CancelReceipt | None:
         if isinstance(ending, Cancelled) and (asked := await unit.runs.find(self._run.id)):

@@ -5,6 +5,9 @@ from typing import Any
 
 import msgspec
 
+from retinue.db.changes import Change
+from retinue.db.repositories.messages import AnswerEnd
+from retinue.db.repositories.runs import RunEnd
 from retinue.db.session import Unit
 from retinue.domain import events as e
 from retinue.domain.ids import now
@@ -106,45 +109,18 @@ async def store_end(
         journal: of the process that ran the run, with what it has not written yet.
         from_statuses: nothing is written if the run is in none of them.
     """
-    at: datetime = now()
     # With calls it may have: a pause may be stored although its answer got lost.
     has_asked = bool(run.pauses or end.tool_log) or run.status is RunStatus.WAITING
     if has_asked:
         # Before the run, as everywhere: who decides an approval locks them in the same order.
         await unit.approvals.lock(run.id)
-    is_ours = await unit.runs.finish(
-        run.id,
-        run.attempt,
-        status=state.run_status,
-        finish_reason=state.finish_reason,
-        error_code=state.error_code,
-        usage=end.usage,
-        cost=end.cost,
-        generation_stats=end.generation_stats,
-        event_count=end.event_count,
-        text_sha256=end.text_sha256,
-        at=at,
-        receipt=receipt,
-        appended=appended,
-        from_statuses=from_statuses,
-    )
-    if not is_ours:
+    at: datetime = now()
+    values = _run_values(state, end, at, receipt=receipt, appended=appended, from_statuses=from_statuses)
+    if not await unit.runs.finish(run.id, run.attempt, **values):
         return False
     if appended is None:
         await _keep_untaken(unit, run)
-    await unit.messages.finish(
-        run.message_id,
-        content=draft.text,
-        reasoning=draft.reasoning,
-        status=state.message_status,
-        finish_reason=state.finish_reason,
-        error_code=state.error_code,
-        tool_log=end.tool_log,
-        usage=end.usage,
-        cost=end.cost,
-        metadata=end.metadata,
-        at=at,
-    )
+    await unit.messages.finish(run.message_id, **_answer_values(state, draft, end, at))
     if journal is not None:
         await journal.flush(unit)
     if end.tool_log:
@@ -153,6 +129,74 @@ async def store_end(
         await unit.approvals.supersede(run.id)
     unit.after_commit.append(lambda: METRICS.run_ended(state.run_status.value))
     return True
+
+
+def is_plain(run: Run, end: e.TerminalEvent, *, appended: int | None) -> bool:
+    """Whether nothing but run and answer has to be ended: no tool was asked for, and nothing can be left over."""
+    has_asked = bool(run.pauses or end.tool_log) or run.status is RunStatus.WAITING
+    return appended is not None and not has_asked
+
+
+async def store_plain_end(
+    unit: Unit,
+    run: Run,
+    state: EndState,
+    draft: Draft,
+    end: e.TerminalEvent,
+    *changes: Change[object],
+    appended: int,
+) -> bool:
+    """The same as `store_end` where the end is plain, together with other changes, and all of it at once. If it is
+    false, the run was not ours to end, and the caller has to undo all of it.
+    """
+    at = now()
+    is_ours, *_ = await unit.together(
+        unit.runs.finishing(run.id, run.attempt, **_run_values(state, end, at, appended=appended)),
+        unit.messages.finishing(run.message_id, **_answer_values(state, draft, end, at)),
+        *changes,
+    )
+    unit.after_commit.append(lambda: METRICS.run_ended(state.run_status.value))
+    return bool(is_ours)
+
+
+def _run_values(
+    state: EndState,
+    end: e.TerminalEvent,
+    at: datetime,
+    *,
+    appended: int | None,
+    receipt: CancelReceipt | None = None,
+    from_statuses: tuple[RunStatus, ...] = ACTIVE_STATUSES,
+) -> RunEnd:
+    return {
+        "status": state.run_status,
+        "finish_reason": state.finish_reason,
+        "error_code": state.error_code,
+        "usage": end.usage,
+        "cost": end.cost,
+        "generation_stats": end.generation_stats,
+        "event_count": end.event_count,
+        "text_sha256": end.text_sha256,
+        "at": at,
+        "receipt": receipt,
+        "appended": appended,
+        "from_statuses": from_statuses,
+    }
+
+
+def _answer_values(state: EndState, draft: Draft, end: e.TerminalEvent, at: datetime) -> AnswerEnd:
+    return {
+        "content": draft.text,
+        "reasoning": draft.reasoning,
+        "status": state.message_status,
+        "finish_reason": state.finish_reason,
+        "error_code": state.error_code,
+        "tool_log": end.tool_log,
+        "usage": end.usage,
+        "cost": end.cost,
+        "metadata": end.metadata,
+        "at": at,
+    }
 
 
 async def _keep_untaken(unit: Unit, run: Run) -> None:

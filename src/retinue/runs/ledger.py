@@ -2,26 +2,26 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property
 from uuid import UUID
 
 import msgspec
 
+from retinue.db.changes import Change
 from retinue.db.session import Database, Unit
 from retinue.domain import events as e
-from retinue.domain.budgets import Grant, Quote
+from retinue.domain.budgets import Quote
 from retinue.domain.errors import ProcessLost, ProviderError, RequestError
 from retinue.domain.ids import new_id, now
 from retinue.domain.model_io import ModelRequest
 from retinue.domain.runs import CallOutcome, LedgerEntry, Run
-from retinue.domain.usage import Cost, Provenance, Usage
+from retinue.domain.usage import Cost, Usage
 from retinue.observability.metrics import METRICS
-from retinue.providers.estimate import estimate_input, estimate_usage
-from retinue.providers.pricing import Pricing, input_bound
+from retinue.providers.pricing import Pricing
 from retinue.runs.assembler import StepAssembler
 from retinue.runs.draft import Draft
 from retinue.runs.purse import Purse
 from retinue.runs.recorder import Recorder
+from retinue.runs.step_account import StepAccount
 from retinue.runs.storing import persistently
 
 
@@ -52,13 +52,14 @@ class CallLedger:
         self._pricing = pricing
         self._recorder = recorder
         self._draft = draft
-        self._step = _StepAccount(first_step, first_request)
+        self._step = StepAccount(first_step, first_request)
         self.purse: Purse | None = None
         """What the call that is made may still cost; None if nothing bounds it."""
         self.aborted_at: datetime | None = None
         """When a call was cut off and its connection closed."""
         self._open: UUID | None = None
         self._closings: list[_Closing] = []
+        self._first: LedgerEntry | None = None
         self._is_first_open_stored = False
 
     async def open_first_call(self, unit: Unit) -> None:
@@ -69,14 +70,30 @@ class CallLedger:
             BudgetExceeded: there is no money for it.
             Conflict: `price_unknown`.
         """
-        entry = self._entry(tries=1)
-        await self._book(unit, entry)
-        self._open = entry.id
+        self._first = self._entry(tries=1)
+        await unit.ledger.open(self._first)
+        await self.pay_first_call(unit)
+
+    def opening_first_call(self, unit: Unit) -> Change[None]:
+        """The row of the first call, for `Unit.together`; then comes `pay_first_call`."""
+        self._first = self._entry(tries=1)
+        return unit.ledger.opening(self._first)
+
+    async def pay_first_call(self, unit: Unit) -> None:
+        """Reserve the money for the first call, whose row was just opened.
+
+        Raises:
+            BudgetExceeded, Conflict: see `open_first_call`.
+        """
+        first, self._first = self._first, None
+        assert first is not None
+        await self._reserve(unit, first, is_new=True)
+        self._open = first.id
         self._is_first_open_stored = True
 
     def begin_step(self, number: int, request: ModelRequest, assembler: StepAssembler) -> None:
         """The next tries are this step's; `assembler` is asked for what came when a count has to be estimated."""
-        self._step = _StepAccount(number, lambda: request, assembler)
+        self._step = StepAccount(number, lambda: request, assembler)
 
     async def opened(self, tries: int) -> int | None:
         """The output tokens that the call may ask for at most, if money bounds them.
@@ -114,6 +131,9 @@ class CallLedger:
         """
         is_new = await unit.ledger.open(entry)
         await self.write_closings(unit)
+        await self._reserve(unit, entry, is_new=is_new)
+
+    async def _reserve(self, unit: Unit, entry: LedgerEntry, *, is_new: bool) -> None:
         self.purse = None
         if self._pricing.is_free:
             return
@@ -161,8 +181,13 @@ class CallLedger:
 
     async def write_closings(self, unit: Unit) -> None:
         """Close what is to be closed, inside the caller's transaction. Safe to repeat: a row closes only once."""
-        for closing in self._closings:
-            await unit.ledger.close(
+        if self._closings:
+            await unit.together(*self.closings(unit))
+
+    def closings(self, unit: Unit) -> list[Change[bool]]:
+        """The same, for `Unit.together`."""
+        return [
+            unit.ledger.closing(
                 closing.id,
                 outcome=closing.outcome,
                 usage=closing.usage,
@@ -170,6 +195,8 @@ class CallLedger:
                 error_code=closing.error_code,
                 at=closing.at,
             )
+            for closing in self._closings
+        ]
 
     def forget_closings(self) -> None:
         """What was to be closed is closed, and committed."""
@@ -206,69 +233,6 @@ class CallLedger:
             outcome=CallOutcome.OPEN,
             opened_at=now(),
         )
-
-
-class _StepAccount:
-    """What one step sent and got, to estimate what the provider does not tell."""
-
-    def __init__(
-        self, number: int, request: Callable[[], ModelRequest], assembler: StepAssembler | None = None
-    ) -> None:
-        self.number = number
-        self._request = request
-        self._assembler = assembler
-
-    @cached_property
-    def _asked(self) -> ModelRequest:
-        return self._request()
-
-    @cached_property
-    def _input_tokens(self) -> int:
-        return estimate_input(self._asked)
-
-    def quote(self, pricing: Pricing) -> Quote | None:
-        """What one call of the step may cost."""
-        return pricing.quote(self._input_tokens, self._asked.max_output_tokens)
-
-    def purse(self, pricing: Pricing, grant: Grant) -> Purse:
-        return Purse(pricing, grant, self._asked, input_bound(self._input_tokens))
-
-    def settle(self, outcome: CallOutcome, reported: Usage | None, purse: Purse | None) -> Usage | None:
-        """The usage to book.
-
-        A completed call's report stands; what it does not tell is estimated, or nobody could say what the call
-        has cost. A call that was cut off has at best counted what it sent first, so its output is the greater of report
-        and estimate. A call that failed before anything came stays unknown.
-        """
-        estimate = self._estimate(purse)
-        if estimate is None or (outcome is CallOutcome.FAILED and not estimate.output_tokens):
-            return reported
-        if reported is None:
-            return estimate
-        usage = _completed(reported, estimate)
-        if outcome is CallOutcome.COMPLETED or (usage.output_tokens or 0) >= (estimate.output_tokens or 0):
-            return usage
-        return msgspec.structs.replace(usage, output_tokens=estimate.output_tokens, provenance=Provenance.ESTIMATED)
-
-    def _estimate(self, purse: Purse | None) -> Usage | None:
-        if self._assembler is None:
-            return None
-        estimate = estimate_usage(
-            self._asked,
-            text=self._assembler.text,
-            reasoning=self._assembler.reasoning,
-            arguments=self._assembler.arguments,
-        )
-        if purse is None or purse.output_tokens <= (estimate.output_tokens or 0):
-            return estimate
-        return msgspec.structs.replace(estimate, output_tokens=purse.output_tokens)
-
-
-def _completed(reported: Usage, estimate: Usage) -> Usage:
-    """The report, with an estimate in the place of a total that it lacks."""
-    totals = ("input_tokens", "output_tokens")
-    missing = {name: getattr(estimate, name) for name in totals if getattr(reported, name) is None}
-    return msgspec.structs.replace(reported, **missing, provenance=Provenance.ESTIMATED) if missing else reported
 
 
 class _Closing(msgspec.Struct, frozen=True, kw_only=True):

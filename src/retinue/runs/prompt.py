@@ -16,7 +16,7 @@ import msgspec
 
 from retinue.domain.employees import Employee
 from retinue.domain.errors import FieldError, InvalidRequest
-from retinue.domain.messages import Message, Role
+from retinue.domain.messages import Role, Utterance
 from retinue.domain.model_io import AssistantTurn, ReasoningBlock, ToolResult, ToolTurn, Turn, UserTurn
 from retinue.providers.estimate import estimate_tokens, estimate_turn
 
@@ -46,7 +46,7 @@ def system_prompt(employee: Employee) -> str:
 
 
 def fit_history(
-    history: Sequence[Message],
+    history: Sequence[Utterance],
     *,
     system: str,
     message: str,
@@ -71,7 +71,7 @@ def fit_history(
         raise InvalidRequest(
             detail, code="message_exceeds_context", errors=(FieldError(pointer="/content", detail=detail),)
         )
-    kept: list[Sequence[Message]] = []
+    kept: list[Sequence[Utterance]] = []
     for turn in reversed(_whole_turns(history)):
         budget -= margin * sum(_length(part, estimate, echo_reasoning=echo_reasoning) for part in turn)
         if budget < 0:
@@ -122,8 +122,8 @@ def _shortened(result: ToolResult, excess: float) -> ToolResult:
     return msgspec.structs.replace(result, content=cut) if len(cut) < len(content) else result
 
 
-def _whole_turns(history: Sequence[Message]) -> list[list[Message]]:
-    turns: list[list[Message]] = []
+def _whole_turns(history: Sequence[Utterance]) -> list[list[Utterance]]:
+    turns: list[list[Utterance]] = []
     for message in history:
         if message.role is Role.USER or not turns:
             turns.append([])
@@ -134,11 +134,11 @@ def _whole_turns(history: Sequence[Message]) -> list[list[Message]]:
     return turns
 
 
-def _length(message: Message, estimate: Estimate, *, echo_reasoning: bool) -> int:
+def _length(message: Utterance, estimate: Estimate, *, echo_reasoning: bool) -> int:
     return estimate(message.content) + (estimate(message.reasoning or "") if echo_reasoning else 0)
 
 
-def _as_turn(message: Message, *, echo_reasoning: bool) -> Turn:
+def _as_turn(message: Utterance, *, echo_reasoning: bool) -> Turn:
     if message.role is Role.USER:
         return UserTurn(message.content)
     thought = message.reasoning if echo_reasoning else None

@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 
+from retinue.db.changes import Change
 from retinue.db.session import Unit
 from retinue.domain.errors import InternalError, ProcessLost, RetinueError, RunTimeout, StepLimitReached
 from retinue.domain.ids import now
@@ -63,6 +64,14 @@ class Runner:
             BudgetExceeded, Conflict: see `CallLedger.open_first_call`.
         """
         await self._ledger.open_first_call(unit)
+
+    def opening_first_call(self, unit: Unit) -> Change[None]:
+        """The first half of `open_first_call`, to be carried out together with others."""
+        return self._ledger.opening_first_call(unit)
+
+    async def pay_first_call(self, unit: Unit) -> None:
+        """The second half."""
+        await self._ledger.pay_first_call(unit)
 
     def begin(self) -> None:
         """Go live and record the first events, so that a follower has an id at once.

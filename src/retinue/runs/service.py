@@ -108,7 +108,7 @@ class RunService:
                 await unit.conversations.get(conversation_id)  # what was deleted is not told again
                 return msgspec.json.decode(earlier.answer or b"null", type=Message)
             conversation = await lock_open_conversation(unit, conversation_id)
-            if await self._sessions.check(unit, conversation):
+            if (await self._sessions.check(unit, conversation)).is_busy:
                 raise busy(await unit.runs.active(conversation_id) or (await unit.runs.queued(conversation_id))[0])
             message = user_message(conversation, content, await unit.conversations.advance(conversation_id, 1))
             await unit.messages.add(message)

@@ -2,6 +2,7 @@
 
 from math import ceil
 
+from retinue.db.repositories.conversations import Session
 from retinue.db.session import Unit
 from retinue.domain.conversations import Conversation
 from retinue.domain.errors import Conflict, RateLimited
@@ -16,23 +17,21 @@ class Sessions:
     def __init__(self, policy: SessionPolicy) -> None:
         self._policy = policy
 
-    async def check(self, unit: Unit, conversation: Conversation) -> bool:
-        """Whether a run of the conversation is active or queued. The caller holds the conversation's lock.
+    async def check(self, unit: Unit, conversation: Conversation) -> Session:
+        """The session, which takes one more message. The caller holds the conversation's lock.
 
         Raises:
             Conflict: `session_expired`.
             RateLimited: with the seconds to wait in its header.
         """
-        if conversation.message_count == 0:
-            return False
         session = await unit.conversations.session(conversation.id, self._policy.ttl_seconds)
-        if session.has_expired:
+        if session.has_expired and conversation.message_count > 0:
             detail = "This conversation's session has expired. Set its status to active to reopen it."
             raise Conflict(detail, code="session_expired")
         # Fewer messages than that cannot be too many, and most conversations are short.
         if 0 < self._policy.max_messages <= conversation.message_count:
             await self._refuse_if_too_fast(unit, conversation)
-        return session.is_busy
+        return session
 
     async def _refuse_if_too_fast(self, unit: Unit, conversation: Conversation) -> None:
         policy = self._policy

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from retinue.db.changes import Change
 from retinue.db.session import Unit
 from retinue.domain.access import ApiKey
 from retinue.domain.approvals import Approval, ApprovalStatus, Decision
@@ -17,7 +18,7 @@ from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import new_id
 from retinue.domain.messages import Message, MessageStatus
 from retinue.domain.prices import ModelPrice
-from retinue.domain.runs import CallOutcome, LedgerEntry, Run, RunStatus, WaitingFor
+from retinue.domain.runs import LedgerEntry, Run, WaitingFor
 from retinue.domain.spending import Grouping
 from retinue.domain.tenants import Tenant
 from retinue.domain.tools import CallStatus
@@ -34,6 +35,7 @@ from tests.contract.repositories.builders import (
     an_order,
     deltas,
 )
+from tests.contract.repositories.ends import ANSWER_END, CALL_END, RUN_END
 
 
 class Property(msgspec.Struct, frozen=True):
@@ -126,19 +128,11 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "conversations.update": lambda unit, their: unit.conversations.update(their.conversation),
     "conversations.delete": lambda unit, their: unit.conversations.delete(their.conversation.id),
     "conversations.advance": lambda unit, their: unit.conversations.advance(their.conversation.id, 1),
-    "messages.finish": lambda unit, their: unit.messages.finish(
-        their.answer.id,
-        content="stolen",
-        reasoning=None,
-        status=MessageStatus.COMPLETED,
-        finish_reason=None,
-        error_code=None,
-        tool_log=(),
-        usage=None,
-        cost=None,
-        metadata={},
-        at=LATER,
+    "conversations.advancing": lambda unit, their: _done(
+        unit, unit.conversations.advancing(their.conversation.id, 1, at=LATER)
     ),
+    "messages.finish": lambda unit, their: unit.messages.finish(their.answer.id, **ANSWER_END),
+    "messages.finishing": lambda unit, their: _done(unit, unit.messages.finishing(their.answer.id, **ANSWER_END)),
     "messages.pause": lambda unit, their: unit.messages.pause(
         their.answer.id,
         content="stolen",
@@ -163,20 +157,12 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "runs.request_cancel": lambda unit, their: unit.runs.request_cancel(their.run.id),
     "runs.append": lambda unit, their: unit.runs.append(their.run.id),
     "runs.mark_pruned": lambda unit, their: unit.runs.mark_pruned(their.run.id),
-    "runs.finish": lambda unit, their: unit.runs.finish(
-        their.run.id,
-        1,
-        status=RunStatus.FAILED,
-        finish_reason=None,
-        error_code=None,
-        usage=None,
-        cost=None,
-        generation_stats=None,
-        event_count=None,
-        text_sha256=None,
-        at=LATER,
-    ),
+    "runs.finish": lambda unit, their: unit.runs.finish(their.run.id, 1, **RUN_END),
+    "runs.finishing": lambda unit, their: _done(unit, unit.runs.finishing(their.run.id, 1, **RUN_END)),
     "run_events.add": lambda unit, their: unit.run_events.add(their.run.id, 1, deltas(their.run.id, 1, 4, 1)),
+    "run_events.adding": lambda unit, their: _done(
+        unit, unit.run_events.adding(their.run.id, 1, deltas(their.run.id, 1, 4, 1))
+    ),
     "run_events.prune": lambda unit, their: unit.run_events.prune(their.run.id),
     "checkpoints.add": lambda unit, their: unit.checkpoints.add(a_checkpoint(their.run, 2), 1),
     "erasure.keep_lease": lambda unit, _: unit.erasure.keep_lease("thief", 60),
@@ -225,15 +211,23 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     ),
     "budgets.delete": lambda unit, their: unit.budgets.delete(their.budget.id),
     "prices.replace": lambda unit, _: unit.prices.replace([A_PRICE]),
-    "ledger.close": lambda unit, their: unit.ledger.close(
-        their.entry.id, outcome=CallOutcome.FAILED, usage=None, cost=None, error_code=None, at=LATER
-    ),
+    "ledger.close": lambda unit, their: unit.ledger.close(their.entry.id, **CALL_END),
+    "ledger.closing": lambda unit, their: _done(unit, unit.ledger.closing(their.entry.id, **CALL_END)),
 }
 
 
 HANGINGS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "message": lambda unit, their: unit.messages.add(a_message(_taken(unit, their), 7)),
     "run": lambda unit, their: unit.runs.add(a_run(_taken(unit, their)), owner="me", lease_seconds=30),
+    "message, together": lambda unit, their: unit.together(
+        unit.messages.adding(a_message(_taken(unit, their), 7)), missing="There is no such conversation."
+    ),
+    "run, together": lambda unit, their: unit.together(
+        unit.runs.adding(a_run(_taken(unit, their)), owner="me", lease_seconds=30)
+    ),
+    "events of an end": lambda unit, their: unit.together(
+        unit.run_events.adding_last(their.run.id, 1, deltas(their.run.id, 1, 4, 1))
+    ),
     "tool call": lambda unit, their: unit.tool_calls.add(their.run.id, [a_call(their.run, 9)]),
     "approval": lambda unit, their: unit.approvals.add(an_approval(their.run, tenant_id=unit.tenant_id)),
     "grant": lambda unit, their: unit.grants.add(a_grant(their.approval, id=new_id(), tenant_id=unit.tenant_id)),
@@ -241,6 +235,11 @@ HANGINGS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
         msgspec.structs.replace(_taken(unit, their), id=new_id())
     ),
 }
+
+
+async def _done(unit: Unit, change: Change[Any]) -> Any:
+    (told,) = await unit.together(change)
+    return told
 
 
 def _taken(unit: Unit, their: Property) -> Conversation:

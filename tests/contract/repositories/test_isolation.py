@@ -151,6 +151,8 @@ async def test_every_method_of_a_unit_is_in_this_suite() -> None:
     known = {*READS, *WRITES}
     elsewhere = {
         "add",
+        "adding",
+        "adding_last",
         "record",
         "flush",
         "put_orders",
@@ -158,6 +160,7 @@ async def test_every_method_of_a_unit_is_in_this_suite() -> None:
         "keep_action",
         "put",
         "open",
+        "opening",
         "get",
         "get_by_slug",
         "lock_for_start",

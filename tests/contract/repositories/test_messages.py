@@ -11,6 +11,7 @@ from retinue.domain.errors import NotFound, StorageFailed
 from retinue.domain.ids import new_id
 from retinue.domain.messages import MessageStatus, Role
 from tests.contract.repositories.builders import COST, LATER, NOON, TOOL_LOG, USAGE, a_message, an_answer
+from tests.contract.repositories.said import utterances
 
 FINAL: dict[str, Any] = {
     "content": "Grüße \N{WAVING HAND SIGN}",
@@ -85,7 +86,7 @@ async def test_history_is_the_newest_before_a_position(database: Database, conve
     async with database.unit(conversation.tenant_id) as unit:
         await unit.messages.add(*messages)
         history = await unit.messages.history(conversation.id, before_position=6, max_messages=3)
-    assert history == messages[2:5]
+    assert history == utterances(*messages[2:5])
 
 
 async def test_a_position_is_taken_once(database: Database, conversation: Conversation) -> None:
@@ -126,4 +127,4 @@ async def test_empty_answers_take_no_place_in_the_history(database: Database, co
     async with database.unit(conversation.tenant_id) as unit:
         await unit.messages.add(*said, *(an_answer(conversation, position) for position in range(3, 9)))
         history = await unit.messages.history(conversation.id, before_position=9, max_messages=2)
-    assert history == said
+    assert history == utterances(*said)

@@ -14,6 +14,7 @@ from retinue.domain.ids import new_id
 from retinue.domain.messages import MessageStatus
 from retinue.domain.runs import Run, RunStatus, WaitingFor
 from tests.contract.repositories.builders import COST, LATER, NOON, TOOL_LOG, USAGE, a_message, an_answer
+from tests.contract.repositories.said import utterances
 from tests.contract.repositories.test_messages import FINAL
 from tests.contract.repositories.test_runs import END
 
@@ -161,4 +162,4 @@ async def test_answers_that_came_to_nothing_are_no_history(database: Database, c
             msgspec.structs.replace(an_answer(conversation, 3), status=MessageStatus.EXPIRED),
             part,
         )
-        assert await unit.messages.history(conversation.id, before_position=9, max_messages=9) == [kept, part]
+        assert await unit.messages.history(conversation.id, before_position=9, max_messages=9) == utterances(kept, part)

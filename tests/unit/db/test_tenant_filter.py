@@ -123,15 +123,17 @@ def test_every_start_in_the_base_has_the_tenant() -> None:
         function.name: ast.unparse(function)
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        and function.name in {"_select", "_update", "_delete", "_store", "_is_own"}
+        and function.name in {"_select", "_update", "_delete", "_store", "_storing", "_is_own", "_refuse_others"}
     }
-    assert len(starts) == 5
-    assert [name for name, code in starts.items() if not ("self._tenant_id" in code or "self._is_own(" in code)] == []
+    assert len(starts) == 7
+    tied = ("self._tenant_id", "self._is_own(", "self._refuse_others(")
+    assert [name for name, code in starts.items() if not any(word in code for word in tied)] == []
+    assert "self._tenant_id" in starts["_refuse_others"]
     assert "self._tenant_id" in starts["_is_own"]
 
 
 def inserts_past_the_check(source: str) -> list[str]:
-    """Inserts that do not go through `_store`, which sees to it that a row is the tenant's own."""
+    """Inserts that go neither through `_store` nor `_storing`, which see to it that a row is the tenant's own."""
     tree = ast.parse(source)
     inserting = {"_insert"} | {
         function.name
@@ -141,7 +143,7 @@ def inserts_past_the_check(source: str) -> list[str]:
     return [
         ast.unparse(call)
         for call in ast.walk(tree)
-        if isinstance(call, ast.Call) and ast.unparse(call.func) == "self._executor.change"
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in {"self._executor.change", "Change"}
         if any(f"self.{name}(" in ast.unparse(argument) for argument in call.args for name in inserting)
     ]
 
@@ -164,8 +166,10 @@ class X(TenantRepository):
     async def f(self):
         await self._executor.change({insert}, row)
         await self._store({insert}, row)
+        await self._executor.carry_out(Change({insert}, has_changed))
+        await self._executor.carry_out(self._storing({insert}, row))
 """
-    assert len(inserts_past_the_check(source)) == 1
+    assert len(inserts_past_the_check(source)) == 2
 
 
 PLANTED = [

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from retinue.db.changes import Outcome
 from retinue.db.dialects.transactions import Transaction
 from retinue.db.prepared import Prepared
 from retinue.db.row_security import Roles
@@ -57,6 +58,12 @@ class Dialect(ABC):
     @abstractmethod
     async def change(self, driver: Any, sql: str, arguments: Sequence[Any]) -> int:
         """Have the driver's own connection insert, update or delete; how many rows."""
+
+    @abstractmethod
+    async def together(self, driver: Any, parts: Sequence[tuple[Prepared, Sequence[Any]]]) -> Sequence[Outcome]:
+        """Have the driver's own connection carry out several changes, each with its arguments; see
+        `Executor.together`.
+        """
 
     @abstractmethod
     def clock(self) -> sa.ColumnElement[datetime]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from time import monotonic
 from typing import Any, ClassVar
 from uuid import UUID
@@ -12,13 +13,15 @@ import structlog
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from retinue.db.changes import Joint, Outcome
 from retinue.db.connection import Connection
 from retinue.db.dialects.base import Dialect, Insert
 from retinue.db.dialects.transactions import SingleStatements, Transaction
+from retinue.db.prepared import Prepared
 from retinue.db.row_security import Roles, apply
 from retinue.db.tables import Base
 from retinue.db.types import Instant
-from retinue.domain.encoding import decode, encode_text
+from retinue.domain.encoding import encode_text
 from retinue.domain.errors import StorageFailed
 
 _CONNECT_SECONDS = 10.0
@@ -45,6 +48,10 @@ class PostgreSQL(Dialect):
     scheme: ClassVar[str] = "postgresql"
     has_roles: ClassVar[bool] = True
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._joints: dict[tuple[Prepared, ...], Joint] = {}
+
     def create_engine(
         self,
         url: sa.URL,
@@ -61,7 +68,7 @@ class PostgreSQL(Dialect):
             max_overflow=0,
             pool_timeout=command_timeout,
             json_serializer=encode_text,
-            json_deserializer=decode,
+            json_deserializer=str,  # the columns do it; see `types.Json`
             hide_parameters=True,
             connect_args={
                 "timeout": min(_CONNECT_SECONDS, command_timeout),
@@ -91,6 +98,13 @@ class PostgreSQL(Dialect):
     async def change(self, driver: Any, sql: str, arguments: Sequence[Any]) -> int:
         status: str = await driver.execute(sql, *arguments)
         return int(status.rpartition(" ")[2])
+
+    async def together(self, driver: Any, parts: Sequence[tuple[Prepared, Sequence[Any]]]) -> Sequence[Outcome]:
+        key = tuple(prepared for prepared, _ in parts)
+        if (joint := self._joints.get(key)) is None:
+            joint = self._joints[key] = Joint(key)
+        rows = await driver.fetch(joint.sql, *chain.from_iterable(arguments for _, arguments in parts))
+        return joint.outcomes(rows[0])
 
     def clock(self) -> sa.ColumnElement[datetime]:
         return sa.type_coerce(sa.func.clock_timestamp(), Instant())

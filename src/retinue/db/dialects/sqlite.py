@@ -18,12 +18,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import await_only
 
+from retinue.db.changes import Outcome
 from retinue.db.connection import Connection
 from retinue.db.dialects.base import Dialect, Insert
+from retinue.db.dialects.several import Several, ThreadsideConnection
 from retinue.db.dialects.transactions import Transaction
+from retinue.db.prepared import Prepared
 from retinue.db.tables import Base
 from retinue.db.types import Instant
-from retinue.domain.encoding import decode, encode_text
+from retinue.domain.encoding import encode_text
 from retinue.domain.errors import StorageFailed, Unavailable
 
 SCRUB_BYTES = 256 * 2**20
@@ -70,8 +73,8 @@ class SQLite(Dialect):
             pool_timeout=command_timeout,
             pool_reset_on_return="rollback" if migrates else None,  # see `refuse_unfinished`
             json_serializer=encode_text,
-            json_deserializer=decode,
             hide_parameters=True,
+            connect_args={"factory": ThreadsideConnection},
         )
         _prepare_connections(engine, patience=command_timeout, migrates=migrates)
         return engine
@@ -127,6 +130,13 @@ class SQLite(Dialect):
         # The cursor is through; to have it closed would be another visit to the connection's thread.
         count: int = (await driver.execute(sql, arguments)).rowcount
         return count
+
+    async def together(self, driver: Any, parts: Sequence[tuple[Prepared, Sequence[Any]]]) -> Sequence[Outcome]:
+        found = await driver.execute_fetchall(Several.of(parts))
+        return [
+            Outcome(count, prepared.rows(rows)[0] if rows else None)
+            for (prepared, _), (count, rows) in zip(parts, found, strict=True)
+        ]
 
     def clock(self) -> sa.ColumnElement[datetime]:
         return self.clock_after(0.0)

@@ -10,8 +10,9 @@ import msgspec
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.changes import Change
 from retinue.db.prepared import prepared
-from retinue.db.repositories.base import TenantRepository
+from retinue.db.repositories.base import TenantRepository, has_changed
 from retinue.domain.budgets import Alert, Budget, Grant, Quote, Reservation, end_of, start_of
 from retinue.domain.errors import BudgetExceeded, Conflict
 
@@ -79,18 +80,18 @@ class Accounts(TenantRepository):
         rows = await self._executor.rows(self._rows().where(t.Budget.subject_id.in_(subject_ids)))
         return [Account(budget_of(row), row.at) for row in rows]
 
-    async def write(self, accounts: Collection[Account]) -> None:
+    def writing(self, accounts: Collection[Account]) -> list[Change[bool]]:
         """Store those that were changed."""
-        for account in accounts:
-            if account.is_changed:
-                budget = account.budget
-                counters = {
-                    "period_start": budget.period_start,
-                    "spent_micros": budget.spent_micros,
-                    "reserved_micros": budget.reserved_micros,
-                    "alerted_at": budget.alerted_at,
-                }
-                await self._executor.change(self._with_id(budget.id), counters)
+        return [self._writing(account.budget) for account in accounts if account.is_changed]
+
+    def _writing(self, budget: Budget) -> Change[bool]:
+        counters = {
+            "period_start": budget.period_start,
+            "spent_micros": budget.spent_micros,
+            "reserved_micros": budget.reserved_micros,
+            "alerted_at": budget.alerted_at,
+        }
+        return Change(self._with_id(budget.id).setting(counters), has_changed)
 
     @prepared
     def _with_id(self, budget_id: UUID) -> sa.Update:

@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.changes import Change, Outcome
 from retinue.db.dialects.base import Insert
 from retinue.db.executor import Executor
 from retinue.db.prepared import TENANT, Asked, Prepared, prepared
@@ -81,10 +82,22 @@ class TenantRepository:
         Raises:
             InternalError, Conflict, NotFound: as `_add`.
         """
+        self._refuse_others(rows)
+        return await self._executor.change(insert, list(rows), missing=missing)
+
+    def _storing(self, insert: Asked, *rows: dict[str, Any]) -> Change[None]:
+        """The same, to be carried out together with other changes.
+
+        Raises:
+            InternalError: as `_add`.
+        """
+        self._refuse_others(rows)
+        return Change(insert.setting(*rows), _nothing)
+
+    def _refuse_others(self, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:
             if row.setdefault("tenant_id", self._tenant_id) != self._tenant_id:
                 raise InternalError("A row of another tenant was about to be stored.")
-        return await self._executor.change(insert, list(rows), missing=missing)
 
     def _insert(self, table: type[t.Base]) -> Insert:
         """An insert for `_store`, which sees to the tenant."""
@@ -133,6 +146,15 @@ def is_there(tenant_id: Any) -> sa.ColumnElement[bool]:
 
 _is_there = lru_cache(maxsize=1024)(is_there)
 """Every statement asks it, and building it takes longer than asking."""
+
+
+def has_changed(outcome: Outcome) -> bool:
+    """Whether a change of one row took place."""
+    return outcome.touched == 1
+
+
+def _nothing(_: Outcome) -> None:
+    pass
 
 
 def found(value: V | None, what: str) -> V:

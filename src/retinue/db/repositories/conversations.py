@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.changes import Change, Outcome
 from retinue.db.prepared import Asked, prepared
 from retinue.db.repositories.base import TenantRepository, found
 from retinue.db.repositories.conditions import has_started, is_queued
@@ -38,6 +39,8 @@ class Session(NamedTuple):
     and it was not reopened. Never before its first message, nor while a run is active. With a TTL of 0 a conversation
     that was reopened is open for one message, however long that takes.
     """
+    now: datetime
+    """By the database's clock."""
 
 
 class ConversationRepository(TenantRepository):
@@ -136,17 +139,25 @@ class ConversationRepository(TenantRepository):
         row = found(await self._executor.row(self._advanced(conversation_id, count, at)), "conversation")
         return Place(row.message_count - count + 1, row.last_message_at)
 
+    def advancing(self, conversation_id: UUID, count: int, *, at: datetime) -> Change[None]:
+        """The same for `Unit.together`, by somebody who has the lock, and so knows the positions."""
+
+        def tell(outcome: Outcome) -> None:
+            found(outcome.touched or None, "conversation")
+
+        return Change(self._moved(conversation_id, count, at), tell)
+
     async def session(self, conversation_id: UUID, default_ttl_seconds: float) -> Session:
         """Raises: NotFound."""
         row = found(await self._executor.row(self._looked_at(conversation_id)), "conversation")
         if row.last_message_at is None or row.is_busy:
-            return Session(is_busy=bool(row.is_busy), has_expired=False)
+            return Session(is_busy=bool(row.is_busy), has_expired=False, now=row.now)
         moments = (row.last_message_at, row.reopened_at, row.ended_at)
         last: datetime = max(moment for moment in moments if moment is not None)
         ttl = default_ttl_seconds if row.session_ttl_seconds is None else row.session_ttl_seconds
         was_just_reopened = last == row.reopened_at and last > row.last_message_at
         is_open = was_just_reopened if ttl == 0 else (row.now - last).total_seconds() <= ttl
-        return Session(is_busy=False, has_expired=not is_open)
+        return Session(is_busy=False, has_expired=not is_open, now=row.now)
 
     async def reopen(self, conversation_id: UUID) -> None:
         """Make it active, and let its session begin anew.
@@ -173,12 +184,17 @@ class ConversationRepository(TenantRepository):
     @prepared
     def _advanced(self, conversation_id: UUID, count: int, at: datetime | None) -> Any:
         moment = sa.func.coalesce(sa.type_coerce(at, Instant()), self._dialect.clock(), type_=Instant())
-        return (
-            self._update(t.Conversation)
-            .where(t.Conversation.id == conversation_id)
-            .values(message_count=t.Conversation.message_count + count, last_message_at=moment, updated_at=moment)
-            .returning(t.Conversation.message_count, t.Conversation.last_message_at)
-        )
+        columns = (t.Conversation.message_count, t.Conversation.last_message_at)
+        return self._grown(conversation_id, count, moment).returning(*columns)
+
+    @prepared
+    def _moved(self, conversation_id: UUID, count: int, at: datetime) -> sa.Update:
+        return self._grown(conversation_id, count, sa.type_coerce(at, Instant()))
+
+    def _grown(self, conversation_id: UUID, count: int, at: sa.ColumnElement[datetime]) -> sa.Update:
+        statement = self._update(t.Conversation).where(t.Conversation.id == conversation_id)
+        counted = t.Conversation.message_count + count
+        return statement.values(message_count=counted, last_message_at=at, updated_at=at)
 
     @prepared
     def _looked_at(self, conversation_id: UUID) -> sa.Select[Any]:

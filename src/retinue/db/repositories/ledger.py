@@ -6,17 +6,18 @@ so that budgets are locked after everything else.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.changes import Change, Outcome
 from retinue.db.dialects.base import Insert
 from retinue.db.executor import Executor
 from retinue.db.prepared import prepared
 from retinue.db.repositories.accounts import Account, Accounts, granted
-from retinue.db.repositories.base import TenantRepository
+from retinue.db.repositories.base import TenantRepository, has_changed
 from retinue.db.repositories.money import cost_columns, cost_of, usage_columns, usage_of
 from retinue.domain.budgets import Alert, Grant, Quote, Reservation, Spender
 from retinue.domain.errors import BudgetExceeded, Conflict
@@ -24,6 +25,14 @@ from retinue.domain.runs import CallOutcome, LedgerEntry
 from retinue.domain.usage import Cost, Usage
 
 _PLAIN = tuple(name for name in LedgerEntry.__struct_fields__ if name not in {"usage", "cost"})
+
+
+class CallEnd(TypedDict):
+    outcome: CallOutcome
+    usage: Usage | None
+    cost: Cost | None
+    error_code: str | None
+    at: datetime
 
 
 class LedgerRepository(TenantRepository):
@@ -39,9 +48,11 @@ class LedgerRepository(TenantRepository):
         Raises:
             NotFound: there is no such tenant.
         """
-        plain = {name: getattr(entry, name) for name in _PLAIN}
-        columns = {**plain, **usage_columns(entry.usage), **cost_columns(entry.cost)}
-        return await self._store(self._opened(), columns, missing="There is no such tenant.") == 1
+        return await self._store(self._opened(), _columns(entry), missing="There is no such tenant.") == 1
+
+    def opening(self, entry: LedgerEntry) -> Change[None]:
+        """The same, for `Unit.together`."""
+        return self._storing(self._opened(), _columns(entry))
 
     async def reserve(
         self, entry: LedgerEntry, quote: Callable[[], Quote | None], *, is_new: bool = True
@@ -69,12 +80,13 @@ class LedgerRepository(TenantRepository):
                 grant = granted(own, asked, lambda account: account.left)
             except (BudgetExceeded, Conflict):
                 await self._executor.change(self._delete(t.LedgerEntry).where(t.LedgerEntry.id == entry.id))
-                await self._accounts.write(accounts)
+                await self._write(accounts)
                 raise
             micros = grant.micros if grant else asked.most_micros if asked else 0
             held = tuple(account.reserve(micros) for account in own)
-            await self._executor.change(self._row(entry.id), {"reservations": held})
-        await self._accounts.write(accounts)
+            await self._write(accounts, Change(self._row(entry.id).setting({"reservations": held}), has_changed))
+        else:
+            await self._write(accounts)
         return grant if is_new else await self._granted(entry, own, quote)
 
     async def require_money(self, spender: Spender, quote: Callable[[], Quote | None]) -> None:
@@ -88,25 +100,24 @@ class LedgerRepository(TenantRepository):
         if own := [account for account in accounts if _applies(account, spender)]:
             granted(own, quote(), lambda account: account.unspent)
 
-    async def close(
-        self,
-        entry_id: UUID,
-        *,
-        outcome: CallOutcome,
-        usage: Usage | None,
-        cost: Cost | None,
-        error_code: str | None,
-        at: datetime,
-    ) -> bool:
+    async def close(self, entry_id: UUID, **end: Unpack[CallEnd]) -> bool:
         """Write down how the call ended; false and nothing written if that was done before."""
-        values: dict[str, Any] = {"outcome": outcome, "error_code": error_code, "closed_at": at}
-        values |= {**usage_columns(usage), **cost_columns(cost)}
-        # A budget that was made meanwhile has put itself down here, too.
-        row = await self._executor.row(self._closed(entry_id).setting(values))
-        if row is None:
-            return False
-        self._due += [(held, cost.micros if cost else 0) for held in row.reservations or ()]
-        return True
+        return await self._executor.carry_out(self.closing(entry_id, **end))
+
+    def closing(self, entry_id: UUID, **end: Unpack[CallEnd]) -> Change[bool]:
+        """The same, for `Unit.together`."""
+        cost = end["cost"]
+        values = {"outcome": end["outcome"], "error_code": end["error_code"], "closed_at": end["at"]}
+        values |= {**usage_columns(end["usage"]), **cost_columns(cost)}
+
+        def tell(outcome: Outcome) -> bool:
+            if outcome.row is None:
+                return False
+            # A budget that was made meanwhile has put itself down here, too.
+            self._due += [(held, cost.micros if cost else 0) for held in outcome.row.reservations or ()]
+            return True
+
+        return Change(self._closed(entry_id).setting(values), tell)
 
     async def list(self, run_id: UUID) -> Sequence[LedgerEntry]:
         """In the order in which they were opened."""
@@ -119,9 +130,13 @@ class LedgerRepository(TenantRepository):
         Returns the alerts that this and earlier settlements of the transaction have raised.
         """
         if self._due:
-            await self._accounts.write(await self._settled(None))
+            await self._write(await self._settled(None))
         alerts, self._alerts = self._alerts, []
         return alerts
+
+    async def _write(self, accounts: Sequence[Account], *changes: Change[Any]) -> None:
+        if changes := (*changes, *self._accounts.writing(accounts)):
+            await self._executor.together(changes)
 
     async def _settled(self, spender: Spender | None) -> Sequence[Account]:
         """The spender's accounts and those that something is due to, locked, after that was done."""
@@ -165,6 +180,11 @@ class LedgerRepository(TenantRepository):
 
 def _applies(account: Account, spender: Spender) -> bool:
     return (account.budget.subject, account.budget.subject_id) in spender.subjects
+
+
+def _columns(entry: LedgerEntry) -> dict[str, Any]:
+    plain = {name: getattr(entry, name) for name in _PLAIN}
+    return {**plain, **usage_columns(entry.usage), **cost_columns(entry.cost)}
 
 
 def _entry(row: sa.Row[Any]) -> LedgerEntry:

@@ -2,23 +2,37 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.changes import Change
 from retinue.db.prepared import prepared
-from retinue.db.repositories.base import TenantRepository, found
+from retinue.db.repositories.base import TenantRepository, found, has_changed
 from retinue.db.repositories.conditions import is_from_user
 from retinue.db.repositories.money import cost_columns, cost_of
 from retinue.domain.errors import NotFound
 from retinue.domain.ids import now
-from retinue.domain.messages import Message, MessageStatus, Role, ToolLogEntry
+from retinue.domain.messages import Message, MessageStatus, Role, ToolLogEntry, Utterance
 from retinue.domain.usage import Cost, Usage
 
 _UNFINISHED = (MessageStatus.STREAMING, MessageStatus.WAITING)
 _PLAIN = tuple(name for name in Message.__struct_fields__ if name not in {"cost", "metadata"})
+
+
+class AnswerEnd(TypedDict):
+    content: str
+    reasoning: str | None
+    status: MessageStatus
+    finish_reason: str | None
+    error_code: str | None
+    tool_log: tuple[ToolLogEntry, ...]
+    usage: Usage | None
+    cost: Cost | None
+    metadata: dict[str, Any]
+    at: datetime
 
 
 class MessageRepository(TenantRepository):
@@ -30,6 +44,10 @@ class MessageRepository(TenantRepository):
         """
         rows = [_columns(message) for message in messages]
         await self._add(t.Message, *rows, missing="There is no such conversation.")
+
+    def adding(self, *messages: Message) -> Change[None]:
+        """The same, for `Unit.together`."""
+        return self._storing(self._inserted(table=t.Message), *map(_columns, messages))
 
     async def find(self, message_id: UUID) -> Message | None:
         row = await self._executor.row(self._with_id(message_id))
@@ -56,12 +74,12 @@ class MessageRepository(TenantRepository):
         statement = self._of(conversation_id).order_by(t.Message.position.desc()).limit(limit)
         return [_message(row) for row in reversed(await self._executor.rows(statement))]
 
-    async def history(self, conversation_id: UUID, *, before_position: int, max_messages: int) -> Sequence[Message]:
+    async def history(self, conversation_id: UUID, *, before_position: int, max_messages: int) -> Sequence[Utterance]:
         """The newest ones before a position, oldest first, without those that wait for their run, those of users that
         were withdrawn, and empty answers.
         """
         newest = self._before(conversation_id, before_position, max_messages)
-        return [_message(row) for row in reversed(await self._executor.rows(newest))]
+        return [Utterance(*row) for row in reversed(await self._executor.rows(newest))]
 
     async def appended(self, run_id: UUID) -> Sequence[Message]:
         """What users appended to the run and it has not taken yet, in order."""
@@ -122,36 +140,25 @@ class MessageRepository(TenantRepository):
         await self._executor.change(moved.where(place.between(first, last)).values(position=-new_place))
         await self._executor.change(moved.where(place < 0).values(position=-place))
 
-    async def finish(
-        self,
-        message_id: UUID,
-        *,
-        content: str,
-        reasoning: str | None,
-        status: MessageStatus,
-        finish_reason: str | None,
-        error_code: str | None,
-        tool_log: tuple[ToolLogEntry, ...],
-        usage: Usage | None,
-        cost: Cost | None,
-        metadata: dict[str, Any],
-        at: datetime,
-    ) -> bool:
+    async def finish(self, message_id: UUID, **end: Unpack[AnswerEnd]) -> bool:
         """Write the answer's final state, once; false and nothing written if it neither streams nor waits any more."""
-        statement = self._changed(message_id, from_=_UNFINISHED)
+        return await self._executor.carry_out(self.finishing(message_id, **end))
+
+    def finishing(self, message_id: UUID, **end: Unpack[AnswerEnd]) -> Change[bool]:
+        """The same, for `Unit.together`."""
         values = {
-            "content": content,
-            "reasoning": reasoning,
-            "status": status,
-            "finish_reason": finish_reason,
-            "error_code": error_code,
-            "tool_log": tool_log,
-            "usage": usage,
-            "details": metadata,
-            "updated_at": at,
-            **cost_columns(cost),
+            "content": end["content"],
+            "reasoning": end["reasoning"],
+            "status": end["status"],
+            "finish_reason": end["finish_reason"],
+            "error_code": end["error_code"],
+            "tool_log": end["tool_log"],
+            "usage": end["usage"],
+            "details": end["metadata"],
+            "updated_at": end["at"],
+            **cost_columns(end["cost"]),
         }
-        return await self._executor.change(statement, values) == 1
+        return Change(self._changed(message_id, from_=_UNFINISHED).setting(values), has_changed)
 
     async def pause(
         self,
@@ -210,7 +217,9 @@ class MessageRepository(TenantRepository):
     @prepared
     def _before(self, conversation_id: UUID, position: int, limit: int) -> sa.Select[Any]:
         is_withdrawn = (t.Message.role == Role.USER) & (t.Message.status == MessageStatus.CANCELLED)
-        statement = self._of(conversation_id).where(
+        said = (t.Message.role, t.Message.content, t.Message.reasoning)
+        statement = self._select(t.Message, *said).where(
+            t.Message.conversation_id == conversation_id,
             t.Message.position < position,
             t.Message.status != MessageStatus.PENDING,
             t.Message.content != "",

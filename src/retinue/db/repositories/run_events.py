@@ -7,8 +7,10 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.changes import Change
 from retinue.db.dialects.base import Insert
 from retinue.db.prepared import prepared
+from retinue.db.repositories.base import has_changed
 from retinue.db.repositories.fenced import FencedRepository
 from retinue.domain.errors import InternalError
 from retinue.domain.event_codec import pack, unpack
@@ -29,10 +31,17 @@ class RunEventRepository(FencedRepository):
         Raises:
             InternalError: the range has a hole or is of another run or attempt.
         """
-        if not events:
-            return True
+        return not events or await self._executor.carry_out(self.adding(run_id, attempt, events))
+
+    def adding(self, run_id: UUID, attempt: int, events: Sequence[RecordedEvent]) -> Change[bool]:
+        """The same for events that there are, for `Unit.together`; not beside another change of the run."""
         _check_range(run_id, attempt, events)
-        return await self._executor.change(self._stored(run_id, attempt).giving(_columns(events))) == 1
+        return Change(self._stored(run_id, attempt).giving(_columns(events)), has_changed)
+
+    def adding_last(self, run_id: UUID, attempt: int, events: Sequence[RecordedEvent]) -> Change[None]:
+        """The same beside `RunRepository.finishing`, which finds out whether the run is in this attempt."""
+        _check_range(run_id, attempt, events)
+        return self._storing(self._kept(), _columns(events))
 
     async def read(self, run_id: UUID, *, after: Position = START, limit_rows: int = 100) -> Sequence[RecordedEvent]:
         """The events after a position, in order, each once, out of at most `limit_rows` rows.
@@ -81,20 +90,11 @@ class RunEventRepository(FencedRepository):
 
     @prepared
     def _stored(self, run_id: UUID, attempt: int) -> Insert:
-        insert = self._fenced_insert(t.RunEvents, run_id, attempt, _NAMES)
-        return insert.on_conflict_do_update(
-            index_elements=_KEY,
-            set_={
-                "payload": sa.case(
-                    (insert.excluded.last_seq > t.RunEvents.last_seq, insert.excluded.payload),
-                    else_=t.RunEvents.payload,
-                ),
-                "last_seq": sa.case(
-                    (insert.excluded.last_seq > t.RunEvents.last_seq, insert.excluded.last_seq),
-                    else_=t.RunEvents.last_seq,
-                ),
-            },
-        )
+        return _longest(self._fenced_insert(t.RunEvents, run_id, attempt, _NAMES))
+
+    @prepared
+    def _kept(self) -> Insert:
+        return _longest(self._insert(t.RunEvents))
 
     async def _last_row(self, run_id: UUID) -> sa.Row[Any] | None:
         order = (t.RunEvents.attempt.desc(), t.RunEvents.last_seq.desc())
@@ -102,6 +102,18 @@ class RunEventRepository(FencedRepository):
 
     def _of(self, run_id: UUID) -> sa.Select[Any]:
         return self._select(t.RunEvents).where(t.RunEvents.run_id == run_id)
+
+
+def _longest(insert: Insert) -> Insert:
+    """Of two ranges that begin at the same event, the longer one is kept."""
+    is_longer = insert.excluded.last_seq > t.RunEvents.last_seq
+    return insert.on_conflict_do_update(
+        index_elements=_KEY,
+        set_={
+            "payload": sa.case((is_longer, insert.excluded.payload), else_=t.RunEvents.payload),
+            "last_seq": sa.case((is_longer, insert.excluded.last_seq), else_=t.RunEvents.last_seq),
+        },
+    )
 
 
 def _check_range(run_id: UUID, attempt: int, events: Sequence[RecordedEvent]) -> None:

@@ -1,14 +1,16 @@
 """Runs: one of a conversation has started at a time; each starts once and ends once."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.changes import Change
 from retinue.db.dialects.base import Insert
 from retinue.db.prepared import prepared
+from retinue.db.repositories.base import has_changed
 from retinue.db.repositories.conditions import OTHER_RUN, has_started
 from retinue.db.repositories.money import cost_columns
 from retinue.db.repositories.pauses import RunPauses
@@ -18,6 +20,28 @@ from retinue.domain.runs import ACTIVE_STATUSES, STARTED_STATUSES, CancelReceipt
 from retinue.domain.usage import Cost, GenerationStats, Usage
 
 _ADD_TRIES = 3
+
+
+class _Computed(TypedDict):
+    lease_seconds: float | None
+    is_next: bool
+
+
+class RunEnd(TypedDict):
+    status: RunStatus
+    finish_reason: str | None
+    error_code: str | None
+    usage: Usage | None
+    cost: Cost | None
+    generation_stats: GenerationStats | None
+    event_count: int | None
+    text_sha256: str | None
+    at: datetime
+    receipt: NotRequired[CancelReceipt | None]
+    appended: NotRequired[int | None]
+    """The messages that the run knows of; nothing is written if it was given more."""
+    from_statuses: NotRequired[tuple[RunStatus, ...]]
+    """Nothing is written if the run is in none of them."""
 
 
 class RunRepository(RunPauses):
@@ -33,11 +57,8 @@ class RunRepository(RunPauses):
             Conflict: code `conversation_busy`; the detail names the run that has started in the conversation.
             NotFound: the conversation or the employee is not there, or is another tenant's.
         """
-        columns = {**{name: getattr(run, name) for name in PLAIN}, **cost_columns(run.cost), "owner": owner}
-        is_next = run.ordinal is None and run.status in STARTED_STATUSES
-        if is_next:
-            del columns["ordinal"]
-        statement = self._added(run.conversation_id, lease_seconds=lease_seconds if owner else None, is_next=is_next)
+        columns = _columns(run, owner)
+        statement = self._added(run.conversation_id, **_computed(run, owner, lease_seconds))
         for _ in range(_ADD_TRIES):  # the run in the way may end before it can be named
             if await self._store(statement, columns, missing="There is no such conversation."):
                 return
@@ -45,15 +66,27 @@ class RunRepository(RunPauses):
                 raise Conflict(f"Run {other.id} is active in this conversation.", code="conversation_busy")
         raise StorageFailed
 
+    def adding(self, run: Run, *, owner: str | None, lease_seconds: float) -> Change[None]:
+        """The same, for `Unit.together`. A conflict names no run."""
+        statement = self._added(run.conversation_id, **_computed(run, owner, lease_seconds), is_expected=False)
+        return self._storing(statement, _columns(run, owner))
+
     @prepared
-    def _added(self, conversation_id: UUID, *, lease_seconds: float | None, is_next: bool) -> Insert:
+    def _added(
+        self, conversation_id: UUID, *, lease_seconds: float | None, is_next: bool, is_expected: bool = True
+    ) -> Insert:
+        """
+        Args:
+            is_expected: a conflict changes nothing and is no error.
+        """
         computed: dict[str, Any] = {}
         if lease_seconds is not None:
             computed["lease_expires_at"] = self._dialect.clock_after(lease_seconds)
         if is_next:
             computed["ordinal"] = self._next_ordinal(conversation_id).scalar_subquery()
         insert = self._insert(t.Run)
-        return (insert.values(computed) if computed else insert).on_conflict_do_nothing()
+        insert = insert.values(computed) if computed else insert
+        return insert.on_conflict_do_nothing() if is_expected else insert
 
     async def start(self, run_id: UUID, *, owner: str, lease_seconds: float, ordinal: int) -> Run | None:
         """Let a queued run begin, under a lease.
@@ -128,47 +161,30 @@ class RunRepository(RunPauses):
         )
         return await self._executor.change(statement.values(appended=t.Run.appended + 1)) == 1
 
-    async def finish(
-        self,
-        run_id: UUID,
-        attempt: int,
-        *,
-        status: RunStatus,
-        finish_reason: str | None,
-        error_code: str | None,
-        usage: Usage | None,
-        cost: Cost | None,
-        generation_stats: GenerationStats | None,
-        event_count: int | None,
-        text_sha256: str | None,
-        at: datetime,
-        receipt: CancelReceipt | None = None,
-        appended: int | None = None,
-        from_statuses: tuple[RunStatus, ...] = ACTIVE_STATUSES,
-    ) -> bool:
-        """End the run, once; false and nothing written if it has ended or belongs to another attempt.
+    async def finish(self, run_id: UUID, attempt: int, **end: Unpack[RunEnd]) -> bool:
+        """End the run, once; false and nothing written if it has ended or belongs to another attempt."""
+        return await self._executor.carry_out(self.finishing(run_id, attempt, **end))
 
-        Args:
-            appended: the messages that the run knows of; nothing is written if it was given more.
-            from_statuses: nothing is written if the run is in none of them.
-        """
+    def finishing(self, run_id: UUID, attempt: int, **end: Unpack[RunEnd]) -> Change[bool]:
+        """The same, for `Unit.together`."""
         values = {
-            "status": status,
+            "status": end["status"],
             "waiting_for": None,
-            "finish_reason": finish_reason,
-            "error_code": error_code,
-            "usage": usage,
-            "generation_stats": generation_stats,
-            "event_count": event_count,
-            "text_sha256": text_sha256,
-            "receipt": receipt,
-            "finished_at": at,
+            "finish_reason": end["finish_reason"],
+            "error_code": end["error_code"],
+            "usage": end["usage"],
+            "generation_stats": end["generation_stats"],
+            "event_count": end["event_count"],
+            "text_sha256": end["text_sha256"],
+            "receipt": end.get("receipt"),
+            "finished_at": end["at"],
             "owner": None,
             "lease_expires_at": None,
-            **cost_columns(cost),
+            **cost_columns(end["cost"]),
         }
-        statement = self._owned(run_id, attempt, appended, statuses=from_statuses, counts=appended is not None)
-        return await self._executor.change(statement, values) == 1
+        appended, statuses = end.get("appended"), end.get("from_statuses", ACTIVE_STATUSES)
+        statement = self._owned(run_id, attempt, appended, statuses=statuses, counts=appended is not None)
+        return Change(statement.setting(values), has_changed)
 
     async def mark_pruned(self, run_id: UUID) -> bool:
         """Write down that the run's log was pruned; false if it was before, or the run has not ended."""
@@ -176,3 +192,15 @@ class RunRepository(RunPauses):
             t.Run.id == run_id, t.Run.finished_at.is_not(None), t.Run.pruned_at.is_(None)
         )
         return await self._executor.change(statement.values(pruned_at=self._dialect.clock())) == 1
+
+
+def _computed(run: Run, owner: str | None, lease_seconds: float) -> _Computed:
+    is_next = run.ordinal is None and run.status in STARTED_STATUSES
+    return {"lease_seconds": lease_seconds if owner else None, "is_next": is_next}
+
+
+def _columns(run: Run, owner: str | None) -> dict[str, Any]:
+    columns = {**{name: getattr(run, name) for name in PLAIN}, **cost_columns(run.cost), "owner": owner}
+    if run.ordinal is None and run.status in STARTED_STATUSES:
+        del columns["ordinal"]  # it gets the next one
+    return columns
