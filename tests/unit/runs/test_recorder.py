@@ -116,7 +116,7 @@ async def test_the_end_is_numbered_first_and_told_later(recorder: Recorder, log:
         assert [event.position.seq for event in (await tail.take(Position(2, 0))).events] == [1]
         recorder.announce(terminal)
         async with asyncio.timeout(DEADLINE):
-            assert (await tail.take(Position(2, 1))).events == [terminal]
+            assert list((await tail.take(Position(2, 1))).events) == [terminal]
             assert await tail.take(terminal.position) == Batch(is_closed=True)
 
 
