@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from functools import lru_cache
-from math import ceil, floor
 
 import genai_prices
 import msgspec
@@ -80,7 +79,7 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True):
         without = self.most(input_tokens, 0)
         if with_output is None or without is None or with_output == without:
             return None
-        return max(floor(micros * Fraction(_MILLION, with_output - without)), 0)
+        return max(micros * _MILLION // (with_output - without), 0)
 
     def micros(self, usage: Usage, at: datetime | None) -> Decimal | None:
         """The cost before it is rounded; null where it is not known."""
@@ -95,7 +94,7 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True):
 
 def input_bound(estimated: int) -> int:
     """Tokens that an input has at most, if so many were estimated."""
-    return ceil(estimated * INPUT_MARGIN)
+    return -(-estimated * INPUT_MARGIN.numerator // INPUT_MARGIN.denominator)  # rounded up
 
 
 @lru_cache(maxsize=4096)
