@@ -42,8 +42,12 @@ class SseParser:
         self._rest = bytearray(lines.pop())
         self._check_size(len(self._rest))
         events: list[SseEvent] = []
+        most = self._caps.line
         for line in lines:
-            if line:
+            if line[:6] == b"data: " and not self._data and len(line) <= most:  # as nearly all do
+                self._data.append(line[6:])
+                self._event_size = len(line) - 6
+            elif line:
                 self._take(line)
             elif self._data or self._name:
                 self._close(events)

@@ -9,7 +9,6 @@ from retinue.domain.usage import Usage
 from retinue.providers.estimate import ASCII_PER_TOKEN, OTHER_PER_TOKEN
 from retinue.providers.pricing import Pricing
 
-_MOST_PER_CHARACTER = ceil(1 / min(ASCII_PER_TOKEN, OTHER_PER_TOKEN))
 LEAST_WITH_REASONING = 1025
 """Providers refuse to reason within fewer tokens."""
 
@@ -48,9 +47,7 @@ class Purse:
     @property
     def output_tokens(self) -> int:
         """Of what has come so far."""
-        plain = self._characters - self._others
-        counted = ceil(plain / ASCII_PER_TOKEN + self._others / OTHER_PER_TOKEN)
-        return max(counted, self._pieces, self._reported)
+        return max(_tokens(self._characters, self._others), self._pieces, self._reported)
 
     @property
     def is_empty(self) -> bool:
@@ -62,19 +59,18 @@ class Purse:
         """Why an answer ends that is cut off here. A whole grant bounds its length and nothing else."""
         return "length" if self._grant.is_whole else "budget"
 
-    def has_plenty_for(self, pieces: int, characters: int) -> bool:
-        """Whether so much would not nearly empty it, however it is counted."""
-        return self._allowed is None or (
-            self._reported + self._pieces + pieces + (self._characters + characters) * _MOST_PER_CHARACTER
-            < self._allowed
-        )
+    def holds(self, text: str, *, pieces: int) -> bool:
+        """Whether a text that came in so many pieces can be counted and leaves it not empty."""
+        if self._allowed is None:
+            return True
+        tokens = _tokens(self._characters + len(text), self._others + _others(text))
+        return max(tokens, self._pieces + pieces, self._reported) <= self._allowed
 
     def count(self, piece: str, *, pieces: int = 1) -> None:
         """A piece of the answer has come, or of reasoning, or of a tool call's arguments, or several of them."""
         self._pieces += pieces
         self._characters += len(piece)
-        if not piece.isascii():
-            self._others += len(piece) - sum(map(str.isascii, piece))
+        self._others += _others(piece)
 
     def learn(self, usage: Usage) -> None:
         """The provider has said what it counted so far, which is better known than what was estimated."""
@@ -94,3 +90,12 @@ class Purse:
 
     def _output_within(self) -> int | None:
         return self._pricing.output_within(self._grant.micros - self._spent_on_input, self._input_tokens)
+
+
+def _others(text: str) -> int:
+    """Characters beyond ASCII."""
+    return 0 if text.isascii() else len(text) - sum(map(str.isascii, text))
+
+
+def _tokens(characters: int, others: int) -> int:
+    return ceil((characters - others) / ASCII_PER_TOKEN + others / OTHER_PER_TOKEN)

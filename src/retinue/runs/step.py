@@ -115,7 +115,7 @@ class Step:
         if not self._draft.has_room_for(text) or not self._recorder.has_room_for(len(pieces) + 1):
             return 0
         if (purse := self._ledger.purse) is not None:
-            if not purse.has_plenty_for(len(pieces), len(text)):
+            if not purse.holds(text, pieces=len(pieces)):
                 return 0
             purse.count(text, pieces=len(pieces))
         self._begin_answering()

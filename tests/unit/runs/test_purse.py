@@ -1,6 +1,8 @@
 """What a call may still cost, counted piece by piece."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from retinue.domain.budgets import Grant
 from retinue.domain.model_io import ModelRequest, UserTurn
@@ -95,3 +97,19 @@ def test_the_provider_is_asked_for_no_more_than_can_be_paid(
 
 def test_why_an_answer_ends() -> None:
     assert (a_purse(1).reason, a_purse(1, is_whole=True).reason) == ("budget", "length")
+
+
+@given(
+    st.integers(100, 400),
+    st.integers(0, 40),
+    st.lists(st.text(st.sampled_from("ab ü世"), min_size=1, max_size=9), min_size=1, max_size=40),
+)
+def test_it_holds_what_does_not_empty_it_piece_by_piece(micros: int, told: int, pieces: list[str]) -> None:
+    purse, other = a_purse(micros), a_purse(micros)
+    for each in (purse, other):
+        each.learn(Usage(input_tokens=INPUT, output_tokens=told))
+    text = "".join(pieces)
+    holds = purse.holds(text, pieces=len(pieces))
+    assert holds is not any(take(other, *pieces))
+    purse.count(text, pieces=len(pieces))
+    assert purse.output_tokens == other.output_tokens
