@@ -92,13 +92,9 @@ class Conclusion:
     async def _try(
         self, ending: Ending, event: e.TerminalEvent, events: Sequence[e.RecordedEvent], appended: int | None
     ) -> Result:
-        if appended is not None and is_plain(self._run, event, appended=appended):
-            if await self._store_at_once(ending, event, events, appended):
-                return Result.STORED
-            async with self._database.unit(self._run.tenant_id) as unit:
-                # The money is spent, whoever the run belongs to by now.
-                await self._ledger.write_closings(unit)
-                return await self._why_not(unit, event, appended)
+        is_simple = appended is not None and is_plain(self._run, event) and not self._journal.has_kept
+        if is_simple and await self._store_at_once(ending, event, events, appended or 0):
+            return Result.STORED
         async with self._database.unit(self._run.tenant_id) as unit:
             is_ours = await store_end(
                 unit,
@@ -110,6 +106,7 @@ class Conclusion:
                 appended=appended,
                 journal=self._journal,
             )
+            # The money is spent, whoever the run belongs to by now.
             await self._ledger.write_closings(unit)
             if is_ours:
                 await unit.run_events.add(self._run.id, self._run.attempt, events)
@@ -119,7 +116,7 @@ class Conclusion:
     async def _store_at_once(
         self, ending: Ending, event: e.TerminalEvent, events: Sequence[e.RecordedEvent], appended: int
     ) -> bool:
-        """False, and nothing is stored, if the run is not there to be ended."""
+        """False, and nothing is stored, if something is not as it should be: it has to be done step by step."""
         try:
             async with self._database.unit(self._run.tenant_id) as unit:
                 is_ours = await store_plain_end(
@@ -128,8 +125,8 @@ class Conclusion:
                     end_state(ending),
                     self._draft,
                     event,
-                    *self._ledger.closings(unit),
                     unit.run_events.adding_last(self._run.id, self._run.attempt, events),
+                    *self._ledger.last_closings(unit),
                     appended=appended,
                 )
                 if not is_ours:

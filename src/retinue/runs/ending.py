@@ -110,7 +110,7 @@ async def store_end(
         from_statuses: nothing is written if the run is in none of them.
     """
     # With calls it may have: a pause may be stored although its answer got lost.
-    has_asked = bool(run.pauses or end.tool_log) or run.status is RunStatus.WAITING
+    has_asked = not is_plain(run, end)
     if has_asked:
         # Before the run, as everywhere: who decides an approval locks them in the same order.
         await unit.approvals.lock(run.id)
@@ -131,10 +131,9 @@ async def store_end(
     return True
 
 
-def is_plain(run: Run, end: e.TerminalEvent, *, appended: int | None) -> bool:
-    """Whether nothing but run and answer has to be ended: no tool was asked for, and nothing can be left over."""
-    has_asked = bool(run.pauses or end.tool_log) or run.status is RunStatus.WAITING
-    return appended is not None and not has_asked
+def is_plain(run: Run, end: e.TerminalEvent) -> bool:
+    """Whether nothing but run and answer has to be ended: no tool was asked for, and no person."""
+    return not (run.pauses or end.tool_log or run.status is RunStatus.WAITING)
 
 
 async def store_plain_end(
@@ -143,20 +142,20 @@ async def store_plain_end(
     state: EndState,
     draft: Draft,
     end: e.TerminalEvent,
-    *changes: Change[object],
+    *changes: Change[bool],
     appended: int,
 ) -> bool:
     """The same as `store_end` where the end is plain, together with other changes, and all of it at once. If it is
-    false, the run was not ours to end, and the caller has to undo all of it.
+    false, the run was not ours to end, or one of the changes tells no; then the caller must roll back.
     """
     at = now()
-    is_ours, *_ = await unit.together(
+    is_ours, _, *others = await unit.together(
         unit.runs.finishing(run.id, run.attempt, **_run_values(state, end, at, appended=appended)),
         unit.messages.finishing(run.message_id, **_answer_values(state, draft, end, at)),
         *changes,
     )
     unit.after_commit.append(lambda: METRICS.run_ended(state.run_status.value))
-    return bool(is_ours)
+    return bool(is_ours) and all(others)
 
 
 def _run_values(

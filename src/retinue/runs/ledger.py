@@ -1,15 +1,15 @@
 """Books every provider attempt: a row opened before the call and closed exactly once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-import msgspec
-
 from retinue.db.changes import Change
+from retinue.db.repositories.ledger import CallEnd
 from retinue.db.session import Database, Unit
 from retinue.domain import events as e
-from retinue.domain.budgets import Quote
+from retinue.domain.budgets import Quote, Reservation
 from retinue.domain.errors import ProcessLost, ProviderError, RequestError
 from retinue.domain.ids import new_id, now
 from retinue.domain.model_io import ModelRequest
@@ -59,6 +59,7 @@ class CallLedger:
         """When a call was cut off and its connection closed."""
         self._open: UUID | None = None
         self._closings: list[_Closing] = []
+        self._held: tuple[Reservation, ...] = ()
         self._first: LedgerEntry | None = None
         self._is_first_open_stored = False
 
@@ -134,10 +135,11 @@ class CallLedger:
         await self._reserve(unit, entry, is_new=is_new)
 
     async def _reserve(self, unit: Unit, entry: LedgerEntry, *, is_new: bool) -> None:
-        self.purse = None
+        self.purse, self._held = None, ()
         if self._pricing.is_free:
             return
         grant = await unit.ledger.reserve(entry, self._quote, is_new=is_new)
+        self._held = unit.ledger.held.get(entry.id, ())
         if grant is not None:
             self.purse = self._step.purse(self._pricing, grant)
 
@@ -155,13 +157,8 @@ class CallLedger:
         if outcome is CallOutcome.ABORTED:
             self.aborted_at = closed_at
         self._closings.append(
-            _Closing(
-                id=self._open,
-                outcome=outcome,
-                usage=usage,
-                cost=cost,
-                error_code=error.problem_code if error else None,
-                at=closed_at,
+            self._closing(
+                self._open, outcome, at=closed_at, usage=usage, cost=cost, code=error.problem_code if error else None
             )
         )
         self._open = None
@@ -182,21 +179,16 @@ class CallLedger:
     async def write_closings(self, unit: Unit) -> None:
         """Close what is to be closed, inside the caller's transaction. Safe to repeat: a row closes only once."""
         if self._closings:
-            await unit.together(*self.closings(unit))
+            await unit.together(*(unit.ledger.closing(each.id, **each.end) for each in self._closings))
 
-    def closings(self, unit: Unit) -> list[Change[bool]]:
-        """The same, for `Unit.together`."""
-        return [
-            unit.ledger.closing(
-                closing.id,
-                outcome=closing.outcome,
-                usage=closing.usage,
-                cost=closing.cost,
-                error_code=closing.error_code,
-                at=closing.at,
-            )
-            for closing in self._closings
-        ]
+    def last_closings(self, unit: Unit) -> Sequence[Change[bool]]:
+        """The same for `Unit.together`, as the last that a transaction asks for. It must be rolled back if one of them
+        tells no.
+        """
+        match self._closings:
+            case [_Closing(id=entry_id, held=(held,), end=end)]:
+                return unit.ledger.closing_settled(entry_id, held, **end)
+        return [unit.ledger.closing(each.id, **each.end) for each in self._closings]
 
     def forget_closings(self) -> None:
         """What was to be closed is closed, and committed."""
@@ -205,8 +197,21 @@ class CallLedger:
     def abort_open(self) -> None:
         """The run ends before its call was even made."""
         if self._open is not None:
-            self._closings.append(_Closing(id=self._open, outcome=CallOutcome.ABORTED, at=now()))
+            self._closings.append(self._closing(self._open, CallOutcome.ABORTED, at=now()))
             self._open = None
+
+    def _closing(
+        self,
+        entry_id: UUID,
+        outcome: CallOutcome,
+        *,
+        at: datetime,
+        usage: Usage | None = None,
+        cost: Cost | None = None,
+        code: str | None = None,
+    ) -> "_Closing":
+        end: CallEnd = {"outcome": outcome, "usage": usage, "cost": cost, "error_code": code, "at": at}
+        return _Closing(entry_id, end, self._held)
 
     def _count(self, outcome: CallOutcome, usage: Usage | None) -> None:
         METRICS.provider_called(
@@ -235,10 +240,8 @@ class CallLedger:
         )
 
 
-class _Closing(msgspec.Struct, frozen=True, kw_only=True):
+class _Closing(NamedTuple):
     id: UUID
-    outcome: CallOutcome
-    usage: Usage | None = None
-    cost: Cost | None = None
-    error_code: str | None = None
-    at: datetime
+    end: CallEnd
+    held: tuple[Reservation, ...]
+    """What it is known to hold of budgets; empty if that is not known."""

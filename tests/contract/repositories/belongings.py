@@ -10,7 +10,7 @@ from retinue.db.changes import Change
 from retinue.db.session import Unit
 from retinue.domain.access import ApiKey
 from retinue.domain.approvals import Approval, ApprovalStatus, Decision
-from retinue.domain.budgets import Budget, Quote
+from retinue.domain.budgets import Budget, Quote, Reservation
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.errors import BudgetExceeded
@@ -212,6 +212,9 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "budgets.delete": lambda unit, their: unit.budgets.delete(their.budget.id),
     "prices.replace": lambda unit, _: unit.prices.replace([A_PRICE]),
     "ledger.close": lambda unit, their: unit.ledger.close(their.entry.id, **CALL_END),
+    "ledger.closing_settled": lambda unit, their: _done(
+        unit, *unit.ledger.closing_settled(their.entry.id, Reservation(their.budget.id, NOON, 1), **CALL_END)
+    ),
     "ledger.closing": lambda unit, their: _done(unit, unit.ledger.closing(their.entry.id, **CALL_END)),
 }
 
@@ -237,9 +240,9 @@ HANGINGS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
 }
 
 
-async def _done(unit: Unit, change: Change[Any]) -> Any:
-    (told,) = await unit.together(change)
-    return told
+async def _done(unit: Unit, *changes: Change[Any]) -> Any:
+    """What the first one tells."""
+    return (await unit.together(*changes))[0]
 
 
 def _taken(unit: Unit, their: Property) -> Conversation:

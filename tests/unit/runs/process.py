@@ -249,13 +249,18 @@ class Process:
     async def close(self) -> None:
         """Let go of everything."""
         self.supervisor.stop_admitting()
-        self.supervisor.lose(self.supervisor.runners.values())
-        await self.idle()
+        await self._end_runs()
         self.stopping.set()
         self.wakes.wake_all()
         async with asyncio.timeout(DEADLINE):
             await self.errands.finish()
+            await self._end_runs()  # an errand may just have started one
+            await self.errands.finish()
             await self._finish_looks()
+
+    async def _end_runs(self) -> None:
+        self.supervisor.lose(self.supervisor.runners.values())
+        await self.idle()
 
     async def _finish_looks(self) -> None:
         """What readers asked for who have gone away goes on; the database must not be closed under it."""

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from retinue.domain import events as e
-from retinue.domain.budgets import Budget
+from retinue.domain.budgets import Budget, Period
 from retinue.domain.errors import BudgetExceeded, Conflict, ProviderReset
 from retinue.domain.messages import MessageStatus
 from retinue.domain.model_io import (
@@ -186,6 +186,34 @@ async def test_a_budget_that_is_made_meanwhile_stops_the_next_step(world: World)
     (entry,) = await world.ledger_now(runner.run)
     assert entry.cost is not None
     assert await now(world, budget) == (entry.cost.micros, 0)
+
+
+async def test_a_budget_that_is_made_during_the_last_step_counts_it(world: World) -> None:
+    first, gate = await bound(world, 10_000), Gate()
+    provider = StubProvider([TextPiece("Yes"), gate, Finished(FinishReason.STOP)])
+    runner = await world.runner(provider, prices=(PRICE,))
+    task = asyncio.create_task(runner.execute())
+    await gate.wait_until_reached()
+    second = await bound(world, 10_000, period=Period.MONTH)
+    gate.opened.set()
+    async with asyncio.timeout(DEADLINE):
+        await task
+    (entry,) = await world.ledger_now(runner.run)
+    assert entry.cost is not None
+    assert [await now(world, budget) for budget in (first, second)] == [(entry.cost.micros, 0)] * 2
+
+
+@pytest.mark.parametrize("weather", ["refused", "lost"])
+async def test_an_end_whose_answer_gets_lost_is_booked_once(world: World, weather: Any) -> None:
+    budget = await bound(world, 10_000)
+    runner = await world.runner(StubProvider(says("Yes")), prices=(PRICE,))
+    world.database.forecast.append(weather)
+    async with asyncio.timeout(DEADLINE):
+        await runner.execute()
+    (entry,) = await world.ledger_now(runner.run)
+    assert entry.cost is not None
+    assert await now(world, budget) == (entry.cost.micros, 0)
+    assert (await ended(world, runner)).finish_reason == "stop"
 
 
 async def test_a_price_that_is_not_known_is_no_reason_to_spend(world: World) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, MutableMapping, Sequence
 from copy import copy
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from retinue.db import tables as t
-from retinue.db.changes import Change, Outcome
+from retinue.db.changes import Change, Outcome, R
 from retinue.db.dialects.base import Insert
 from retinue.db.executor import Executor
 from retinue.db.prepared import TENANT, Asked, Prepared, prepared
@@ -22,6 +22,10 @@ Refinement = Callable[[Insert], Insert]
 _ROWS_AT_ONCE = 4
 """For each number of rows a statement of its own is kept."""
 _ALWAYS_THERE: frozenset[type[t.Owned]] = frozenset({*t.SURVIVORS, t.Erasure})
+
+
+def _nothing(_: Outcome) -> None:
+    pass
 
 
 class TenantRepository:
@@ -85,14 +89,18 @@ class TenantRepository:
         self._refuse_others(rows)
         return await self._executor.change(insert, list(rows), missing=missing)
 
-    def _storing(self, insert: Asked, *rows: dict[str, Any]) -> Change[None]:
+    @overload
+    def _storing(self, insert: Asked, *rows: dict[str, Any]) -> Change[None]: ...
+    @overload
+    def _storing(self, insert: Asked, *rows: dict[str, Any], tell: Callable[[Outcome], R]) -> Change[R]: ...
+    def _storing(self, insert: Asked, *rows: dict[str, Any], tell: Callable[[Outcome], Any] = _nothing) -> Change[Any]:
         """The same, to be carried out together with other changes.
 
         Raises:
             InternalError: as `_add`.
         """
         self._refuse_others(rows)
-        return Change(insert.setting(*rows), _nothing)
+        return Change(insert.setting(*rows), tell)
 
     def _refuse_others(self, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:
@@ -151,10 +159,6 @@ _is_there = lru_cache(maxsize=1024)(is_there)
 def has_changed(outcome: Outcome) -> bool:
     """Whether a change of one row took place."""
     return outcome.touched == 1
-
-
-def _nothing(_: Outcome) -> None:
-    pass
 
 
 def found(value: V | None, what: str) -> V:

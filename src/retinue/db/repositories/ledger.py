@@ -6,6 +6,7 @@ so that budgets are locked after everything else.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
@@ -40,7 +41,10 @@ class LedgerRepository(TenantRepository):
         super().__init__(tenant_id, executor)
         self._accounts = Accounts(tenant_id, executor)
         self._due: list[tuple[Reservation, int]] = []
+        self._alarming: set[UUID] = set()
         self._alerts: list[Alert] = []
+        self.held: dict[UUID, tuple[Reservation, ...]] = {}
+        """What the calls that this transaction has opened hold of budgets."""
 
     async def open(self, entry: LedgerEntry) -> bool:
         """Write down a call before it is made. To repeat it is harmless; then it is false.
@@ -83,7 +87,7 @@ class LedgerRepository(TenantRepository):
                 await self._write(accounts)
                 raise
             micros = grant.micros if grant else asked.most_micros if asked else 0
-            held = tuple(account.reserve(micros) for account in own)
+            self.held[entry.id] = held = tuple(account.reserve(micros) for account in own)
             await self._write(accounts, Change(self._row(entry.id).setting({"reservations": held}), has_changed))
         else:
             await self._write(accounts)
@@ -106,18 +110,27 @@ class LedgerRepository(TenantRepository):
 
     def closing(self, entry_id: UUID, **end: Unpack[CallEnd]) -> Change[bool]:
         """The same, for `Unit.together`."""
-        cost = end["cost"]
-        values = {"outcome": end["outcome"], "error_code": end["error_code"], "closed_at": end["at"]}
-        values |= {**usage_columns(end["usage"]), **cost_columns(cost)}
 
         def tell(outcome: Outcome) -> bool:
             if outcome.row is None:
                 return False
             # A budget that was made meanwhile has put itself down here, too.
-            self._due += [(held, cost.micros if cost else 0) for held in outcome.row.reservations or ()]
+            self._due += [(held, _micros(end)) for held in outcome.row.reservations or ()]
             return True
 
-        return Change(self._closed(entry_id).setting(values), tell)
+        return Change(self._closed(entry_id).setting(_end_columns(end)), tell)
+
+    def closing_settled(self, entry_id: UUID, held: Reservation, **end: Unpack[CallEnd]) -> Sequence[Change[bool]]:
+        """The same for a call that holds only this, which is settled at once. If the first is false, it was closed
+        before or holds something else, and the transaction must be rolled back.
+        """
+
+        def tell(outcome: Outcome) -> bool:
+            return outcome.row is not None and outcome.row.reservations == (held,)
+
+        closing = Change(self._closed(entry_id).setting(_end_columns(end)), tell)
+        alarm = partial(self._alarming.add, held.budget_id)
+        return closing, self._accounts.settling(held, _micros(end), alarm)
 
     async def list(self, run_id: UUID) -> Sequence[LedgerEntry]:
         """In the order in which they were opened."""
@@ -129,7 +142,7 @@ class LedgerRepository(TenantRepository):
 
         Returns the alerts that this and earlier settlements of the transaction have raised.
         """
-        if self._due:
+        if self._due or self._alarming:
             await self._write(await self._settled(None))
         alerts, self._alerts = self._alerts, []
         return alerts
@@ -142,12 +155,14 @@ class LedgerRepository(TenantRepository):
         """The spender's accounts and those that something is due to, locked, after that was done."""
         due, self._due = self._due, []
         subject_ids = {name for _, name in spender.subjects} if spender else set()
-        accounts = await self._accounts.lock(subject_ids, {held.budget_id for held, _ in due})
+        budget_ids = self._alarming | {held.budget_id for held, _ in due}
+        accounts = await self._accounts.lock(subject_ids, budget_ids)
         by_id = {account.budget.id: account for account in accounts}
         for held, cost in due:
             if account := by_id.get(held.budget_id):
                 account.settle(held, cost)
-        self._alerts += [alert for account in accounts if account.is_changed and (alert := account.alert())]
+        touched = [account for account in accounts if account.is_changed or account.budget.id in self._alarming]
+        self._alerts += [alert for account in touched if (alert := account.alert())]
         return accounts
 
     async def _granted(
@@ -180,6 +195,15 @@ class LedgerRepository(TenantRepository):
 
 def _applies(account: Account, spender: Spender) -> bool:
     return (account.budget.subject, account.budget.subject_id) in spender.subjects
+
+
+def _micros(end: CallEnd) -> int:
+    return end["cost"].micros if end["cost"] else 0
+
+
+def _end_columns(end: CallEnd) -> dict[str, Any]:
+    columns = {"outcome": end["outcome"], "error_code": end["error_code"], "closed_at": end["at"]}
+    return {**columns, **usage_columns(end["usage"]), **cost_columns(end["cost"])}
 
 
 def _columns(entry: LedgerEntry) -> dict[str, Any]:

@@ -38,10 +38,10 @@ class RunEventRepository(FencedRepository):
         _check_range(run_id, attempt, events)
         return Change(self._stored(run_id, attempt).giving(_columns(events)), has_changed)
 
-    def adding_last(self, run_id: UUID, attempt: int, events: Sequence[RecordedEvent]) -> Change[None]:
+    def adding_last(self, run_id: UUID, attempt: int, events: Sequence[RecordedEvent]) -> Change[bool]:
         """The same beside `RunRepository.finishing`, which finds out whether the run is in this attempt."""
         _check_range(run_id, attempt, events)
-        return self._storing(self._kept(), _columns(events))
+        return self._storing(self._kept(), _columns(events), tell=has_changed)
 
     async def read(self, run_id: UUID, *, after: Position = START, limit_rows: int = 100) -> Sequence[RecordedEvent]:
         """The events after a position, in order, each once, out of at most `limit_rows` rows.

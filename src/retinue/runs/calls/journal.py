@@ -138,6 +138,11 @@ class Journal:
             if entry.position in self._begun:
                 await self._audit_end(unit, entry, self._begun[entry.position])
 
+    @property
+    def has_kept(self) -> bool:
+        """Whether something is still to be written."""
+        return bool(self._planned or self._unsaved)
+
     def forget(self) -> None:
         """What was kept is committed."""
         self._planned = ()
