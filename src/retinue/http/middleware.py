@@ -16,6 +16,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from retinue.domain.audit import SYSTEM, acting
 from retinue.domain.errors import AccessEnded, BadRequest, BodyTooLarge, RetinueError, StreamBroken, StreamMoved
 from retinue.domain.ids import new_id
+from retinue.http.afterwards import AFTERWARDS, REQUEST_ID, take_answer
 from retinue.http.attendance import LEAVE
 from retinue.http.body import LimitedBody
 from retinue.http.counting import RequestCount
@@ -61,10 +62,11 @@ class Edge:
         request_id, refusal = self._inspect(scope)
         answer = _Answer(send, request_id, scope, count)
         state: dict[str, Any] = scope.setdefault("state", {})
-        state["request_id"] = request_id.decode()
+        state[REQUEST_ID] = request_id.decode()
+        state[AFTERWARDS] = None
         state["max_depth"] = self._limits.body_depth
         clear_contextvars()
-        bind_contextvars(request_id=state["request_id"])
+        bind_contextvars(request_id=state[REQUEST_ID])
         if refusal is not None:
             await _send_problem(answer, refusal, scope["path"])
             return
@@ -77,6 +79,9 @@ class Edge:
         before = acting.set(SYSTEM)
         try:
             await self._app(scope, receive, answer)
+            if later := take_answer(state):
+                answer.is_alone = True
+                await later(scope, receive, answer)
         except Exception as exc:
             if not answer.has_begun:
                 await _send_problem(answer, to_retinue_error(exc), scope["path"])
@@ -108,7 +113,17 @@ class Edge:
 class _Answer:
     """`send`, with the headers of every response; drops the body of an answer to HEAD."""
 
-    __slots__ = ("_count", "_headers_sent", "_request_id", "_scope", "_send", "has_begun", "has_ended", "is_head")
+    __slots__ = (
+        "_count",
+        "_headers_sent",
+        "_request_id",
+        "_scope",
+        "_send",
+        "has_begun",
+        "has_ended",
+        "is_alone",
+        "is_head",
+    )
 
     def __init__(self, send: Send, request_id: bytes, scope: HTTPScope, count: RequestCount) -> None:
         self._send = send
@@ -117,6 +132,8 @@ class _Answer:
         self.is_head = scope["method"] == "HEAD"
         self.has_begun = False
         self.has_ended = False
+        self.is_alone = False
+        """Nobody looks at the request any more."""
         self._headers_sent = asyncio.Event() if self.is_head else None
 
     async def __call__(self, message: Message) -> None:
@@ -125,6 +142,8 @@ class _Answer:
             message["headers"] = self._complete(message.get("headers", ()))
             self._count.answer_began(message["status"], message["headers"], self._scope.get("path_template"))
             await self._send(message)
+            if self.is_alone:
+                self._scope["headers"] = []
             if self._headers_sent is not None:
                 self.has_ended = True
                 self._headers_sent.set()

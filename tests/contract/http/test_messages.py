@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from retinue.coordination.base import Sink
 from retinue.db.session import Database
 from retinue.domain.errors import StreamBroken, StreamMoved
 from retinue.domain.idempotency import IdempotencyKey
@@ -180,7 +181,7 @@ class Caller:
 async def test_a_reader_that_goes_may_take_its_run_along(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, on_disconnect: str, is_cancelled: bool
 ) -> None:
-    async def endless(_tenant: UUID, run_id: UUID, _after: Position = START) -> Any:
+    async def endless(_tenant: UUID, run_id: UUID, _after: Position = START, _sink: Sink | None = None) -> Any:
         yield events_of(run_id)[:1]
         await asyncio.get_running_loop().create_future()
 

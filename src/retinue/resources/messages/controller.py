@@ -1,6 +1,6 @@
 """`/conversations/{id}/messages`."""
 
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 from retinue.domain import errors
 from retinue.domain.access import Scope
 from retinue.domain.messages import Message
+from retinue.http.afterwards import afterwards
 from retinue.http.idempotency import KeyHeader, key_of
 from retinue.http.pagination import DEFAULT_LIMIT, Cursor, Limit, answer_page
 from retinue.http.requests import EdgeRequest
@@ -148,4 +149,4 @@ class MessageController(Controller):
         wire = self.protocols.get(protocol)
         place = place_of(last_event_id, None)
         feed = await self.messages.stream(request.principal, conversation_id, data, key, place)
-        return cast("ASGIApp", RunStream(feed, wire, self.streaming))
+        return afterwards(RunStream(feed, wire, self.streaming))

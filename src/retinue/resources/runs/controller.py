@@ -1,6 +1,6 @@
 """`/runs`, and the runs of a conversation."""
 
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 from retinue.domain.access import Scope
 from retinue.domain.errors import Conflict, InvalidRequest
 from retinue.domain.runs import Run, RunStatus
+from retinue.http.afterwards import afterwards
 from retinue.http.idempotency import KeyHeader, key_of
 from retinue.http.pagination import DEFAULT_LIMIT, Cursor, Limit, answer_page, next_link
 from retinue.http.requests import EdgeRequest
@@ -74,7 +75,7 @@ class RunController(Controller):
         """
         wire = self.protocols.get(protocol)
         feed = await self.runs.follow(request.principal, run_id, place_of(last_event_id, after))
-        return cast("ASGIApp", nothing_follows() if feed is None else RunStream(feed, wire, self.streaming))
+        return nothing_follows() if feed is None else afterwards(RunStream(feed, wire, self.streaming))
 
     @get("/events", answers=[list[AnyEvent]], problems=PLACES, scope=Scope.CONVERSATIONS_READ)
     async def list_events(
@@ -147,4 +148,4 @@ class ConversationRunController(Controller):
         feed: Feed | None = await self.runs.follow_conversation(
             request.principal, conversation_id, place_of(last_event_id, after)
         )
-        return cast("ASGIApp", nothing_follows() if feed is None else RunStream(feed, wire, self.streaming))
+        return nothing_follows() if feed is None else afterwards(RunStream(feed, wire, self.streaming))

@@ -1,6 +1,6 @@
 """`/runs/{id}/continue/stream`, `/password/stream` and `/resolve-effect`."""
 
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, Response, post
@@ -11,6 +11,7 @@ from retinue.domain import errors
 from retinue.domain.access import Scope
 from retinue.domain.runs import Run
 from retinue.domain.secret import Secret
+from retinue.http.afterwards import afterwards
 from retinue.http.idempotency import KeyHeader, answer_with, key_of
 from retinue.http.requests import EdgeRequest
 from retinue.http.sse import Feed, RunStream, StreamSettings
@@ -76,7 +77,7 @@ class ResumingController(Controller):
         key = key_of(request, idempotency_key, data)
         wire = self.protocols.get(protocol)
         feed = await self.resuming.go_on(request.principal, run_id, data, key, place_of(last_event_id, None))
-        return cast("ASGIApp", RunStream(feed, wire, self.streaming))
+        return afterwards(RunStream(feed, wire, self.streaming))
 
     @post(
         "/password/stream",
@@ -109,7 +110,7 @@ class ResumingController(Controller):
         feed: Feed = await self.resuming.give_password(
             request.principal, run_id, data.approval_id, password, key=key, place=place
         )
-        return cast("ASGIApp", RunStream(feed, wire, self.streaming))
+        return afterwards(RunStream(feed, wire, self.streaming))
 
     @post(
         "/resolve-effect",
