@@ -31,6 +31,7 @@ from retinue.db.repositories.runs import RunRepository
 from retinue.db.repositories.sealed import SealedValues
 from retinue.db.repositories.shop import ShopRepository
 from retinue.db.repositories.tool_calls import ToolCallRepository
+from retinue.db.repositories.turns import TurnRepository
 from retinue.db.repositories.usage import UsageRepository
 from retinue.domain.audit import SYSTEM
 from retinue.domain.budgets import Alert
@@ -93,6 +94,10 @@ class Unit(_Flushed):
     @cached_property
     def conversations(self) -> ConversationRepository:
         return ConversationRepository(self.tenant_id, self._executor)
+
+    @cached_property
+    def turns(self) -> TurnRepository:
+        return TurnRepository(self.tenant_id, self._executor)
 
     @cached_property
     def messages(self) -> MessageRepository:

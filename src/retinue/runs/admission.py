@@ -4,28 +4,26 @@ Everything here happens in one transaction, under the conversation's lock.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from retinue.db.repositories.conversations import Place
+from retinue.db.repositories.turns import Scene
 from retinue.db.session import Unit
-from retinue.domain import events as e
 from retinue.domain.budgets import Spender
 from retinue.domain.conversations import Conversation, ConversationStatus
 from retinue.domain.employees import Employee
 from retinue.domain.errors import Conflict
-from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import Position, new_id, now
+from retinue.domain.ids import now
 from retinue.domain.limits import Asker, Limits
-from retinue.domain.messages import Message, MessageStatus, Role
+from retinue.domain.messages import MessageStatus
 from retinue.domain.runs import Run, RunStatus, WaitingFor
 from retinue.runs.context import RunContext, RunCreate
-from retinue.runs.factory import RunnerFactory, run_started
+from retinue.runs.factory import RunnerFactory
+from retinue.runs.first_rows import answer_of, new_run, queued_events, user_message
 from retinue.runs.lease import clock
-from retinue.runs.limiting.slots import full_for_new, too_many_runs
-from retinue.runs.recorder import milliseconds
+from retinue.runs.limiting.slots import full_among, too_many_runs
 from retinue.runs.runner import Runner
 from retinue.runs.sessions import Sessions
 from retinue.runs.unrun import record_cancel, stop, withdraw
@@ -77,67 +75,75 @@ class Admission:
             NotFound: no such conversation.
             Conflict, BudgetExceeded, InvalidRequest, RateLimited, SecretUnreadable: see `RunService.start`.
         """
-        conversation = await lock_open_conversation(unit, conversation_id)
-        session = await self._sessions.check(unit, conversation)
-        active = await unit.runs.active(conversation.id) if session.is_busy else None
-        queued = await unit.runs.queued(conversation.id) if session.is_busy else ()
-        if active is None and not queued and await _has_slot(unit, conversation, request, limits):
+        scene = await unit.turns.enter(
+            conversation_id,
+            key_id=request.key_id,
+            default_ttl_seconds=self._sessions.ttl_seconds,
+            counts=limits.bounds_runs,
+        )
+        conversation = scene.conversation
+        refuse_if_closed(conversation)
+        await self._sessions.require(unit, conversation, scene.session)
+        active = await unit.runs.active(conversation.id) if scene.session.is_busy else None
+        queued = await unit.runs.queued(conversation.id) if scene.session.is_busy else ()
+        if active is None and not queued and _has_slot(scene, request, limits):
             take_place()
-            return await self._start(unit, conversation, request, session.now)
+            return await self._start(unit, scene, request)
         match request.on_busy:
             case "reject":
                 raise busy(active or queued[0])
             case "append" if active is not None and await unit.runs.append(active.id):
-                return await self._append(unit, conversation, request, active)
+                return await self._append(unit, scene, request, active)
             case "interrupt":
-                return await self._interrupt(unit, conversation, request, active, queued)
+                return await self._interrupt(unit, scene, request, active, queued)
             case _:
-                run = await self._enqueue(unit, conversation, request, len(queued))
+                run = await self._enqueue(unit, scene, request, len(queued))
                 return Queued(run, run.user_message_id)
 
-    async def _start(self, unit: Unit, conversation: Conversation, request: RunCreate, at: datetime) -> Started:
-        """
-        Args:
-            at: the database's time.
-        """
-        place = Place(conversation.message_count + 1, at)
-        context = await self._factory.context(
-            unit, conversation, request.content, request.options, position=place.position
-        )
+    async def _start(self, unit: Unit, scene: Scene, request: RunCreate) -> Started:
+        conversation, lease = scene.conversation, self._factory.lease
+        place = Place(conversation.message_count + 1, scene.session.now)
+        context = await self._context(unit, scene, request.content, request, place)
         await refuse_if_overworked(unit, context.employee)
         question = user_message(conversation, request.content, place)
-        run = _new_run(conversation, question, request, RunStatus.RUNNING)
+        run = new_run(conversation, question, request, RunStatus.RUNNING)
         run = msgspec.structs.replace(run, started_at=run.created_at)
-        lease, runner = self._factory.lease, self._factory.first(run, context, clock())
+        runner = self._factory.first(run, context, clock())
+        first_call = await runner.book_first_call(unit, is_tenant_locked=scene.used is not None)
         await unit.together(
-            unit.conversations.advancing(conversation.id, 2, at=at),
+            unit.conversations.advancing(conversation.id, 2, at=place.at),
             unit.runs.adding(run, owner=lease.owner, lease_seconds=lease.seconds),
-            unit.messages.adding(question, _answer(conversation, run, MessageStatus.STREAMING)),
-            runner.opening_first_call(unit),
+            unit.messages.adding(question, answer_of(conversation, run, MessageStatus.STREAMING)),
+            *first_call,
             missing="There is no such conversation.",
         )
-        await runner.pay_first_call(unit)
         return Started(run, question.id, runner)
 
+    async def _context(self, unit: Unit, scene: Scene, content: str, request: RunCreate, place: Place) -> RunContext:
+        return await self._factory.context(
+            unit, scene.conversation, content, request.options, position=place.position, cast=scene.cast
+        )
+
     async def _interrupt(
-        self, unit: Unit, conversation: Conversation, request: RunCreate, active: Run | None, queued: Sequence[Run]
+        self, unit: Unit, scene: Scene, request: RunCreate, active: Run | None, queued: Sequence[Run]
     ) -> Queued:
         """What came to interrupt and has not even started is itself interrupted."""
         superseded = [run for run in queued if run.is_urgent]
         for run in superseded:
             await withdraw(unit, run, now())
-        run = await self._enqueue(unit, conversation, request, len(queued) - len(superseded), is_urgent=True)
+        run = await self._enqueue(unit, scene, request, len(queued) - len(superseded), is_urgent=True)
         for withdrawn in superseded:
             await record_cancel(unit, withdrawn)
         return Queued(run, run.user_message_id, await stop(unit, active) if active else None)
 
-    async def _append(self, unit: Unit, conversation: Conversation, request: RunCreate, run: Run) -> Appended:
+    async def _append(self, unit: Unit, scene: Scene, request: RunCreate, run: Run) -> Appended:
+        conversation = scene.conversation
         waiting = await unit.messages.appended(run.id)
         self._refuse_if_full(len(waiting))
         place = await unit.conversations.advance(conversation.id, 1)
         # They are taken together, so they have to fit together.
         together = "\n".join([*(message.content for message in waiting), request.content])
-        context = await self._factory.context(unit, conversation, together, request.options, position=place.position)
+        context = await self._context(unit, scene, together, request, place)
         await _require_money(unit, conversation, request, context)
         message = user_message(conversation, request.content, place, MessageStatus.PENDING)
         await unit.messages.add(msgspec.structs.replace(message, run_id=run.id))
@@ -149,30 +155,34 @@ class Admission:
             raise Conflict(detail, code="queue_full")
 
     async def _enqueue(
-        self, unit: Unit, conversation: Conversation, request: RunCreate, waiting: int, *, is_urgent: bool = False
+        self, unit: Unit, scene: Scene, request: RunCreate, waiting: int, *, is_urgent: bool = False
     ) -> Run:
+        conversation = scene.conversation
         self._refuse_if_full(waiting)
         place = await unit.conversations.advance(conversation.id, 2)
         # What cannot be answered now is refused now, and not after it has waited.
-        context = await self._factory.context(
-            unit, conversation, request.content, request.options, position=place.position
-        )
+        context = await self._context(unit, scene, request.content, request, place)
         await _require_money(unit, conversation, request, context)
         question = user_message(conversation, request.content, place, MessageStatus.PENDING)
-        run = _new_run(conversation, question, request, RunStatus.QUEUED)
+        run = new_run(conversation, question, request, RunStatus.QUEUED)
         run = msgspec.structs.replace(run, is_urgent=is_urgent)
         await unit.runs.add(run, owner=None, lease_seconds=0)
-        await unit.messages.add(question, _answer(conversation, run, MessageStatus.PENDING))
-        await unit.run_events.add(run.id, run.attempt, _queued_events(run))
+        await unit.messages.add(question, answer_of(conversation, run, MessageStatus.PENDING))
+        await unit.run_events.add(run.id, run.attempt, queued_events(run))
         return run
 
 
 async def lock_open_conversation(unit: Unit, conversation_id: UUID) -> Conversation:
     """Raises: NotFound; Conflict, `conversation_closed`."""
     conversation = await unit.conversations.get_for_update(conversation_id)
+    refuse_if_closed(conversation)
+    return conversation
+
+
+def refuse_if_closed(conversation: Conversation) -> None:
+    """Raises: Conflict, `conversation_closed`."""
     if conversation.status is ConversationStatus.CLOSED:
         raise Conflict("This conversation is closed. Set its status to active to go on.", code="conversation_closed")
-    return conversation
 
 
 async def refuse_if_overworked(unit: Unit, employee: Employee) -> None:
@@ -203,14 +213,17 @@ async def _require_money(unit: Unit, conversation: Conversation, request: RunCre
     await unit.ledger.require_money(spender, context.first_quote)
 
 
-async def _has_slot(unit: Unit, conversation: Conversation, request: RunCreate, limits: Limits) -> bool:
+def _has_slot(scene: Scene, request: RunCreate, limits: Limits) -> bool:
     """Whether one more run may be written now; if not, it can still be queued, unless the request says `reject`.
 
     Raises:
         RateLimited: `too_many_runs`.
     """
+    if scene.used is None:
+        return True
+    conversation = scene.conversation
     asker = Asker(tenant_id=conversation.tenant_id, key_id=request.key_id, user_id=conversation.user_id)
-    party = await full_for_new(unit, limits, asker)
+    party = full_among(limits, asker, scene.used)
     if party is not None and request.on_busy == "reject":
         raise too_many_runs(limits, party)
     return party is None
@@ -226,59 +239,3 @@ _WAITS = {
     WaitingFor.PASSWORD: "a password",
     WaitingFor.EFFECT_UNKNOWN: "a person to say what became of a tool call",
 }
-
-
-def user_message(
-    conversation: Conversation, content: str, place: Place, status: MessageStatus = MessageStatus.COMPLETED
-) -> Message:
-    return Message(
-        id=new_id(),
-        tenant_id=conversation.tenant_id,
-        conversation_id=conversation.id,
-        position=place.position,
-        role=Role.USER,
-        content=content,
-        status=status,
-        created_at=place.at,
-        updated_at=place.at,
-    )
-
-
-def _new_run(conversation: Conversation, question: Message, request: RunCreate, status: RunStatus) -> Run:
-    return Run(
-        id=new_id(),
-        tenant_id=conversation.tenant_id,
-        conversation_id=conversation.id,
-        employee_id=conversation.employee_id,
-        user_message_id=question.id,
-        message_id=new_id(),
-        status=status,
-        attempt=1,
-        position=question.position,
-        options=request.options,
-        key_id=request.key_id,
-        user_id=conversation.user_id,
-        created_at=question.created_at,
-    )
-
-
-def _answer(conversation: Conversation, run: Run, status: MessageStatus) -> Message:
-    return Message(
-        id=run.message_id,
-        tenant_id=conversation.tenant_id,
-        conversation_id=conversation.id,
-        run_id=run.id,
-        position=run.position + 1,
-        role=Role.ASSISTANT,
-        content="",
-        status=status,
-        created_at=run.created_at,
-        updated_at=run.created_at,
-    )
-
-
-def _queued_events(run: Run) -> list[RecordedEvent]:
-    """A queued run can be followed at once."""
-    at = milliseconds(run.created_at)
-    first: tuple[e.RunEvent, ...] = (run_started(run), e.StatusChanged(stage="queued"))
-    return [RecordedEvent(run.id, Position(run.attempt, seq), at, event) for seq, event in enumerate(first, 1)]

@@ -6,12 +6,13 @@ from uuid import UUID
 import msgspec
 
 from retinue.crypto import Keyring, Place
+from retinue.db.repositories.turns import Cast
 from retinue.db.session import Unit
 from retinue.domain.budgets import Quote
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.encoding import encode_text
-from retinue.domain.errors import Conflict, NotFound
+from retinue.domain.errors import Conflict
 from retinue.domain.model_io import ModelRequest, ToolSpec, Turn, UserTurn
 from retinue.domain.policy import OnBusy, ReasoningEffort, RunLimits
 from retinue.domain.prices import ModelPrice
@@ -110,7 +111,10 @@ async def load_provider(unit: Unit, keyring: Keyring) -> tuple[StoredConfig, Pro
     Raises:
         Conflict: `provider_not_configured`.
     """
-    stored = await unit.config.get()
+    return _provider_of(await unit.config.get(), keyring)
+
+
+def _provider_of(stored: StoredConfig | None, keyring: Keyring) -> tuple[StoredConfig, ProviderConfig]:
     if stored is None:
         raise Conflict("This tenant has no model provider yet.", code="provider_not_configured")
     return stored, open_provider(stored, keyring)
@@ -139,6 +143,7 @@ async def load_context(
     limits: RunLimits,
     tools: ToolRegistry,
     position: int,
+    cast: Cast | None = None,
 ) -> RunContext:
     """Read employee, provider and history, and settle every choice that has defaults.
 
@@ -147,14 +152,19 @@ async def load_context(
     Args:
         content: the message that is to be answered.
         position: its place in the conversation; the history ends before it.
+        cast: employee and provider, if they were read before in this transaction.
 
     Raises:
         Conflict: `provider_not_configured` or `employee_deleted`.
         InvalidRequest: `message_exceeds_context`.
     """
-    stored, provider = await load_provider(unit, keyring)
+    if cast is None:
+        cast = Cast(await unit.config.get(), await unit.employees.find(conversation.employee_id))
+    stored, provider = _provider_of(cast.config, keyring)
     config = stored.config
-    employee = await _employee(unit, conversation)
+    employee = cast.employee
+    if employee is None:
+        raise Conflict("The employee of this conversation no longer works here.", code="employee_deleted")
     own = employee.model_settings
     model = own.model or config.llm_model
     window = config.context_tokens or _known_window(provider, model) or limits.context_tokens
@@ -216,11 +226,3 @@ def _known_window(provider: ProviderConfig, model: str) -> int | None:
 def _answer_room(chosen: int | None, window: int, limits: RunLimits) -> int:
     """Tokens that an answer may have. Where nobody chose, a small window is shared evenly with the prompt."""
     return min(chosen or max(window // 2, 1), limits.max_output_tokens)
-
-
-async def _employee(unit: Unit, conversation: Conversation) -> Employee:
-    try:
-        return await unit.employees.get(conversation.employee_id)
-    except NotFound:
-        detail = "The employee of this conversation no longer works here."
-        raise Conflict(detail, code="employee_deleted") from None

@@ -2,6 +2,7 @@
 
 from retinue.coordination.base import EventLog
 from retinue.crypto import Keyring
+from retinue.db.repositories.turns import Cast
 from retinue.db.session import Database, Unit
 from retinue.domain import events as e
 from retinue.domain.conversations import Conversation
@@ -50,9 +51,16 @@ class RunnerFactory:
         self.lease = lease
 
     async def context(
-        self, unit: Unit, conversation: Conversation, content: str, options: RunOptions, *, position: int
+        self,
+        unit: Unit,
+        conversation: Conversation,
+        content: str,
+        options: RunOptions,
+        *,
+        position: int,
+        cast: Cast | None = None,
     ) -> RunContext:
-        """Everything that the run needs to know, read now.
+        """Everything that the run needs to know, read now, except for a `cast` that was read before.
 
         Raises:
             Conflict: `provider_not_configured` or `employee_deleted`.
@@ -68,6 +76,7 @@ class RunnerFactory:
             limits=self.limits,
             tools=self._tools,
             position=position,
+            cast=cast,
         )
 
     async def stored_context(self, unit: Unit, run: Run) -> RunContext:

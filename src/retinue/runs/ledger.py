@@ -9,7 +9,7 @@ from retinue.db.changes import Change
 from retinue.db.repositories.ledger import CallEnd
 from retinue.db.session import Database, Unit
 from retinue.domain import events as e
-from retinue.domain.budgets import Quote, Reservation
+from retinue.domain.budgets import Grant, Quote, Reservation
 from retinue.domain.errors import ProcessLost, ProviderError, RequestError
 from retinue.domain.ids import new_id, now
 from retinue.domain.model_io import ModelRequest
@@ -60,7 +60,6 @@ class CallLedger:
         self._open: UUID | None = None
         self._closings: list[_Closing] = []
         self._held: tuple[Reservation, ...] = ()
-        self._first: LedgerEntry | None = None
         self._is_first_open_stored = False
 
     async def open_first_call(self, unit: Unit) -> None:
@@ -71,25 +70,24 @@ class CallLedger:
             BudgetExceeded: there is no money for it.
             Conflict: `price_unknown`.
         """
-        self._first = self._entry(tries=1)
-        await unit.ledger.open(self._first)
-        await self.pay_first_call(unit)
+        entry = self._entry(tries=1)
+        await self._book(unit, entry)
+        self._note_first(entry)
 
-    def opening_first_call(self, unit: Unit) -> Change[None]:
-        """The row of the first call, for `Unit.together`; then comes `pay_first_call`."""
-        self._first = self._entry(tries=1)
-        return unit.ledger.opening(self._first)
-
-    async def pay_first_call(self, unit: Unit) -> None:
-        """Reserve the money for the first call, whose row was just opened.
-
-        Raises:
-            BudgetExceeded, Conflict: see `open_first_call`.
+    async def book_first_call(self, unit: Unit, *, is_tenant_locked: bool) -> Sequence[Change[object]]:
+        """The same for a run that is not stored yet; see `LedgerRepository.book`. If the transaction fails, this ledger
+        is of no use any more.
         """
-        first, self._first = self._first, None
-        assert first is not None
-        await self._reserve(unit, first, is_new=True)
-        self._open = first.id
+        entry = self._entry(tries=1)
+        changes: Sequence[Change[object]] = [unit.ledger.opening(entry)]
+        if not self._pricing.is_free:
+            grant, changes = await unit.ledger.book(entry, self._quote, is_tenant_locked=is_tenant_locked)
+            self._take(unit, entry, grant)
+        self._note_first(entry)
+        return changes
+
+    def _note_first(self, entry: LedgerEntry) -> None:
+        self._open = entry.id
         self._is_first_open_stored = True
 
     def begin_step(self, number: int, request: ModelRequest, assembler: StepAssembler) -> None:
@@ -132,13 +130,11 @@ class CallLedger:
         """
         is_new = await unit.ledger.open(entry)
         await self.write_closings(unit)
-        await self._reserve(unit, entry, is_new=is_new)
-
-    async def _reserve(self, unit: Unit, entry: LedgerEntry, *, is_new: bool) -> None:
         self.purse, self._held = None, ()
-        if self._pricing.is_free:
-            return
-        grant = await unit.ledger.reserve(entry, self._quote, is_new=is_new)
+        if not self._pricing.is_free:
+            self._take(unit, entry, await unit.ledger.reserve(entry, self._quote, is_new=is_new))
+
+    def _take(self, unit: Unit, entry: LedgerEntry, grant: Grant | None) -> None:
         self._held = unit.ledger.held.get(entry.id, ())
         if grant is not None:
             self.purse = self._step.purse(self._pricing, grant)

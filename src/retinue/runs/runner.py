@@ -1,6 +1,7 @@
 """One run in this process, from its first event here to its end, whatever happens in between."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -65,13 +66,9 @@ class Runner:
         """
         await self._ledger.open_first_call(unit)
 
-    def opening_first_call(self, unit: Unit) -> Change[None]:
-        """The first half of `open_first_call`, to be carried out together with others."""
-        return self._ledger.opening_first_call(unit)
-
-    async def pay_first_call(self, unit: Unit) -> None:
-        """The second half."""
-        await self._ledger.pay_first_call(unit)
+    async def book_first_call(self, unit: Unit, *, is_tenant_locked: bool) -> Sequence[Change[object]]:
+        """The same for a run that is not stored yet; see `CallLedger.book_first_call`."""
+        return await self._ledger.book_first_call(unit, is_tenant_locked=is_tenant_locked)
 
     def begin(self) -> None:
         """Go live and record the first events, so that a follower has an id at once.

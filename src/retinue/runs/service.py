@@ -24,12 +24,12 @@ from retinue.runs.admission import (
     Started,
     busy,
     lock_open_conversation,
-    user_message,
 )
 from retinue.runs.cancellation import Cancellation
 from retinue.runs.context import RunCreate
 from retinue.runs.dispatcher import Dispatcher
 from retinue.runs.errands import Errands
+from retinue.runs.first_rows import user_message
 from retinue.runs.follow import Follower
 from retinue.runs.limiting.book import LimitsBook
 from retinue.runs.limiting.tokens import TokenMeter

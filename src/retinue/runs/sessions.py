@@ -16,6 +16,7 @@ class Sessions:
 
     def __init__(self, policy: SessionPolicy) -> None:
         self._policy = policy
+        self.ttl_seconds = policy.ttl_seconds
 
     async def check(self, unit: Unit, conversation: Conversation) -> Session:
         """The session, which takes one more message. The caller holds the conversation's lock.
@@ -24,14 +25,18 @@ class Sessions:
             Conflict: `session_expired`.
             RateLimited: with the seconds to wait in its header.
         """
-        session = await unit.conversations.session(conversation.id, self._policy.ttl_seconds)
+        session = await unit.conversations.session(conversation.id, self.ttl_seconds)
+        await self.require(unit, conversation, session)
+        return session
+
+    async def require(self, unit: Unit, conversation: Conversation, session: Session) -> None:
+        """Raises: as `check`."""
         if session.has_expired and conversation.message_count > 0:
             detail = "This conversation's session has expired. Set its status to active to reopen it."
             raise Conflict(detail, code="session_expired")
         # Fewer messages than that cannot be too many, and most conversations are short.
         if 0 < self._policy.max_messages <= conversation.message_count:
             await self._refuse_if_too_fast(unit, conversation)
-        return session
 
     async def _refuse_if_too_fast(self, unit: Unit, conversation: Conversation) -> None:
         policy = self._policy

@@ -30,8 +30,12 @@ def a_call_of(run: Run, **changes: Any) -> LedgerEntry:
 class Purse:
     """Spends a tenant's money."""
 
-    def __init__(self, database: Database, run: Run) -> None:
-        self.database, self.run = database, run
+    def __init__(self, database: Database, run: Run, *, at_once: bool = False) -> None:
+        """
+        Args:
+            at_once: calls are booked before they are written, as that of a new run is.
+        """
+        self.database, self.run, self._at_once = database, run, at_once
 
     async def add(self, **changes: Any) -> UUID:
         async with self.database.unit(self.run.tenant_id) as unit:
@@ -42,8 +46,7 @@ class Purse:
     ) -> tuple[LedgerEntry, Grant | None]:
         entry = a_call_of(self.run, **changes)
         async with self.database.unit(self.run.tenant_id) as unit:
-            assert await unit.ledger.open(entry)
-            return entry, await unit.ledger.reserve(entry, quote)
+            return entry, await (book if self._at_once else reserve)(unit, entry, quote)
 
     async def close(self, entry: LedgerEntry, micros: int | None) -> bool:
         async with self.database.unit(self.run.tenant_id) as unit:
@@ -57,6 +60,21 @@ class Purse:
         """What is spent, and what is reserved."""
         budget = await self.now(budget_id)
         return budget.spent_micros, budget.reserved_micros
+
+
+async def reserve(unit: Unit, entry: LedgerEntry, quote: Callable[[], Quote | None] = priced) -> Grant | None:
+    assert await unit.ledger.open(entry)
+    return await unit.ledger.reserve(entry, quote)
+
+
+async def book(
+    unit: Unit, entry: LedgerEntry, quote: Callable[[], Quote | None] = priced, *, with_slots: bool = False
+) -> Grant | None:
+    if with_slots:
+        await unit.limits.lock_slots()
+    grant, changes = await unit.ledger.book(entry, quote, is_tenant_locked=with_slots)
+    await unit.together(*changes)
+    return grant
 
 
 async def close(unit: Unit, entry: LedgerEntry, micros: int | None) -> bool:

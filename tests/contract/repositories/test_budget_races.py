@@ -1,18 +1,19 @@
 """Two who reserve, settle or make budgets at the same moment, on PostgreSQL. On SQLite writers are serial."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from retinue.db.session import Database, Unit
+from retinue.db.session import Database
 from retinue.domain.budgets import Budget, Grant, Period, SetBy, Subject
 from retinue.domain.errors import BudgetExceeded
 from retinue.domain.runs import LedgerEntry
 from retinue.domain.tenants import Tenant
-from tests.contract.repositories.spending import Purse, a_budget, a_call_of, close, priced
+from tests.contract.repositories.spending import Purse, a_budget, a_call_of, book, close, priced, reserve
 from tests.contract.repositories.stage import Act, Stage
 from tests.support.roles import superuser_url
 
@@ -27,12 +28,12 @@ async def stage(database: Database, tenant: Tenant, migrated_url: str) -> AsyncI
     await engine.dispose()
 
 
-def opens(entry: LedgerEntry) -> Act:
-    async def act(unit: Unit) -> Grant | None:
-        await unit.ledger.open(entry)
-        return await unit.ledger.reserve(entry, priced)
+@pytest.fixture(params=[reserve, book, partial(book, with_slots=True)], ids=["reserves", "books", "books with slots"])
+def opens(request: pytest.FixtureRequest) -> "Opens":
+    return lambda entry: lambda unit: request.param(unit, entry)
 
-    return act
+
+Opens = Callable[[LedgerEntry], Act]
 
 
 def closes(entry: LedgerEntry, micros: int) -> Act:
@@ -43,7 +44,7 @@ def makes(budget: Budget) -> Act:
     return lambda unit: unit.budgets.add(budget)
 
 
-async def test_two_calls_share_what_is_left(stage: Stage, purse: Purse) -> None:
+async def test_two_calls_share_what_is_left(stage: Stage, purse: Purse, opens: Opens) -> None:
     budget = await purse.add(limit_micros=500)
     entries = [a_call_of(purse.run) for _ in range(2)]
     first, second = await stage.meet(opens(entries[0]), opens(entries[1]))
@@ -51,14 +52,14 @@ async def test_two_calls_share_what_is_left(stage: Stage, purse: Purse) -> None:
     assert await purse.counters(budget) == (0, 500)
 
 
-async def test_what_is_rolled_back_was_never_reserved(stage: Stage, purse: Purse) -> None:
+async def test_what_is_rolled_back_was_never_reserved(stage: Stage, purse: Purse, opens: Opens) -> None:
     await purse.add(limit_micros=300)
     entries = [a_call_of(purse.run) for _ in range(2)]
     _, second = await stage.meet(opens(entries[0]), opens(entries[1]), commit=False)
     assert second == Grant(300, is_whole=True)
 
 
-async def test_the_last_money_goes_to_one(stage: Stage, purse: Purse) -> None:
+async def test_the_last_money_goes_to_one(stage: Stage, purse: Purse, opens: Opens) -> None:
     await purse.add(limit_micros=300)
     entries = [a_call_of(purse.run) for _ in range(2)]
     first, second = await stage.meet(opens(entries[0]), opens(entries[1]))
@@ -80,7 +81,9 @@ async def test_a_call_that_ends_after_a_budget_was_made_is_booked_there(stage: S
     assert await purse.counters(budget.id) == (70, 0)
 
 
-async def test_a_call_that_begins_while_a_budget_is_made_is_booked_there(stage: Stage, purse: Purse) -> None:
+async def test_a_call_that_begins_while_a_budget_is_made_is_booked_there(
+    stage: Stage, purse: Purse, opens: Opens
+) -> None:
     entry, budget = a_call_of(purse.run), a_budget(purse.run.tenant_id)
     grant, _ = await stage.meet(opens(entry), makes(budget))
     assert grant is None
@@ -88,7 +91,7 @@ async def test_a_call_that_begins_while_a_budget_is_made_is_booked_there(stage: 
     assert await purse.counters(budget.id) == (70, 0)
 
 
-async def test_a_call_that_begins_after_a_budget_was_made_is_bounded(stage: Stage, purse: Purse) -> None:
+async def test_a_call_that_begins_after_a_budget_was_made_is_bounded(stage: Stage, purse: Purse, opens: Opens) -> None:
     entry, budget = a_call_of(purse.run), a_budget(purse.run.tenant_id, limit_micros=200)
     _, grant = await stage.meet(makes(budget), opens(entry))
     assert grant == Grant(200, is_whole=False)

@@ -159,6 +159,7 @@ async def test_every_method_of_a_unit_is_in_this_suite() -> None:
         "add_coupon",
         "keep_action",
         "put",
+        "book",
         "open",
         "opening",
         "get",

@@ -6,11 +6,17 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from retinue.db.session import Database
 from retinue.domain.budgets import Grant, Period, Quote, SetBy, Subject
-from retinue.domain.errors import BudgetExceeded, Conflict
+from retinue.domain.errors import BudgetExceeded, Conflict, NotFound
 from retinue.domain.ids import new_id
 from retinue.domain.runs import Run
-from tests.contract.repositories.spending import KEY_ID, Purse, a_call_of, close, priced
+from tests.contract.repositories.spending import KEY_ID, Purse, a_call_of, book, close, priced
+
+
+@pytest.fixture(params=[False, True], ids=["step by step", "at once"])
+def purse(request: pytest.FixtureRequest, database: Database, run: Run) -> Purse:
+    return Purse(database, run, at_once=request.param)
 
 
 async def test_without_budgets_nothing_is_reserved_and_no_price_asked_for(purse: Purse) -> None:
@@ -168,3 +174,10 @@ async def test_an_opening_that_is_repeated_reserves_once(purse: Purse) -> None:
         assert not await unit.ledger.open(entry)
         assert await unit.ledger.reserve(entry, priced, is_new=False) == grant == Grant(150, is_whole=False)
     assert await purse.counters(budget) == (0, 450)
+
+
+async def test_a_tenant_that_is_not_there_pays_for_nothing(purse: Purse) -> None:
+    nobody = new_id()
+    async with purse.database.unit(nobody) as unit:
+        with pytest.raises(NotFound):
+            await book(unit, a_call_of(purse.run, tenant_id=nobody))

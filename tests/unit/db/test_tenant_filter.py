@@ -35,6 +35,7 @@ WITH_TENANT = {
     "repositories/base.py": {
         "TenantRepository._insert",
         "TenantRepository._delete",
+        "TenantRepository._held_tenant",
         "TenantRepository._insert_from",
         "TenantRepository._locked_tenant",
         "TenantRepository._require_tenant",

@@ -133,6 +133,12 @@ class TenantRepository:
         # FOR NO KEY UPDATE lets the keys of new rows through, FOR UPDATE does not.
         return statement.with_for_update(key_share=not alone)
 
+    @prepared
+    def _held_tenant(self) -> sa.Select[Any]:
+        """Keep others from `_lock_tenant(alone=True)`, and nobody from anything else."""
+        statement = sa.select(t.Tenant.id).where(t.Tenant.id == self._tenant_id, is_there(self._tenant_id))
+        return statement.with_for_update(read=True, key_share=True)
+
     async def _require_tenant(self) -> None:
         """For what depends on nothing but the tenant. One that never was is found out by foreign keys.
 

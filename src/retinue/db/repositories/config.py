@@ -51,7 +51,7 @@ class ConfigRepository(TenantRepository):
 
     async def _one(self, statement: sa.Select[Any] | Asked) -> StoredConfig | None:
         row = await self._executor.row(statement)
-        return None if row is None else _stored_config(row)
+        return None if row is None else stored_config(row)
 
 
 def _columns(stored: StoredConfig) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _columns(stored: StoredConfig) -> dict[str, Any]:
     }
 
 
-def _stored_config(row: sa.Row[Any]) -> StoredConfig:
+def stored_config(row: sa.Row[Any]) -> StoredConfig:
     config = TenantConfig(
         tenant_id=row.tenant_id,
         llm_provider=row.llm_provider,

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.changes import Change, Outcome
-from retinue.db.prepared import Asked, prepared
-from retinue.db.repositories.base import TenantRepository, found
-from retinue.db.repositories.conditions import has_started, is_queued
+from retinue.db.prepared import Asked, Row, prepared
+from retinue.db.repositories.base import found
+from retinue.db.repositories.looks import Looks
 from retinue.db.types import Instant
 from retinue.domain.conversations import Conversation, ConversationStatus
 
@@ -43,7 +43,7 @@ class Session(NamedTuple):
     """By the database's clock."""
 
 
-class ConversationRepository(TenantRepository):
+class ConversationRepository(Looks):
     async def add(self, conversation: Conversation) -> None:
         """Store a new conversation.
 
@@ -67,7 +67,7 @@ class ConversationRepository(TenantRepository):
         Raises:
             NotFound.
         """
-        return _conversation(found(await self._executor.row(self._locked(conversation_id)), "conversation"))
+        return conversation_of(found(await self._executor.row(self._locked(conversation_id)), "conversation"))
 
     async def find_by_external_id(self, external_id: str) -> Conversation | None:
         return await self._one(self._select(t.Conversation).where(t.Conversation.external_id == external_id))
@@ -98,7 +98,7 @@ class ConversationRepository(TenantRepository):
         ):
             if wanted is not None:
                 statement = statement.where(column == wanted)
-        return [_conversation(row) for row in await self._executor.rows(statement)]
+        return [conversation_of(row) for row in await self._executor.rows(statement)]
 
     async def update(self, conversation: Conversation) -> None:
         """Write title, external id, status, session TTL and `updated_at`; the rest belongs to `advance` and `reopen` or
@@ -150,14 +150,7 @@ class ConversationRepository(TenantRepository):
     async def session(self, conversation_id: UUID, default_ttl_seconds: float) -> Session:
         """Raises: NotFound."""
         row = found(await self._executor.row(self._looked_at(conversation_id)), "conversation")
-        if row.last_message_at is None or row.is_busy:
-            return Session(is_busy=bool(row.is_busy), has_expired=False, now=row.now)
-        moments = (row.last_message_at, row.reopened_at, row.ended_at)
-        last: datetime = max(moment for moment in moments if moment is not None)
-        ttl = default_ttl_seconds if row.session_ttl_seconds is None else row.session_ttl_seconds
-        was_just_reopened = last == row.reopened_at and last > row.last_message_at
-        is_open = was_just_reopened if ttl == 0 else (row.now - last).total_seconds() <= ttl
-        return Session(is_busy=False, has_expired=not is_open, now=row.now)
+        return session_of(row, default_ttl_seconds)
 
     async def reopen(self, conversation_id: UUID) -> None:
         """Make it active, and let its session begin anew.
@@ -198,33 +191,25 @@ class ConversationRepository(TenantRepository):
 
     @prepared
     def _looked_at(self, conversation_id: UUID) -> sa.Select[Any]:
-        conversation = t.Conversation
-        columns = (
-            conversation.session_ttl_seconds,
-            conversation.last_message_at,
-            conversation.reopened_at,
-            self._last_end(conversation_id).label("ended_at"),
-            self._is_busy(conversation_id).label("is_busy"),
-            self._dialect.clock().label("now"),
-        )
-        return self._select(conversation, *columns).where(conversation.id == conversation_id)
-
-    def _last_end(self, conversation_id: UUID) -> sa.ScalarSelect[Any]:
-        """When the run ended that started last; the others of its conversation had ended before."""
-        statement = self._select(t.Run, t.Run.finished_at).where(
-            t.Run.conversation_id == conversation_id, t.Run.ordinal.is_not(None)
-        )
-        return statement.order_by(t.Run.ordinal.desc()).limit(1).scalar_subquery()
-
-    def _is_busy(self, conversation_id: UUID) -> sa.ColumnElement[bool]:
-        run = self._select(t.Run, t.Run.id).where(t.Run.conversation_id == conversation_id)
-        # Apart, because each of the two has an index.
-        return run.where(has_started()).exists() | run.where(is_queued()).exists()
+        statement = self._select(t.Conversation, *self._session_columns(conversation_id))
+        return statement.where(t.Conversation.id == conversation_id)
 
     async def _one(self, statement: sa.Select[Any] | Asked) -> Conversation | None:
         row = await self._executor.row(statement)
-        return None if row is None else _conversation(row)
+        return None if row is None else conversation_of(row)
 
 
-def _conversation(row: sa.Row[Any]) -> Conversation:
+def session_of(row: Row, default_ttl_seconds: float) -> Session:
+    """From a row with the columns that a session takes."""
+    if row.last_message_at is None or row.is_busy:
+        return Session(is_busy=bool(row.is_busy), has_expired=False, now=row.now)
+    moments = (row.last_message_at, row.reopened_at, row.ended_at)
+    last: datetime = max(moment for moment in moments if moment is not None)
+    ttl = default_ttl_seconds if row.session_ttl_seconds is None else row.session_ttl_seconds
+    was_just_reopened = last == row.reopened_at and last > row.last_message_at
+    is_open = was_just_reopened if ttl == 0 else (row.now - last).total_seconds() <= ttl
+    return Session(is_busy=False, has_expired=not is_open, now=row.now)
+
+
+def conversation_of(row: sa.Row[Any]) -> Conversation:
     return Conversation(**{name: getattr(row, name) for name in _FIELDS})

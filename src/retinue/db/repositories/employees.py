@@ -32,7 +32,7 @@ class EmployeeRepository(TenantRepository):
 
     async def find(self, employee_id: UUID) -> Employee | None:
         row = await self._executor.row(self._with_id(employee_id))
-        return None if row is None else _employee(row)
+        return None if row is None else employee_of(row)
 
     async def get(self, employee_id: UUID) -> Employee:
         """Raises: NotFound."""
@@ -45,12 +45,12 @@ class EmployeeRepository(TenantRepository):
             NotFound.
         """
         statement = self._present().where(t.Employee.id == employee_id).with_for_update(key_share=True)
-        return _employee(found(await self._executor.row(statement), "employee"))
+        return employee_of(found(await self._executor.row(statement), "employee"))
 
     async def get_by_slug(self, slug: str) -> Employee:
         """Raises: NotFound."""
         row = found(await self._executor.row(self._present().where(t.Employee.slug == slug)), "employee")
-        return _employee(row)
+        return employee_of(row)
 
     async def list(
         self,
@@ -68,7 +68,7 @@ class EmployeeRepository(TenantRepository):
         for column, wanted in ((t.Employee.slug, slug), (t.Employee.role, role), (t.Employee.permission, permission)):
             if wanted is not None:
                 statement = statement.where(column == wanted)
-        return [_employee(row) for row in await self._executor.rows(statement)]
+        return [employee_of(row) for row in await self._executor.rows(statement)]
 
     async def update(self, employee: Employee) -> None:
         """Write every field that can change.
@@ -118,5 +118,5 @@ def _columns(employee: Employee) -> dict[str, Any]:
     return {name: getattr(employee, name) for name in _FIELDS}
 
 
-def _employee(row: sa.Row[Any]) -> Employee:
+def employee_of(row: sa.Row[Any]) -> Employee:
     return Employee(**{name: getattr(row, name) for name in _FIELDS})

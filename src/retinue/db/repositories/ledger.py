@@ -18,7 +18,7 @@ from retinue.db.dialects.base import Insert
 from retinue.db.executor import Executor
 from retinue.db.prepared import prepared
 from retinue.db.repositories.accounts import Account, Accounts, granted
-from retinue.db.repositories.base import TenantRepository, has_changed
+from retinue.db.repositories.base import TenantRepository, found, has_changed
 from retinue.db.repositories.money import cost_columns, cost_of, usage_columns, usage_of
 from retinue.domain.budgets import Alert, Grant, Quote, Reservation, Spender
 from retinue.domain.errors import BudgetExceeded, Conflict
@@ -54,9 +54,33 @@ class LedgerRepository(TenantRepository):
         """
         return await self._store(self._opened(), _columns(entry), missing="There is no such tenant.") == 1
 
-    def opening(self, entry: LedgerEntry) -> Change[None]:
+    def opening(self, entry: LedgerEntry, held: tuple[Reservation, ...] = ()) -> Change[None]:
         """The same, for `Unit.together`."""
-        return self._storing(self._opened(), _columns(entry))
+        return self._storing(self._opened(), {**_columns(entry), "reservations": held or None})
+
+    async def book(
+        self, entry: LedgerEntry, quote: Callable[[], Quote | None], *, is_tenant_locked: bool
+    ) -> tuple[Grant | None, Sequence[Change[Any]]]:
+        """Do what `open` and `reserve` do for a call that nobody has opened yet; what is to be written is told, for
+        `Unit.together`, and this transaction must do that next.
+
+        Args:
+            is_tenant_locked: this transaction holds the tenant's slots. If not, the tenant's row is held here, so that
+                nobody can make a budget and miss the call.
+
+        Raises:
+            NotFound: there is no such tenant.
+            BudgetExceeded, Conflict: as `reserve`.
+        """
+        if not is_tenant_locked:
+            found(await self._executor.row(self._held_tenant()), "tenant")
+        accounts = await self._settled(entry.spender)
+        own, grant = _own(accounts, entry.spender), None
+        held: tuple[Reservation, ...] = ()
+        if own:
+            grant, held = _reserved(own, quote())
+        self.held[entry.id] = held
+        return grant, [self.opening(entry, held), *self._accounts.writing(accounts)]
 
     async def reserve(
         self, entry: LedgerEntry, quote: Callable[[], Quote | None], *, is_new: bool = True
@@ -76,18 +100,15 @@ class LedgerRepository(TenantRepository):
             Conflict: `price_unknown`.
         """
         accounts = await self._settled(entry.spender)
-        own = [account for account in accounts if _applies(account, entry.spender)]
-        grant = None
+        own, grant = _own(accounts, entry.spender), None
         if own and is_new:
-            asked = quote()
             try:
-                grant = granted(own, asked, lambda account: account.left)
+                grant, held = _reserved(own, quote())
             except (BudgetExceeded, Conflict):
                 await self._executor.change(self._delete(t.LedgerEntry).where(t.LedgerEntry.id == entry.id))
                 await self._write(accounts)
                 raise
-            micros = grant.micros if grant else asked.most_micros if asked else 0
-            self.held[entry.id] = held = tuple(account.reserve(micros) for account in own)
+            self.held[entry.id] = held
             await self._write(accounts, Change(self._row(entry.id).setting({"reservations": held}), has_changed))
         else:
             await self._write(accounts)
@@ -101,7 +122,7 @@ class LedgerRepository(TenantRepository):
             Conflict: `price_unknown`.
         """
         accounts = await self._accounts.read({name for _, name in spender.subjects})
-        if own := [account for account in accounts if _applies(account, spender)]:
+        if own := _own(accounts, spender):
             granted(own, quote(), lambda account: account.unspent)
 
     async def close(self, entry_id: UUID, **end: Unpack[CallEnd]) -> bool:
@@ -193,8 +214,16 @@ class LedgerRepository(TenantRepository):
         return self._update(t.LedgerEntry).where(t.LedgerEntry.outcome == CallOutcome.OPEN)
 
 
-def _applies(account: Account, spender: Spender) -> bool:
-    return (account.budget.subject, account.budget.subject_id) in spender.subjects
+def _own(accounts: Sequence[Account], spender: Spender) -> Sequence[Account]:
+    subjects = spender.subjects
+    return [account for account in accounts if (account.budget.subject, account.budget.subject_id) in subjects]
+
+
+def _reserved(own: Sequence[Account], asked: Quote | None) -> tuple[Grant | None, tuple[Reservation, ...]]:
+    """Raises: BudgetExceeded, Conflict; see `granted`."""
+    grant = granted(own, asked, lambda account: account.left)
+    micros = grant.micros if grant else asked.most_micros if asked else 0
+    return grant, tuple(account.reserve(micros) for account in own)
 
 
 def _micros(end: CallEnd) -> int:

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from retinue.db import tables as t
 from retinue.db.dialects.base import Insert
 from retinue.db.prepared import prepared
-from retinue.db.repositories.base import TenantRepository
-from retinue.db.repositories.conditions import is_at_work, is_held
+from retinue.db.repositories.conditions import is_held
+from retinue.db.repositories.looks import Looks
 from retinue.domain.limits import PARTIES, Bounds, Limits, StoredLimits
 
 _BOUNDS = Bounds.__struct_fields__
@@ -24,7 +24,7 @@ class Used(msgspec.Struct, frozen=True):
     user: int
 
 
-class LimitsRepository(TenantRepository):
+class LimitsRepository(Looks):
     async def get(self) -> StoredLimits | None:
         row = await self._executor.row(self._select(t.TenantLimits))
         return None if row is None else _stored(row)
@@ -74,13 +74,7 @@ class LimitsRepository(TenantRepository):
 
     @prepared
     def _at_work(self, key_id: UUID | None, user_id: str | None, *, only_held: bool) -> sa.Select[Any]:
-        count = sa.func.count
-        statement = self._select(
-            t.Run,
-            count().label("tenant"),
-            count().filter(t.Run.key_id == key_id).label("key"),
-            count().filter(t.Run.user_id == user_id).label("user"),
-        ).where(is_at_work())
+        statement = self._runs_at_work(key_id, user_id)
         return statement.where(is_held(self._dialect.clock())) if only_held else statement
 
 

@@ -4,6 +4,7 @@ Nothing is counted up or down. Whoever starts a run counts the rows of those tha
 so that a run which ends in whatever way, or whose process is gone, can leave nothing behind.
 """
 
+from retinue.db.repositories.limits import Used
 from retinue.db.session import Unit
 from retinue.domain.errors import RateLimited
 from retinue.domain.limits import PARTIES, Asker, Limits, Party
@@ -30,6 +31,12 @@ async def full_for_new(unit: Unit, limits: Limits, asker: Asker, *, beside: int 
     return await _full(unit, limits, asker, only_held=False, beside=beside)
 
 
+def full_among(limits: Limits, asker: Asker, used: Used, *, beside: int = 0) -> Party | None:
+    """The same, where the tenant's slots are locked and the runs counted."""
+    bounds = {party: bound for party in PARTIES if (bound := _bound(limits, asker, party)) is not None}
+    return next((party for party, bound in bounds.items() if getattr(used, party) + beside >= bound), None)
+
+
 async def full_for_resumed(unit: Unit, limits: Limits, run: Run) -> Party | None:
     """The same for a run that has started before. Only runs that some process really has are in its way."""
     if run.cancel_requested_at is not None:
@@ -51,12 +58,11 @@ def too_many_runs(limits: Limits, party: Party) -> RateLimited:
 
 
 async def _full(unit: Unit, limits: Limits, asker: Asker, *, only_held: bool, beside: int = 0) -> Party | None:
-    bounds = {party: bound for party in PARTIES if (bound := _bound(limits, asker, party)) is not None}
-    if not bounds:
+    if all(_bound(limits, asker, party) is None for party in PARTIES):
         return None
     await unit.limits.lock_slots()
     used = await unit.limits.count_runs(key_id=asker.key_id, user_id=asker.user_id, only_held=only_held)
-    return next((party for party, bound in bounds.items() if getattr(used, party) + beside >= bound), None)
+    return full_among(limits, asker, used, beside=beside)
 
 
 def _bound(limits: Limits, asker: Asker, party: Party) -> int | None:
