@@ -2,18 +2,22 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
 
-from retinue.db.session import Database
+from retinue.db.session import Database, Unit
 from retinue.domain.errors import RetinueError, Unavailable
+from retinue.domain.events import RecordedEvent
 
 if TYPE_CHECKING:
     from retinue.runs.recorder import Recorder
+
+AT_ONCE = 8
+"""Runs whose events go in one statement. For each number of them up to this, the database keeps one."""
 
 _log = structlog.get_logger(__name__)
 
@@ -91,9 +95,9 @@ class EventWriter:
             taken = [(recorder, recorder.take_unstored()) for recorder in group]
             try:
                 async with self._database.unit(tenant_id) as unit:
-                    for recorder, events in taken:
-                        if not await unit.run_events.add(recorder.run_id, recorder.attempt, events):
-                            recorder.on_lost()
+                    there = [(recorder, events) for recorder, events in taken if events]
+                    for first in range(0, len(there), AT_ONCE):
+                        await _store(unit, there[first : first + AT_ONCE])
             except BaseException as error:
                 for recorder, events in taken:
                     recorder.put_back(events)
@@ -103,3 +107,10 @@ class EventWriter:
                     raise
                 return error
         return None
+
+
+async def _store(unit: Unit, taken: "Sequence[tuple[Recorder, Sequence[RecordedEvent]]]") -> None:
+    changes = [unit.run_events.adding(recorder.run_id, recorder.attempt, events) for recorder, events in taken]
+    for (recorder, _), is_ours in zip(taken, await unit.together(*changes), strict=True):
+        if not is_ours:
+            recorder.on_lost()

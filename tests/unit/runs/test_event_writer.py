@@ -1,11 +1,13 @@
 """Batches of events on their way to the database."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import pytest
 
+from retinue.db.session import Unit
 from retinue.domain import events as e
 from retinue.domain.errors import StorageFailed
 from retinue.domain.events import RecordedEvent
@@ -80,6 +82,47 @@ async def test_runs_of_a_tenant_share_a_transaction(world: World) -> None:
         for run in runs:
             await stored_words(world, run, "ab")
         assert world.database.units == 1
+
+
+async def test_many_runs_are_stored_by_few_statements(world: World) -> None:
+    runs = [await world.run() for _ in range(19)]
+    for run in runs:
+        say(world.recorder(run), "a", "b")
+    with listening_together() as numbers:
+        await world.flush()
+    assert numbers == [8, 8, 3]
+    for run in runs:
+        await stored_words(world, run, "ab")
+
+
+async def test_who_has_lost_its_run_among_many_hears_of_it(world: World) -> None:
+    runs = [await world.run() for _ in range(3)]
+    recorders = [world.recorder(run) for run in runs]
+    lost: list[Recorder] = []
+    for recorder in recorders:
+        recorder.on_lost = lambda recorder=recorder: lost.append(recorder)  # type: ignore[misc]
+        say(recorder, "a")
+    await world.expire(runs[1])
+    async with world.database.unit(world.tenant.id) as unit:
+        assert await unit.runs.claim(runs[1].id, 1, owner="other", lease_seconds=60)
+    await world.flush()
+    assert lost == [recorders[1]]
+    assert [words(await world.stored(run)) for run in runs] == ["a", "", "a"]
+
+
+@contextmanager
+def listening_together() -> Iterator[list[int]]:
+    """How many changes were carried out together each time."""
+    numbers: list[int] = []
+    together = Unit.together
+
+    async def note(self: Unit, *changes: Any, missing: str = "") -> list[Any]:
+        numbers.append(len(changes))
+        return await together(self, *changes, missing=missing)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Unit, "together", note)
+        yield numbers
 
 
 @pytest.mark.parametrize("weather", ["away", "refused", "crash", "lost"])
