@@ -59,10 +59,12 @@ async def test_partial_indexes_have_their_condition(database_url: str) -> None:
         "ix_messages_user": {"user"},
         "ix_approvals_pending": {"pending"},
         "ix_approvals_expiry": {"pending"},
+        "ix_ledger_unsummed": {"open"},
     }.items():
         assert set(re.findall(r"'(\w+)'", found[name])) == words, name
     assert {"finished_at", "pruned_at"} <= set(re.findall(r"\w+", found["ix_runs_prunable"]))
     assert "password_expires_at" in found["ix_approvals_password"]
+    assert "is_summed" in found["ix_ledger_unsummed"]
     assert "deleted_at" in found["uq_employees_slug"]
     assert "external_id" in found["uq_conversations_external_id"]
 
@@ -119,7 +121,7 @@ def test_an_installed_package_finds_the_scripts_in_the_working_directory(
 ) -> None:
     monkeypatch.setattr(migrations, "__file__", str(tmp_path / "lib/site-packages/retinue/db/migrations.py"))
     monkeypatch.chdir(ROOT)
-    assert migrations.head() == "0006"
+    assert migrations.head() == "0007"
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InternalError):
         migrations.head()

@@ -14,6 +14,7 @@ from retinue.jobs.erasure import Eraser
 from retinue.jobs.leases import keep_leases
 from retinue.jobs.lookout import Lookout
 from retinue.jobs.retention import Retention, keep_pruning
+from retinue.jobs.summing import keep_summing
 from retinue.jobs.waits import keep_expiring
 from retinue.providers.registry import ProviderRegistry
 from retinue.runs.admission import Admission
@@ -122,7 +123,7 @@ class Engine:
             on_deleted=lambda _: providers.forget(),
         )
         self._expiry = Expiry(reserved, coordination.signals)
-        self._sweep_seconds = settings.approvals.sweep_seconds
+        self._sweep_seconds, self._sum_seconds = settings.approvals.sweep_seconds, settings.usage.sum_seconds
         self.approvals = Approvals(
             database=database,
             dispatcher=self._dispatcher,
@@ -151,6 +152,7 @@ class Engine:
         self._begin("lookout", lookout.run())
         self._begin("waits", keep_expiring(self._expiry, self._sweep_seconds))
         self._begin("retention", keep_pruning(self._reserved, self._retention))
+        self._begin("summing", keep_summing(self._reserved, self._sum_seconds))
         self._begin("erasure", self._eraser.run())
 
     async def drain(self, grace_seconds: float) -> None:

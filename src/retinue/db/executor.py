@@ -44,6 +44,18 @@ class Executor:
             return next(iter(await self._fetch(statement)), (None,))[0]
         return (await self._run(statement)).scalar()
 
+    async def plan_once(self) -> None:
+        """From now on, plan statements without a look at their values: for those whose plan takes longer than to carry
+        them out, and is the same for all values.
+        """
+        try:
+            await self.dialect.plan_once(self.connection.driver)
+        except DRIVER_ERRORS as error:
+            raise domain_error(error, self.dialect) from error
+        except asyncio.CancelledError:
+            await self._abandon()
+            raise
+
     async def clock(self) -> datetime:
         """The database's present time."""
         moment: datetime = await self.scalar(sa.select(self.dialect.clock()))

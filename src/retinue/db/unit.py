@@ -30,6 +30,7 @@ from retinue.db.repositories.run_events import RunEventRepository
 from retinue.db.repositories.runs import RunRepository
 from retinue.db.repositories.sealed import SealedValues
 from retinue.db.repositories.shop import ShopRepository
+from retinue.db.repositories.summing import UsageSums
 from retinue.db.repositories.tool_calls import ToolCallRepository
 from retinue.db.repositories.turns import TurnRepository
 from retinue.db.repositories.usage import UsageRepository
@@ -213,3 +214,7 @@ class OperatorUnit(_Flushed, Locators, Housekeeping):
     @cached_property
     def sealed(self) -> SealedValues:
         return SealedValues(self._executor)
+
+    @cached_property
+    def usage(self) -> UsageSums:
+        return UsageSums(self._executor)

@@ -27,6 +27,7 @@ from retinue.settings.sections import (
     Sessions,
     Stream,
     Tools,
+    Usage,
     Workspace,
 )
 
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
     sessions: Sessions = Sessions()
     workspace: Workspace = Workspace()
     retention: Retention = Retention()
+    usage: Usage = Usage()
     readiness: Readiness = Readiness()
 
     @classmethod

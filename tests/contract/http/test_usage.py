@@ -15,6 +15,7 @@ from retinue.domain.runs import CallOutcome, LedgerEntry
 from retinue.domain.spending import Grouping
 from retinue.domain.usage import Cost, Provenance, Usage
 from retinue.http.pagination import key_cursor
+from retinue.jobs.summing import sum_up
 from tests.contract.http.api import Client
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -140,6 +141,19 @@ async def test_groups_come_page_by_page(client: Client, tenant: str, group_by: s
         paged += answer.json()
         target = answer.headers.get("link", "").partition("<")[2].partition(">")[0]
     assert (paged, target) == (whole, "")
+
+
+@pytest.mark.parametrize("group_by", list(Grouping))
+async def test_what_was_summed_up_in_advance_is_told_the_same(
+    client: Client, database: Database, tenant: str, group_by: Grouping
+) -> None:
+    path = f"/api/v1/usage?tenant_id={tenant}&group_by={group_by}&{RANGE}"
+    before = [(await client.http.get(path + more)).content for more in ("", "&limit=1", "&format=csv")]
+    assert await sum_up(database) == 7
+    assert [(await client.http.get(path + more)).content for more in ("", "&limit=1", "&format=csv")] == before
+    await book(database, tenant)
+    calls = sum(row["calls"] for row in await ask(client, tenant, group_by))
+    assert calls == 5, "what was closed since then comes to it"
 
 
 async def test_a_cursor_of_something_else_is_refused(client: Client, tenant: str) -> None:

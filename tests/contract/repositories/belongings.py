@@ -1,6 +1,7 @@
 """What a tenant owns, and everything that somebody may try to do to it."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -57,6 +58,7 @@ class Property(msgspec.Struct, frozen=True):
 
 A_PRICE = ModelPrice(provider="openai", model="m", input_price=1, cache_write_price=3, output_price=2)
 KEY = IdempotencyKey(route="POST /x", key="k", digest="d")
+HOUR = timedelta(hours=1)
 
 
 READS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
@@ -111,7 +113,7 @@ READS: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "budgets.list": lambda unit, _: unit.budgets.list(limit=9),
     "budgets.is_bounded_by_operator": lambda unit, _: unit.budgets.is_bounded_by_operator(),
     "prices.list": lambda unit, _: unit.prices.list(),
-    "usage.summarize": lambda unit, _: unit.usage.summarize(Grouping.MODEL, since=NOON, until=LATER, limit=9),
+    "usage.summarize": lambda unit, _: unit.usage.summarize(Grouping.USER, since=NOON - HOUR, until=LATER, limit=9),
     "ledger.require_money": lambda unit, their: _has_no_money(unit, their.entry),
 }
 

@@ -6,6 +6,7 @@ SQLite plans the same for any contents. PostgreSQL looks at them, so there are s
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,10 +19,12 @@ from retinue.domain.runs import CallOutcome
 from retinue.domain.spending import Grouping
 from retinue.domain.tenants import Tenant
 from tests.contract.repositories.builders import NOON, a_conversation, a_run, a_tenant, an_employee, an_entry
+from tests.migrations.schema import look
 from tests.support.roles import open_as_superuser
 from tests.support.statements import listening
 
 ID = new_id()
+MONTH_LATER = NOON + timedelta(days=30)
 ENTRY = an_entry(a_run(a_conversation(an_employee(a_tenant()))))
 
 ASKED: dict[str, tuple[Callable[[Unit], Awaitable[Any]], set[str]]] = {
@@ -51,8 +54,14 @@ ASKED: dict[str, tuple[Callable[[Unit], Awaitable[Any]], set[str]]] = {
     ),
     "budgets": (lambda unit: unit.budgets.list(limit=9, after=ID), {"sqlite_autoindex_budgets_1"}),
     "usage": (
-        lambda unit: unit.usage.summarize(Grouping.CONVERSATION, since=NOON, until=NOON, limit=9, after=str(ID)),
-        {"ix_ledger_opened"},
+        lambda unit: unit.usage.summarize(Grouping.CONVERSATION, since=NOON, until=MONTH_LATER, limit=9, after=str(ID)),
+        {
+            "ix_ledger_opened",
+            "ix_ledger_unsummed",
+            "ix_ledger_run",
+            "sqlite_autoindex_usage_sums_1",
+            "sqlite_autoindex_usage_returns_1",
+        },
     ),
     "an order": (lambda unit: unit.shop.order("1042"), {"sqlite_autoindex_shop_orders_1"}),
     "an action": (lambda unit: unit.shop.action("run:1"), {"sqlite_autoindex_shop_actions_1"}),
@@ -73,6 +82,14 @@ INSERT INTO approvals SELECT
     CASE WHEN n % 9 = 1 THEN now() + n * interval '1 minute' END, 0
 FROM generate_series(1, 9000) AS n
 """
+MANY_CALLS = """
+INSERT INTO ledger (
+    tenant_id, id, run_id, conversation_id, employee_id, step, attempt, tries, provider, model, outcome, opened_at
+) SELECT
+    CAST(:tenant AS uuid), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1, 1, 1, '', '',
+    'completed', CAST('2026-02-01' AS timestamptz) + n * interval '15 minutes'
+FROM generate_series(1, 9000) AS n
+"""
 ONLY_SQLITE = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
 ONLY_POSTGRESQL = pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 
@@ -84,7 +101,37 @@ async def test_what_a_tenant_asks_is_found_by_an_index(database: Database, tenan
     async with database.unit(tenant.id) as unit:
         plan = await plan_of(database, unit, ask)
     assert used(plan) == indexes
-    assert re.findall(r"SCAN (?!CONSTANT|\(subquery)", plan) == []
+    assert re.findall(r"SCAN (?!CONSTANT|\(subquery|anon_)", plan) == []
+
+
+@ONLY_SQLITE
+async def test_usage_is_looked_up_span_by_span(database: Database, tenant: Tenant) -> None:
+    async with database.unit(tenant.id) as unit:
+        plan = await plan_of(database, unit, ASKED["usage"][0])
+    for table, columns in {
+        "usage_sums": "span=? AND key=?",
+        "usage_sums_1": "span=? AND key>?",
+        "usage_returns": "reach=? AND slot>? AND slot<?",
+        "ledger_1": "run_id=?",
+    }.items():
+        searches = re.findall(rf"SEARCH {table} .*", plan)
+        assert searches
+        assert all(search.endswith(f"{columns})") for search in searches)
+
+
+@ONLY_POSTGRESQL
+async def test_usage_is_found_by_indexes_among_many_calls(
+    database: Database, tenant: Tenant, migrated_url: str
+) -> None:
+    await _store_many(migrated_url, tenant, MANY_CALLS, "ledger")
+    async with database.operator() as operator:
+        await operator.usage.add_calls(8000)
+    await look(migrated_url, lambda connection: connection.exec_driver_sql("ANALYZE ledger"))
+    async with database.unit(tenant.id) as unit:
+        plan = await plan_of(database, unit, ASKED["usage"][0])
+    indexes = {"ix_ledger_opened", "ix_ledger_unsummed", "ix_ledger_run", "pk_usage_sums", "pk_usage_returns"}
+    assert used(plan) | {"pk_usage_returns"} == indexes, "there are no returns"
+    assert "Parallel" not in plan
 
 
 @ONLY_SQLITE
@@ -119,7 +166,7 @@ async def test_what_the_operator_asks_is_found_by_an_index(
 async def test_approvals_are_found_by_their_index_among_many(
     database: Database, tenant: Tenant, migrated_url: str
 ) -> None:
-    await _store_many_approvals(migrated_url, tenant)
+    await _store_many(migrated_url, tenant, MANY_APPROVALS, "approvals")
     async with database.operator() as operator:
         late = await plan_of(database, operator, lambda operator: operator.expired_waits(9))
     assert "Index Cond: (expires_at <= (statement_timestamp() " in late
@@ -136,13 +183,13 @@ async def test_approvals_are_found_by_their_index_among_many(
         assert used(page) == {"ix_approvals_pending"}
 
 
-async def _store_many_approvals(url: str, tenant: Tenant) -> None:
+async def _store_many(url: str, tenant: Tenant, rows: str, table: str) -> None:
     almighty = open_as_superuser(url)
     async with almighty.unit(tenant.id) as unit:
         connection = unit._executor.connection.sqlalchemy
-        await connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # there are no such runs
-        await connection.execute(sa.text(MANY_APPROVALS), {"tenant": tenant.id})
-        await connection.exec_driver_sql("ANALYZE approvals")
+        await connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # there is nothing to refer to
+        await connection.execute(sa.text(rows), {"tenant": tenant.id})
+        await connection.exec_driver_sql(f"ANALYZE {table}")
     await almighty.aclose()
 
 
@@ -168,5 +215,5 @@ async def plan_of(database: Database, unit: Any, ask: Callable[[Any], Awaitable[
 
 def used(plan: str) -> set[str]:
     """Besides that of deleted tenants, which everything asks."""
-    found = re.findall(r"(?:INDEX|Index(?: Only)? Scan(?: Backward)? using|Bitmap Index Scan on) (\w+)", plan)
+    found = re.findall(r"(?:INDEX|Index(?: Only)? Scan(?: Backward)? using|Bitmap Index Scan on) ([a-z]\w+)", plan)
     return set(found) - {"sqlite_autoindex_erasures_1", "pk_erasures"}

@@ -18,7 +18,17 @@ from retinue.domain.limits import NO_BOUNDS, StoredLimits
 from retinue.domain.messages import MessageStatus
 from retinue.domain.runs import CallOutcome, RunStatus, WaitingFor
 from retinue.domain.tenants import Tenant
-from tests.contract.repositories.belongings import A_PRICE, HANGINGS, KEY, READS, WRITES, Property, config_of, tenant_of
+from tests.contract.repositories.belongings import (
+    A_PRICE,
+    HANGINGS,
+    HOUR,
+    KEY,
+    READS,
+    WRITES,
+    Property,
+    config_of,
+    tenant_of,
+)
 from tests.contract.repositories.builders import (
     COST,
     LATER,
@@ -55,7 +65,8 @@ async def theirs(database: Database, employee: Employee, conversation: Conversat
     approval = an_approval(run)
     allowed = an_approval(run, 2, status=ApprovalStatus.GRANTED, password_expires_at=NEVER)
     budget = a_budget(run.tenant_id, limit_micros=0, set_by=SetBy.OPERATOR)
-    done, key = an_entry(run, tries=2), an_api_key(a_tenant(id=run.tenant_id))
+    calls = [an_entry(run, tries=2), an_entry(run, step=2, opened_at=NOON + HOUR / 2)]
+    key = an_api_key(a_tenant(id=run.tenant_id))
     owned = Property(
         employee, conversation, answer, run, an_entry(run), budget, queued, waiting, appended, approval, allowed, key
     )
@@ -83,14 +94,17 @@ async def theirs(database: Database, employee: Employee, conversation: Conversat
         await unit.shop.add_coupon(a_coupon(tenant))
         await unit.shop.keep_action("k", {"status": "applied"})
         await unit.ledger.open(owned.entry)
-        await unit.ledger.open(done)
-        await unit.ledger.close(
-            done.id, outcome=CallOutcome.COMPLETED, usage=USAGE, cost=COST, error_code=None, at=LATER
-        )
+        for call in calls:
+            await unit.ledger.open(call)
+            await unit.ledger.close(
+                call.id, outcome=CallOutcome.COMPLETED, usage=USAGE, cost=COST, error_code=None, at=LATER
+            )
         await unit.budgets.add(budget)
         await unit.prices.replace([A_PRICE])
         await unit.limits.put(StoredLimits(limits=NO_BOUNDS, updated_at=NOON))
         await unit.audit.record("order.cancelled", object_type="order", object_id="1042")
+    async with database.operator() as operator:
+        assert await operator.usage.add_calls(9) == 2
     return owned
 
 

@@ -13,8 +13,9 @@ from retinue.domain.conversations import Conversation
 from retinue.domain.errors import StorageFailed
 from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import new_id
+from retinue.domain.runs import CallOutcome
 from retinue.domain.tenants import Tenant
-from tests.contract.repositories.builders import a_config, a_run, a_tenant
+from tests.contract.repositories.builders import a_config, a_run, a_tenant, an_entry
 from tests.migrations.schema import look
 from tests.support.roles import JOBS as ROLE
 
@@ -74,6 +75,7 @@ WRITES: dict[str, tuple[Operation, set[str]]] = {
     "a sealed value": (_rewrap, {"sealed.replace"}),
     "a lease": (lambda operator, _: operator.renew_leases("me", [new_id()], 30), {"renew_leases"}),
     "all leases": (lambda operator, _: operator.expire_leases_of_others("me"), {"expire_leases_of_others"}),
+    "sums": (lambda operator, _: operator.usage.add_calls(9), {"usage.add_calls"}),
     "old records": (lambda operator, _: operator.delete_expired_idempotency(9), {"delete_expired_idempotency"}),
 }
 READS = {
@@ -82,15 +84,22 @@ READS = {
     *("erasures.list", "sealed.page", "sealed.count", "tenant_of_conversation", "tenant_of_employee"),
     *("tenant_of_run", "tenant_of_approval", "cancel_requests", "active_runs_with_expired_lease", "expired_waits"),
     *("count_pending_approvals", "startable_conversations", "prunable_runs", "orphaned_calls"),
+    "usage.is_behind",
 }
 
 
 @pytest.fixture(autouse=True)
 async def _something_there(database: Database, conversation: Conversation) -> None:
     tenant = a_tenant(id=conversation.tenant_id)
+    run = a_run(conversation)
+    call = an_entry(run)
     async with database.unit(tenant.id) as unit:
         await unit.config.put(a_config(tenant))
-        await unit.runs.add(a_run(conversation), owner="me", lease_seconds=30)
+        await unit.runs.add(run, owner="me", lease_seconds=30)
+        await unit.ledger.open(call)
+        await unit.ledger.close(
+            call.id, outcome=CallOutcome.FAILED, usage=None, cost=None, error_code=None, at=call.opened_at
+        )
         await unit.idempotency.claim(KEY, keep_seconds=0)
 
 

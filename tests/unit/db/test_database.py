@@ -90,6 +90,7 @@ def test_postgresql_connections_have_every_timeout() -> None:
         "application_name": "retinue",
         "timezone": "UTC",
         "jit": "off",
+        "max_parallel_workers_per_gather": "0",
         "statement_timeout": "4000",
         "lock_timeout": "4000",
         "idle_in_transaction_session_timeout": "5000",

@@ -29,6 +29,7 @@ WITHOUT_TENANT = {
     "repositories/housekeeping.py": {"Housekeeping", "_waits"},
     "repositories/operator.py": {"Locators", "TenantsRepository", "_tenants"},
     "repositories/sealed.py": {"SealedValues"},
+    "repositories/summing.py": {"UsageSums", "_levels"},
 }
 """Classes and functions that are not about one tenant."""
 WITH_TENANT = {
@@ -45,6 +46,8 @@ WITH_TENANT = {
     },
     "repositories/access.py": {"ApiKeyRepository._after"},  # what time it is
     "repositories/erasure.py": {"ErasureRepository.remove"},  # whichever table it is; asks for the tenant itself
+    # They put together, and add up, what was found in tables.
+    "repositories/usage.py": {"UsageRepository._calls", "UsageRepository._nth", "UsageRepository._summarized"},
 }
 """Methods of one tenant's repositories that build a statement themselves. A longer list is a worse one."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import reduce
 from typing import NamedTuple
 from uuid import UUID
@@ -10,14 +11,14 @@ from hypothesis import strategies as st
 
 from retinue.domain.budgets import Budget, Period, Subject
 from retinue.domain.errors import ProviderReset
-from retinue.domain.ids import new_id
+from retinue.domain.ids import new_id, now
 from retinue.domain.model_io import Finished, FinishReason, TextPiece, ToolCallEnded, ToolCallStarted, UsageReported
 from retinue.domain.policy import RetryPolicy
 from retinue.domain.prices import ModelPrice
 from retinue.domain.runs import CallOutcome, LedgerEntry, Run
 from retinue.domain.spending import Grouping, UsageRow
 from retinue.domain.usage import Usage, add_usage
-from tests.contract.repositories.builders import LATER
+from retinue.jobs.summing import sum_up
 from tests.contract.repositories.spending import a_budget
 from tests.unit.runs.conftest import World
 from tests.unit.runs.doubles import DEADLINE, Gate, Step, until
@@ -27,7 +28,7 @@ PRICE = ModelPrice(
     provider="stub", model="m", input_price=1_000_000, cached_input_price=100_000, output_price=7_000_000
 )
 EAGER = RetryPolicy(max_tries=3, base_delay=0.0, max_delay=0.0)
-SINCE, UNTIL = LATER.replace(year=2020), LATER.replace(year=2999)
+WEEK = timedelta(days=7)
 
 
 class Act(NamedTuple):
@@ -129,11 +130,10 @@ class Theatre:
         await self._check_sums(run, entries)
 
     async def _check_sums(self, run: Run, entries: Sequence[LedgerEntry]) -> None:
+        sums = await self._usage(run.tenant_id)
+        assert await sum_up(self.world.database) == len(entries)
+        assert await self._usage(run.tenant_id) == sums, "whether they were added up in advance or not"
         async with self.world.database.unit(run.tenant_id, read_only=True) as unit:
-            sums = {
-                grouping: await unit.usage.summarize(grouping, since=SINCE, until=UNTIL, limit=500)
-                for grouping in Grouping
-            }
             budgets = [await unit.budgets.get(budget) for budget in self.budgets]
         own = [row for row in sums[Grouping.CONVERSATION] if row.key == str(run.conversation_id)]
         assert own == [_summed(own[0].key, entries)]
@@ -143,6 +143,14 @@ class Theatre:
                 _known(self.entries),
             ]
         assert {_counters(budget) for budget in budgets} == {(_known(self.entries), 0)}
+
+    async def _usage(self, tenant_id: UUID) -> dict[Grouping, Sequence[UsageRow]]:
+        since, until = now() - WEEK, now() + WEEK
+        async with self.world.database.unit(tenant_id, read_only=True) as unit:
+            return {
+                grouping: await unit.usage.summarize(grouping, since=since, until=until, limit=500)
+                for grouping in Grouping
+            }
 
 
 def _scripts(acts: Sequence[Act]) -> tuple[list[list[Step]], list[tuple[str, Gate]]]:

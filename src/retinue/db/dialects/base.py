@@ -1,7 +1,7 @@
 """What a database must be able to do, where databases differ."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -18,6 +18,9 @@ from retinue.db.tables import Base
 
 Insert = sqlite.Insert | postgresql.Insert
 """An insert with `on_conflict_do_nothing` and `on_conflict_do_update`, which look alike on both."""
+
+SECONDS_BEFORE_1970 = 62_135_596_800
+"""Since the first moment that Python can tell."""
 
 
 class Dialect(ABC):
@@ -59,6 +62,9 @@ class Dialect(ABC):
     async def change(self, driver: Any, sql: str, arguments: Sequence[Any]) -> int:
         """Have the driver's own connection insert, update or delete; how many rows."""
 
+    async def plan_once(self, driver: Any) -> None:  # noqa: B027
+        """Plan the statements of this transaction without a look at their values, and so once for each connection."""
+
     @abstractmethod
     async def together(self, driver: Any, parts: Sequence[tuple[Prepared, Sequence[Any]]]) -> Sequence[Outcome]:
         """Have the driver's own connection carry out several changes, each with its arguments; see
@@ -82,6 +88,40 @@ class Dialect(ABC):
     @abstractmethod
     def day(self, column: Any) -> sa.ColumnElement[str]:
         """The day of UTC that a moment is in, as `2026-11-20`."""
+
+    @abstractmethod
+    def seconds(self, column: Any) -> sa.ColumnElement[int]:
+        """The whole seconds from the first moment that can be told to a moment. Never negative."""
+
+    @abstractmethod
+    def members(self, values: Any, kind: type[sa.types.TypeEngine[Any]]) -> sa.TableValuedAlias:
+        """The members of a list, which may be a parameter, as a table with one column `value`."""
+
+    @abstractmethod
+    def looked_up(self, members: sa.TableValuedAlias, table: type[Base]) -> sa.FromClause:
+        """A table beside such members, so that its rows are looked up for one member after the other."""
+
+    @abstractmethod
+    def first_of_each(
+        self,
+        members: sa.TableValuedAlias,
+        rows: Callable[[Any], sa.Select[Any]],
+        table: type[Base],
+        *,
+        key: str,
+        limit: Any,
+        among: Callable[[Any], Sequence[sa.ColumnElement[bool]]],
+    ) -> sa.Select[Any]:
+        """For each member the first rows of a table by a key that is unique among them, all of them found by an index.
+
+        Args:
+            rows: selects those that belong to the member `members.c.value`, from the table or from an alias of it.
+            among: what must be so of the key.
+        """
+
+    @abstractmethod
+    def try_lock(self, number: int) -> sa.ColumnElement[bool]:
+        """Whether no other transaction has this lock: then this one has it to its end."""
 
     @abstractmethod
     def utf8(self, column: Any) -> sa.ColumnElement[bytes]:

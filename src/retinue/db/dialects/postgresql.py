@@ -1,6 +1,6 @@
 """PostgreSQL, through asyncpg."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from time import monotonic
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from retinue.db.changes import Joint, Outcome
 from retinue.db.connection import Connection
-from retinue.db.dialects.base import Dialect, Insert
+from retinue.db.dialects.base import SECONDS_BEFORE_1970, Dialect, Insert
 from retinue.db.dialects.transactions import SingleStatements, Transaction
 from retinue.db.prepared import Prepared
 from retinue.db.row_security import Roles, apply
@@ -106,6 +106,9 @@ class PostgreSQL(Dialect):
         rows = await driver.fetch(joint.sql, *chain.from_iterable(arguments for _, arguments in parts))
         return joint.outcomes(rows[0])
 
+    async def plan_once(self, driver: Any) -> None:
+        await driver.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+
     def clock(self) -> sa.ColumnElement[datetime]:
         return sa.type_coerce(sa.func.clock_timestamp(), Instant())
 
@@ -119,6 +122,33 @@ class PostgreSQL(Dialect):
 
     def day(self, column: Any) -> sa.ColumnElement[str]:
         return sa.func.to_char(sa.func.timezone("UTC", column), sa.literal_column("'YYYY-MM-DD'"), type_=sa.Text())
+
+    def seconds(self, column: Any) -> sa.ColumnElement[int]:
+        epoch = sa.cast(sa.func.floor(sa.extract("epoch", column)), sa.BigInteger)
+        return epoch + SECONDS_BEFORE_1970
+
+    def members(self, values: Any, kind: type[sa.types.TypeEngine[Any]]) -> sa.TableValuedAlias:
+        return sa.func.unnest(sa.type_coerce(values, sa.ARRAY(kind))).table_valued("value").render_derived()
+
+    def looked_up(self, members: sa.TableValuedAlias, table: type[Base]) -> sa.FromClause:
+        return members.join(sa.inspect(table).selectable, sa.true())
+
+    def first_of_each(
+        self,
+        members: sa.TableValuedAlias,
+        rows: Callable[[Any], sa.Select[Any]],
+        table: type[Base],
+        *,
+        key: str,
+        limit: Any,
+        among: Callable[[Any], Sequence[sa.ColumnElement[bool]]],
+    ) -> sa.Select[Any]:
+        column = getattr(table, key)
+        first = rows(table).where(*among(column)).order_by(column).limit(limit).lateral()
+        return sa.select(first).select_from(members.join(first, sa.true()))
+
+    def try_lock(self, number: int) -> sa.ColumnElement[bool]:
+        return sa.func.pg_try_advisory_xact_lock(number)
 
     def utf8(self, column: Any) -> sa.ColumnElement[bytes]:
         return sa.func.convert_to(column, sa.literal_column("'UTF8'"), type_=sa.LargeBinary())
@@ -193,6 +223,7 @@ def _server_settings(command_timeout: float) -> dict[str, str]:
         "application_name": "retinue",
         "timezone": "UTC",
         "jit": "off",  # planning short statements would take longer than running them
+        "max_parallel_workers_per_gather": "0",  # and so would starting workers
         "statement_timeout": milliseconds,
         "lock_timeout": str(min(_LOCK_SECONDS * 1000, int(milliseconds))),
         "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_SECONDS * 1000),

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +15,14 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import aliased
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import await_only
 
 from retinue.db.changes import Outcome
 from retinue.db.connection import Connection
-from retinue.db.dialects.base import Dialect, Insert
+from retinue.db.dialects.base import SECONDS_BEFORE_1970, Dialect, Insert
+from retinue.db.dialects.ordered_join import OrderedJoin
 from retinue.db.dialects.several import Several, ThreadsideConnection
 from retinue.db.dialects.transactions import Transaction
 from retinue.db.prepared import Prepared
@@ -151,6 +153,35 @@ class SQLite(Dialect):
 
     def day(self, column: Any) -> sa.ColumnElement[str]:
         return sa.func.substr(sa.type_coerce(column, sa.Text()), 1, 10, type_=sa.Text())
+
+    def seconds(self, column: Any) -> sa.ColumnElement[int]:
+        # Fractions are cut off first: SQLite rounds them to milliseconds, and so up to the next second.
+        whole = sa.func.substr(sa.type_coerce(column, sa.Text()), 1, 19)
+        return sa.cast(sa.func.strftime("%s", whole), sa.BigInteger) + SECONDS_BEFORE_1970
+
+    def members(self, values: Any, kind: type[sa.types.TypeEngine[Any]]) -> sa.TableValuedAlias:
+        return sa.func.json_each(sa.type_coerce(values, sa.JSON())).table_valued(sa.column("value", kind))
+
+    def looked_up(self, members: sa.TableValuedAlias, table: type[Base]) -> sa.FromClause:
+        return OrderedJoin(members, sa.inspect(table).selectable, sa.true())
+
+    def first_of_each(
+        self,
+        members: sa.TableValuedAlias,
+        rows: Callable[[Any], sa.Select[Any]],
+        table: type[Base],
+        *,
+        key: str,
+        limit: Any,
+        among: Callable[[Any], Sequence[sa.ColumnElement[bool]]],
+    ) -> sa.Select[Any]:
+        column = getattr(same := aliased(table), key)
+        keys = rows(same).with_only_columns(column).where(*among(column)).order_by(column).limit(limit)
+        is_first = getattr(table, key).in_(keys.correlate(members))
+        return rows(table).select_from(self.looked_up(members, table)).where(is_first)
+
+    def try_lock(self, number: int) -> sa.ColumnElement[bool]:  # noqa: ARG002
+        return sa.true()  # writers are serial
 
     def utf8(self, column: Any) -> sa.ColumnElement[bytes]:
         return sa.cast(column, sa.LargeBinary())

@@ -14,6 +14,7 @@ from retinue.db.tables.limits import TenantLimits
 from retinue.db.tables.runs import Checkpoint, Run, RunEvents, ToolCall
 from retinue.db.tables.shop import ShopAction, ShopCoupon, ShopOrder
 from retinue.db.tables.tenants import Tenant, TenantConfig
+from retinue.db.tables.usage import UsageReturn, UsageSum
 
 __all__ = [
     "SURVIVORS",
@@ -44,4 +45,6 @@ __all__ = [
     "TenantOrigin",
     "TenantPrices",
     "ToolCall",
+    "UsageReturn",
+    "UsageSum",
 ]

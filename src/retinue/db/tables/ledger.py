@@ -13,6 +13,7 @@ from retinue.domain.runs import CallOutcome
 from retinue.domain.usage import Provenance
 
 IS_OPEN = sa.text("outcome = 'open'")
+IS_UNSUMMED = sa.text("outcome <> 'open' AND is_summed IS NULL")
 
 
 class LedgerEntry(Owned, Base, kw_only=True):
@@ -25,6 +26,9 @@ class LedgerEntry(Owned, Base, kw_only=True):
         sa.Index("ix_ledger_opened", "tenant_id", "opened_at"),
         # Few rows are ever open at once; housekeeping looks for those that nobody will close.
         sa.Index("ix_ledger_open", "opened_at", postgresql_where=IS_OPEN, sqlite_where=IS_OPEN),
+        sa.Index(
+            "ix_ledger_unsummed", "tenant_id", "opened_at", postgresql_where=IS_UNSUMMED, sqlite_where=IS_UNSUMMED
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-1)
@@ -52,3 +56,5 @@ class LedgerEntry(Owned, Base, kw_only=True):
     closed_at: Mapped[datetime | None]
     reservations: Mapped[tuple[Reservation, ...] | None] = mapped_column(Json(tuple[Reservation, ...]), nullable=True)
     """What the call holds of budgets until it is closed."""
+    is_summed: Mapped[bool | None]
+    """Whether it is in `UsageSum`. Null is no: who closes a row need not say it. If it is, nothing of it changes."""

@@ -4,7 +4,7 @@ from retinue.settings.sections.places import Coordination, Database, Egress
 from retinue.settings.sections.provider import Provider
 from retinue.settings.sections.rates import Rates
 from retinue.settings.sections.runs import Limits, Runs, Sessions
-from retinue.settings.sections.service import Log, Metrics, Readiness, Retention, Stream
+from retinue.settings.sections.service import Log, Metrics, Readiness, Retention, Stream, Usage
 from retinue.settings.sections.tools import Approvals, Tools, Workspace
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "Sessions",
     "Stream",
     "Tools",
+    "Usage",
     "Workspace",
 ]

@@ -68,6 +68,14 @@ class Retention(Section):
         return self.idempotency_hours * 3600
 
 
+class Usage(Section):
+    """What was used, summed up in advance, so that telling it costs little. It is told exactly at any time."""
+
+    sum_seconds: Seconds = Field(
+        default=10.0, description="Seconds between two times that model calls which have ended are added to the sums."
+    )
+
+
 class Readiness(Section):
     """From when on this process asks a balancer for no more requests. It goes on to serve those that come anyway."""
 
