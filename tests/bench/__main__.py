@@ -21,6 +21,7 @@ from tests.bench.report import UNPINNED, Report, versions
 from tests.bench.running import run
 from tests.bench.scenarios import registry
 from tests.bench.scenarios.base import Scenario
+from tests.bench.scenarios.growth import SIZES
 
 ROUNDS = 3
 
@@ -39,7 +40,7 @@ def say(line: str) -> None:
 
 def chosen(asked: argparse.Namespace, parser: argparse.ArgumentParser) -> list[Scenario]:
     """Those that are asked for by name; otherwise all."""
-    scenarios = registry.quick() if asked.quick else registry.full()
+    scenarios = registry.quick() if asked.quick else registry.full(asked.most_rows)
     keys = asked.scenario.split(",") if asked.scenario else [scenario.key for scenario in scenarios]
     if unknown := set(keys) - {scenario.key for scenario in scenarios}:
         parser.error(f"there is no {', '.join(sorted(unknown))} in this kind of run")
@@ -50,6 +51,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--scenario", metavar="S1,S4", help="only these")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each scenario ({ROUNDS})")
+    sizes = ", ".join(f"{rows:,}" for rows in SIZES.values())
+    parser.add_argument(
+        "--most-rows", type=int, default=max(SIZES.values()), metavar="ROWS", help=f"of S7, whose sizes are {sizes}"
+    )
     parser.add_argument("--quick", action="store_true", help="short forms of S1, S2 and S4, one round")
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="only these contenders")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's figures there")

@@ -1,4 +1,5 @@
--- A year of one tenant: $turns turns, ten in a conversation, evenly spread over the $days days until '$until'.
+-- A year of one tenant: $turns turns, ten in a conversation, evenly spread over the $days days until '$until'. Every
+-- twentieth has waited for a person, and made another call fifty minutes later.
 -- Ids are as the server makes them, whose order is that of time: whatever is new comes last in every index.
 
 CREATE FUNCTION pg_temp.made(turn bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE
@@ -58,6 +59,9 @@ INSERT INTO ledger (
     input_tokens, output_tokens, provenance, cost_micros, currency, opened_at, closed_at
 )
 SELECT
-    '$tenant', pg_temp.id(5, turn, made), run_id, conversation_id, '$employee', user_id, 1, 1, 1, 'openai', 'bench',
-    'completed', 50, 60, 'reported', 725, 'USD', made, made
-FROM turns ORDER BY turn;
+    '$tenant', pg_temp.id(4 + step, turn, opened), run_id, conversation_id, '$employee', user_id, step, 1, 1, 'openai',
+    'bench', 'completed', 50, 60, 'reported', 725, 'USD', opened, opened
+FROM turns, LATERAL (
+    SELECT 1, made UNION ALL SELECT 2, made + interval '50 minutes' WHERE turn % 20 = 0
+) AS call (step, opened)
+ORDER BY opened;

@@ -42,7 +42,7 @@ class Growth:
         contender = await arena.open(stack, POSTGRESQL, database=database, tenants=1)
         assert isinstance(contender, Retinue)
         contender.name = name
-        self._histories[name] = remember(arena.postgres, database, contender.tenants[0], SIZES[name])
+        self._histories[name] = await remember(arena.postgres, database, contender.tenants[0], SIZES[name])
         return contender
 
     async def measure(self, contender: Contender) -> dict[str, float]:
