@@ -15,6 +15,12 @@ _log = structlog.get_logger(__name__)
 
 
 def prepare_connections(engine: AsyncEngine, *, patience: float, migrates: bool) -> None:
+    """Have every connection of the engine set up when it is made, and none given back in a transaction.
+
+    Args:
+        patience: seconds that a connection waits for other processes.
+        migrates: transactions begin by themselves, and references are not followed.
+    """
     @sa.event.listens_for(engine.sync_engine, "do_connect")
     def try_to_open(_dialect: object, _record: object, args: Any, options: dict[str, Any]) -> None:
         # aiosqlite leaves the thread of a connection that cannot be opened to itself; at the end of the process it then
