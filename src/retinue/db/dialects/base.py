@@ -98,8 +98,14 @@ class Dialect(ABC):
         """The members of a list, which may be a parameter, as a table with one column `value`."""
 
     @abstractmethod
-    def looked_up(self, members: sa.TableValuedAlias, table: type[Base]) -> sa.FromClause:
-        """A table beside such members, so that its rows are looked up for one member after the other."""
+    def of_each(
+        self, members: sa.TableValuedAlias, rows: Callable[[Any], sa.Select[Any]], table: type[Base]
+    ) -> sa.Select[Any]:
+        """The rows of a table that belong to such members, looked up for one member after the other.
+
+        Args:
+            rows: selects those that belong to the member `members.c.value`, from the table or from an alias of it.
+        """
 
     @abstractmethod
     def first_of_each(
@@ -115,7 +121,7 @@ class Dialect(ABC):
         """For each member the first rows of a table by a key that is unique among them, all of them found by an index.
 
         Args:
-            rows: selects those that belong to the member `members.c.value`, from the table or from an alias of it.
+            rows: as in `of_each`.
             among: what must be so of the key.
         """
 

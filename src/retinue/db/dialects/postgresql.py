@@ -130,8 +130,12 @@ class PostgreSQL(Dialect):
     def members(self, values: Any, kind: type[sa.types.TypeEngine[Any]]) -> sa.TableValuedAlias:
         return sa.func.unnest(sa.type_coerce(values, sa.ARRAY(kind))).table_valued("value").render_derived()
 
-    def looked_up(self, members: sa.TableValuedAlias, table: type[Base]) -> sa.FromClause:
-        return members.join(sa.inspect(table).selectable, sa.true())
+    def of_each(
+        self, members: sa.TableValuedAlias, rows: Callable[[Any], sa.Select[Any]], table: type[Base]
+    ) -> sa.Select[Any]:
+        # With an offset it is not made a part of the query around, which might look up nothing and join later.
+        own = rows(table).offset(sa.literal_column("0")).lateral()
+        return sa.select(own).select_from(members.join(own, sa.true()))
 
     def first_of_each(
         self,

@@ -158,8 +158,10 @@ class SQLite(Dialect):
     def members(self, values: Any, kind: type[sa.types.TypeEngine[Any]]) -> sa.TableValuedAlias:
         return sa.func.json_each(sa.type_coerce(values, sa.JSON())).table_valued(sa.column("value", kind))
 
-    def looked_up(self, members: sa.TableValuedAlias, table: type[Base]) -> sa.FromClause:
-        return OrderedJoin(members, sa.inspect(table).selectable, sa.true())
+    def of_each(
+        self, members: sa.TableValuedAlias, rows: Callable[[Any], sa.Select[Any]], table: type[Base]
+    ) -> sa.Select[Any]:
+        return rows(table).select_from(OrderedJoin(members, sa.inspect(table).selectable, sa.true()))
 
     def first_of_each(
         self,
@@ -174,7 +176,7 @@ class SQLite(Dialect):
         column = getattr(same := aliased(table), key)
         keys = rows(same).with_only_columns(column).where(*among(column)).order_by(column).limit(limit)
         is_first = getattr(table, key).in_(keys.correlate(members))
-        return rows(table).select_from(self.looked_up(members, table)).where(is_first)
+        return self.of_each(members, rows, table).where(is_first)
 
     def try_lock(self, number: int) -> sa.ColumnElement[bool]:  # noqa: ARG002
         return sa.true()  # writers are serial

@@ -149,18 +149,21 @@ class UsageRepository(TenantRepository):
     def _returns(self, slots: Any, grouping: Grouping, on_page: Any) -> sa.Select[Any]:
         """Runs whose first call was begun before the whole slots, and the next one in them."""
         begin, end = (sa.type_coerce(slot, sa.BigInteger()) for slot in slots)
-        reaches, back = self._dialect.members(list(REACHES), sa.BigInteger), t.UsageReturn
+        reaches = self._dialect.members(list(REACHES), sa.BigInteger)
         nothing = [sa.cast(sa.null() if name in NULLABLE else 0, sa.BigInteger).label(name) for name in COUNTED]
-        returns = self._select(back, back.key, back.runs, *nothing).select_from(self._dialect.looked_up(reaches, back))
-        return returns.where(
-            back.grouping == _said(grouping),
-            back.reach == reaches.c.value,
-            back.slot >= begin,
-            back.slot < begin + reaches.c.value,
-            back.slot < end,
-            back.left_slot < begin,
-            *on_page(back.key),
-        )
+
+        def within(back: Any) -> sa.Select[Any]:
+            return self._select(back, back.key, back.runs, *nothing).where(
+                back.grouping == _said(grouping),
+                back.reach == reaches.c.value,
+                back.slot >= begin,
+                back.slot < begin + reaches.c.value,
+                back.slot < end,
+                back.left_slot < begin,
+                *on_page(back.key),
+            )
+
+        return self._dialect.of_each(reaches, within, t.UsageReturn)
 
     def _calls(self, parts: Sequence[Any], slots: Any, grouping: Grouping, on_page: Any) -> sa.Select[Any]:
         """Calls one by one, added up by their runs, of which only those count that no sum has counted."""
