@@ -86,6 +86,23 @@ async def test_a_run_that_another_process_took_over_is_not_ended_twice(world: Wo
     assert not any(event.is_terminal for event in await world.stored(running.run))
 
 
+async def test_a_run_that_was_deleted_before_its_end_is_paid_for_and_left(
+    world: World, quiet: Sequence[Mapping[str, Any]]
+) -> None:
+    gate = Gate()
+    running = await world.runner(StubProvider([TextPiece("Hel"), gate, *says("lo")]))
+    running.begin()
+    task = asyncio.create_task(running.execute())
+    await gate.wait_until_reached()
+    async with world.database.unit(world.tenant.id) as unit:
+        await unit.conversations.delete(running.run.conversation_id)
+    gate.opened.set()
+    async with asyncio.timeout(DEADLINE):
+        await task
+    assert [line["is_stored"] for line in quiet if line["event"] == "run_ended"] == [False]
+    assert [entry.outcome for entry in await world.ledger_now(running.run)] == [CallOutcome.COMPLETED]
+
+
 async def test_a_run_that_is_not_ours_any_more_stops_asking_the_model(world: World) -> None:
     """Its events find no place in the database; that is how it learns that the run was deleted or taken over."""
     gate = Gate()
