@@ -21,6 +21,7 @@ def prepare_connections(engine: AsyncEngine, *, patience: float, migrates: bool)
         patience: seconds that a connection waits for other processes.
         migrates: transactions begin by themselves, and references are not followed.
     """
+
     @sa.event.listens_for(engine.sync_engine, "do_connect")
     def try_to_open(_dialect: object, _record: object, args: Any, options: dict[str, Any]) -> None:
         # aiosqlite leaves the thread of a connection that cannot be opened to itself; at the end of the process it then
