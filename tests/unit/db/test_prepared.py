@@ -16,6 +16,7 @@ from retinue.db.session import Database
 from retinue.domain.conversations import Conversation, ConversationStatus
 from retinue.domain.errors import InternalError
 from retinue.domain.ids import new_id
+from retinue.domain.limits import NO_BOUNDS, Bounds, Limits
 from tests.contract.repositories.builders import a_conversation, a_tenant, an_employee
 from tests.support.roles import open_database
 
@@ -154,3 +155,16 @@ async def test_a_connection_whose_answer_nobody_waited_for_is_not_used_again(
         raw = await unit._executor.connection.sqlalchemy.get_raw_connection()
         assert raw.driver_connection is not drivers[0]
         assert await unit.conversations.find(theirs[0].id) == theirs[0]
+
+
+async def test_what_is_asked_across_tenants_is_built_once_for_each_of_its_parts(database: Database) -> None:
+    known = database._dialect.prepared
+    bounded = Limits(tenant=Bounds(concurrent_runs=7))
+    for defaults in (NO_BOUNDS, bounded):
+        for limit in (1, 9):
+            async with database.operator(read_only=True) as operator:
+                before = len(known)
+                assert await operator.startable_conversations(limit, defaults) == []
+                assert await operator.active_runs_with_expired_lease(limit, defaults) == []
+                assert await operator.expired_waits(limit) == []
+                assert limit == 1 or len(known) == before

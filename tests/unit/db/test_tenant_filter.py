@@ -26,7 +26,7 @@ WITHOUT_TENANT = {
     "repositories/access.py": {"AccessReads", "ServerSecrets"},
     "repositories/erasure.py": {"Erasures"},
     "repositories/fullness.py": {"_is_full", "_running"},  # conditions of a search that housekeeping begins
-    "repositories/housekeeping.py": {"Housekeeping", "_waits"},
+    "repositories/housekeeping.py": {"Housekeeping", "_by_turns", "_waits"},
     "repositories/operator.py": {"Locators", "TenantsRepository", "_tenants"},
     "repositories/sealed.py": {"SealedValues"},
     "repositories/summing.py": {"UsageSums", "_levels"},

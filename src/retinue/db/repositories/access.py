@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.executor import Executor
+from retinue.db.prepared import prepared
+from retinue.db.repositories.across import AcrossTenants
 from retinue.db.repositories.base import TenantRepository, found, is_there
 from retinue.domain.access import ApiKey, StoredKey
 
@@ -98,15 +100,11 @@ class OriginRepository(TenantRepository):
         return before
 
 
-class AccessReads:
+class AccessReads(AcrossTenants):
     """What has to be known before the tenant is."""
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-
     async def key(self, key_id: UUID) -> StoredKey | None:
-        is_live = sa.select(t.ApiKey, _is_live(self._executor).label("is_live"))
-        row = await self._executor.row(is_live.where(t.ApiKey.id == key_id, is_there(t.ApiKey.tenant_id)))
+        row = await self._executor.row(self._with_id(key_id))
         return None if row is None else StoredKey(key=_key(row), digest=row.digest, is_live=bool(row.is_live))
 
     async def live_keys(self, key_ids: Collection[UUID]) -> frozenset[UUID]:
@@ -130,6 +128,11 @@ class AccessReads:
             await self._executor.rows(lock.with_for_update(key_share=True))
             used = sa.update(t.ApiKey).where(t.ApiKey.id.in_(some))
             await self._executor.change(used.values(last_used_at=self._executor.dialect.clock()))
+
+    @prepared
+    def _with_id(self, key_id: UUID) -> Any:
+        is_live = _is_live(self._executor).label("is_live")
+        return sa.select(t.ApiKey, is_live).where(t.ApiKey.id == key_id, is_there(t.ApiKey.tenant_id))
 
 
 class ServerSecrets:

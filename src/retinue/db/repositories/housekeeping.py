@@ -7,7 +7,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
-from retinue.db.executor import Executor
+from retinue.db.prepared import Asked, prepared
+from retinue.db.repositories.across import AcrossTenants
 from retinue.db.repositories.base import is_there
 from retinue.db.repositories.conditions import OTHER_RUN, has_started, is_at_work, is_pending
 from retinue.db.repositories.fullness import is_full
@@ -15,10 +16,7 @@ from retinue.domain.limits import NO_BOUNDS, Limits
 from retinue.domain.runs import ACTIVE_STATUSES, CallOutcome, RunStatus, WaitingFor
 
 
-class Housekeeping:
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-
+class Housekeeping(AcrossTenants):
     async def renew_leases(self, owner: str, run_ids: Collection[UUID], lease_seconds: float) -> frozenset[UUID]:
         """Extend the owner's leases of these runs on the database's clock. A run that is not in the answer is lost.
 
@@ -62,20 +60,28 @@ class Housekeeping:
         """Pairs of tenant and run, by turns of the tenants, those that have waited longest first. Runs that wait for
         somebody have no lease. Left out is what no bound on concurrent runs has room for, unless it is to be cancelled.
         """
-        clock = self._executor.dialect.clock()
+        return await self._pairs(self._lost(limit, defaults=defaults))
+
+    @prepared
+    def _lost(self, limit: int, *, defaults: Limits) -> Any:
+        clock = self._dialect.clock()
         can_go_on = t.Run.cancel_requested_at.is_not(None) | ~is_full(defaults, held_at=clock)
         lost = sa.select(t.Run.tenant_id, t.Run.id, t.Run.lease_expires_at.label("since")).where(
             t.Run.status == RunStatus.RUNNING, t.Run.lease_expires_at <= clock, is_there(t.Run.tenant_id), can_go_on
         )
-        return await self._by_turns(lost, limit)
+        return _by_turns(lost, limit)
 
     async def expired_waits(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
         """Pairs of tenant and run, those that wait for an approval or a password that did not come in time."""
-        clock = self._executor.dialect.search_clock_after(0.0)
+        return await self._pairs(self._too_late(limit))
+
+    @prepared
+    def _too_late(self, limit: int) -> Any:
+        clock = self._dialect.search_clock_after(0.0)
         undecided = _waits(WaitingFor.APPROVAL).where(is_pending(), t.Approval.expires_at <= clock)
         locked = _waits(WaitingFor.PASSWORD).where(t.Approval.password_expires_at <= clock)
         # Two searches, because an index can be used for each of them, and none for both.
-        return await self._pairs(sa.union(undecided, locked).limit(limit))
+        return sa.union(undecided, locked).limit(limit)
 
     async def count_pending_approvals(self) -> int:
         """Approvals that nobody has decided yet."""
@@ -90,6 +96,10 @@ class Housekeeping:
         Args:
             defaults: bounds for tenants that have none of their own.
         """
+        return await self._pairs(self._startable(limit, defaults=defaults))
+
+    @prepared
+    def _startable(self, limit: int, *, defaults: Limits) -> Any:
         at_work = (
             sa.select(sa.func.count())
             .where(
@@ -121,7 +131,7 @@ class Housekeeping:
             .where(*is_startable)
             .group_by(t.Run.tenant_id, t.Run.conversation_id)
         )
-        return await self._by_turns(startable, limit)
+        return _by_turns(startable, limit)
 
     async def prunable_runs(self, older_than_seconds: float, limit: int) -> Sequence[tuple[UUID, UUID]]:
         """Pairs of tenant and run that ended longer ago than that and still have their log; oldest first."""
@@ -167,19 +177,18 @@ class Housekeeping:
         )
         return await self._pairs(statement.order_by(t.LedgerEntry.opened_at).limit(limit))
 
-    async def _by_turns(self, found: sa.Select[*tuple[Any, ...]], limit: int) -> Sequence[tuple[UUID, UUID]]:
-        """First the longest waiting of each tenant, then the second of each, and so on. The columns are the tenant, the
-        object and `since`.
-        """
-        waiting = found.subquery()
-        tenant_id, subject, since = waiting.c
-        turn = sa.func.row_number().over(partition_by=tenant_id, order_by=since)
-        return await self._pairs(sa.select(tenant_id, subject).order_by(turn, since).limit(limit))
-
-    async def _pairs(
-        self, statement: sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]
-    ) -> Sequence[tuple[UUID, UUID]]:
+    async def _pairs(self, statement: sa.Select[*tuple[Any, ...]] | Asked) -> Sequence[tuple[UUID, UUID]]:
         return [tuple(row) for row in await self._executor.rows(statement)]
+
+
+def _by_turns(found: sa.Select[*tuple[Any, ...]], limit: int) -> Any:
+    """First the longest waiting of each tenant, then the second of each, and so on. The columns are the tenant, the
+    object and `since`.
+    """
+    waiting = found.subquery()
+    tenant_id, subject, since = waiting.c
+    turn = sa.func.row_number().over(partition_by=tenant_id, order_by=since)
+    return sa.select(tenant_id, subject).order_by(turn, since).limit(limit)
 
 
 def _waits(what: WaitingFor) -> sa.Select[UUID, UUID]:

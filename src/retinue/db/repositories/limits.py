@@ -26,7 +26,7 @@ class Used(msgspec.Struct, frozen=True):
 
 class LimitsRepository(Looks):
     async def get(self) -> StoredLimits | None:
-        row = await self._executor.row(self._select(t.TenantLimits))
+        row = await self._executor.row(self._chosen())
         return None if row is None else _stored(row)
 
     async def get_for_update(self) -> StoredLimits | None:
@@ -71,6 +71,10 @@ class LimitsRepository(Looks):
         row = await self._executor.row(self._at_work(key_id, user_id, only_held=only_held))
         assert row is not None, "a count has a row"
         return Used(row.tenant, row.key, row.user)
+
+    @prepared
+    def _chosen(self) -> sa.Select[Any]:
+        return self._select(t.TenantLimits)
 
     @prepared
     def _at_work(self, key_id: UUID | None, user_id: str | None, *, only_held: bool) -> sa.Select[Any]:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.executor import Executor
+from retinue.db.repositories.across import AcrossTenants
 from retinue.db.repositories.base import found, is_there
 from retinue.domain.tenants import Tenant
 
@@ -95,11 +96,8 @@ class TenantsRepository:
                 await self._executor.change(sa.delete(record).where(*same))
 
 
-class Locators:
+class Locators(AcrossTenants):
     """From an id to its tenant."""
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
 
     async def tenant_of_conversation(self, conversation_id: UUID) -> UUID:
         """Raises: NotFound."""
