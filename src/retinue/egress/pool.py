@@ -9,9 +9,8 @@ from typing import NamedTuple
 import httpx2
 
 from retinue.egress.http1 import Http1Connection
+from retinue.egress.policy import DEFAULT_PORTS
 from retinue.egress.streams import Network
-
-_PORTS = {"http": 80, "https": 443}
 
 
 class _Origin(NamedTuple):
@@ -101,7 +100,7 @@ class Pool:
 
 
 def _origin_of(url: httpx2.URL) -> _Origin:
-    port = url.port or _PORTS.get(url.scheme)
+    port = url.port or DEFAULT_PORTS.get(url.scheme)
     if port is None:
         raise httpx2.UnsupportedProtocol(f"There is no {url.scheme}:// here, only HTTP.")
     return _Origin(url.scheme, url.raw_host.decode("ascii"), port)

@@ -28,25 +28,6 @@ def _nothing(_: Outcome) -> None:
     pass
 
 
-class OperatorRepository:
-    """Of all tenants, with statements that are kept."""
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-        self._dialect = executor.dialect
-
-    @property
-    def _asks_for(self) -> dict[str, Any]:
-        return {}
-
-    @property
-    def _known(self) -> MutableMapping[object, Prepared]:
-        return self._dialect.prepared
-
-    def _prepare(self, build: Callable[[Any], Any]) -> Prepared:
-        return Prepared(build(self), self._executor.connection.dialect)
-
-
 class TenantRepository:
     """Subclasses build statements from `_select`, `_update`, `_delete` and `_add` only, or from `_insert` for `_store`;
     a test sees to it.

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from retinue.db import tables as t
 from retinue.db.dialects.base import Insert
 from retinue.db.prepared import prepared
-from retinue.db.repositories.base import OperatorRepository, is_there
+from retinue.db.repositories.across import AcrossTenants
+from retinue.db.repositories.base import is_there
 from retinue.db.repositories.usage_groups import COUNTED, NULLABLE, counted, is_unsummed, key_of, slot_of
 from retinue.domain.spans import REACHES, SLOTS
 from retinue.domain.spending import Grouping
@@ -16,7 +17,7 @@ from retinue.domain.spending import Grouping
 _LOCK = 0x52544E55_53  # any number that no other user of the database takes
 
 
-class UsageSums(OperatorRepository):
+class UsageSums(AcrossTenants):
     """Of all tenants."""
 
     async def is_behind(self) -> bool:
