@@ -264,14 +264,8 @@ async def test_a_reader_that_goes_away_in_the_middle_leaves_nothing_behind(world
 actions = st.lists(st.sampled_from(["say", "say", "store", "read"]), max_size=25)
 
 
-@pytest.mark.slow
-@given(actions, st.integers(1, 6))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
-async def test_whatever_the_timing_a_reader_gets_everything_once(world: World, timing: list[str], window: int) -> None:
-    world.use_window(window)
-    run = await world.run()
-    recorder = world.recorder(run)
-    reader = asyncio.create_task(world.follow(run))
+async def live(world: World, run: Run, recorder: Recorder, timing: Sequence[str]) -> None:
+    """Speak, have it stored, and give readers their turn, in this order; then end."""
     for action in timing:
         if action == "say":
             say(recorder, 2)
@@ -280,6 +274,17 @@ async def test_whatever_the_timing_a_reader_gets_everything_once(world: World, t
         else:
             await asyncio.sleep(0)
     await end(world, run, recorder)
+
+
+@pytest.mark.slow
+@given(actions, st.integers(1, 6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+async def test_whatever_the_timing_a_reader_gets_everything_once(world: World, timing: list[str], window: int) -> None:
+    world.use_window(window)
+    run = await world.run()
+    recorder = world.recorder(run)
+    reader = asyncio.create_task(world.follow(run))
+    await live(world, run, recorder, timing)
     events = await reader
     assert seqs(events) == list(range(1, recorder.event_count + 1))
     assert events[-1].is_terminal

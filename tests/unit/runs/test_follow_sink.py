@@ -13,7 +13,7 @@ from retinue.domain.runs import Run
 from tests.support.runs import paused
 from tests.unit.runs.conftest import World
 from tests.unit.runs.doubles import DEADLINE
-from tests.unit.runs.test_follow import end, say, seqs, store
+from tests.unit.runs.test_follow import actions, end, live, say, seqs
 
 
 class Screen:
@@ -90,9 +90,6 @@ async def test_one_who_goes_is_shown_nothing_more(world: World) -> None:
     assert len(screen.shown) == shown
 
 
-actions = st.lists(st.sampled_from(["say", "say", "store", "read"]), max_size=25)
-
-
 @pytest.mark.slow
 @given(actions, st.lists(st.booleans(), max_size=12), st.integers(1, 6))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
@@ -103,14 +100,7 @@ async def test_whatever_the_timing_everything_is_shown_once(
     run, screen = await world.run(), Screen(refusals)
     recorder = world.recorder(run)
     reader = asyncio.create_task(screen.read(world, run))
-    for action in timing:
-        if action == "say":
-            say(recorder, 2)
-        elif action == "store" and (waiting := recorder.take_unstored()):
-            await store(world, run, waiting)
-        else:
-            await asyncio.sleep(0)
-    await end(world, run, recorder)
+    await live(world, run, recorder, timing)
     await reader
     assert seqs(screen.shown) == list(range(1, recorder.event_count + 1))
     assert screen.shown[-1].is_terminal
