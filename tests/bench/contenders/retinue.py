@@ -83,9 +83,10 @@ class Retinue:
     async def prepare(self, clients: int, turns: int) -> None:
         for first in range(0, clients, _AT_A_TIME):
             several = range(first, min(first + _AT_A_TIME, clients))
-            await asyncio.gather(*(self._prepare(client, turns) for client in several))
+            await asyncio.gather(*(self.prepare_one(client, turns) for client in several))
 
-    async def _prepare(self, client: int, turns: int) -> None:
+    async def prepare_one(self, client: int, turns: int) -> None:
+        """As `prepare`, for this client alone."""
         own = self._conversations.setdefault(client, [])
         tenant = self.tenant_of(client)
         while len(own) * TURNS < self._turns[client] + turns:
