@@ -1,4 +1,8 @@
-"""Column types that mean the same on every database."""
+"""Column types that mean the same on every database.
+
+They say what to do with values as processors, which are called as they are: SQLAlchemy puts a call of its own around
+`process_bind_param` and `process_result_value`, and a turn has a hundred values.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,9 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
+from retinue.domain.encoding import encode_text
 from retinue.domain.text import clean
 
 E = TypeVar("E", bound=StrEnum)
+Processor = Callable[[Any], Any]
 
 
 class Instant(TypeDecorator[datetime]):
@@ -23,18 +29,17 @@ class Instant(TypeDecorator[datetime]):
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone cannot be stored")
-        moment = value.astimezone(UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+    def bind_processor(self, dialect: Dialect) -> Processor:
+        if dialect.name != "sqlite":
+            return _moment
+        store: Processor = self.impl_instance.bind_processor(dialect) or _as_it_is
+        return lambda value: None if value is None else store(_moment(value).astimezone(UTC).replace(tzinfo=None))
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Processor | None:
+        if dialect.name != "sqlite":
+            return None  # asyncpg gives UTC with its zone
+        read: Processor = self.impl_instance.result_processor(dialect, coltype) or _as_it_is
+        return lambda value: None if value is None else read(value).replace(tzinfo=UTC)
 
 
 class CleanText(TypeDecorator[str]):
@@ -43,8 +48,8 @@ class CleanText(TypeDecorator[str]):
     impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        return None if value is None else clean(value)
+    def bind_processor(self, dialect: Dialect) -> Processor:  # noqa: ARG002
+        return lambda text: None if text is None else clean(text)
 
 
 class Word(TypeDecorator[E], Generic[E]):
@@ -57,13 +62,13 @@ class Word(TypeDecorator[E], Generic[E]):
         super().__init__()
         self.kind = kind
 
-    def process_bind_param(self, value: E | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        if value is None:
-            return None
-        return value.value if type(value) is self.kind else self.kind(value).value
+    def bind_processor(self, dialect: Dialect) -> Processor:  # noqa: ARG002
+        kind = self.kind
+        return lambda word: None if word is None else (word if type(word) is kind else kind(word))._value_
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> E | None:  # noqa: ARG002
-        return None if value is None else self.kind(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Processor:  # noqa: ARG002
+        members = {member.value: member for member in self.kind}
+        return lambda text: None if text is None else members[text]
 
 
 class Json(TypeDecorator[Any]):
@@ -77,7 +82,20 @@ class Json(TypeDecorator[Any]):
         super().__init__()
         self.kind = kind
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
+    def bind_processor(self, dialect: Dialect) -> Processor:  # noqa: ARG002
+        return lambda value: None if value is None else encode_text(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Processor:  # noqa: ARG002
         """From the text at once."""
         decode = msgspec.json.Decoder(self.kind).decode
         return lambda text: None if text is None else decode(text)
+
+
+def _moment(value: Any) -> Any:
+    if value is not None and value.tzinfo is None:
+        raise ValueError("a time without a zone cannot be stored")
+    return value
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

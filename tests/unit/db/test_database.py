@@ -15,8 +15,9 @@ from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from retinue.db.dialects.postgresql import PostgreSQL
 from retinue.db.dialects.sqlite import SQLite
 from retinue.db.session import Database
-from retinue.db.types import Instant
+from retinue.db.types import CleanText, Instant, Json, Processor, Word
 from retinue.domain.encoding import encode
+from retinue.domain.runs import RunStatus
 from tests.support.roles import open_database
 
 SQLITE, POSTGRESQL = SQLiteDialect_aiosqlite(), PGDialect_asyncpg()  # type: ignore[no-untyped-call]
@@ -111,12 +112,44 @@ async def test_sqlite_gives_moments_of_its_clock_that_sort(database: Database) -
 
 def test_moments_are_utc_on_both_databases() -> None:
     moment = datetime(2026, 1, 1, 1, 0, tzinfo=timezone(timedelta(hours=2)))
-    kept = Instant().process_bind_param(moment, SQLITE)
-    assert kept == datetime(2025, 12, 31, 23, 0)  # noqa: DTZ001
-    assert Instant().process_result_value(kept, SQLITE) == moment
-    assert Instant().process_bind_param(moment, POSTGRESQL) == moment
+    keep, read = _processors(Instant(), SQLITE)
+    assert keep(moment) == "2025-12-31 23:00:00.000000"
+    assert (read(keep(moment)), read(keep(moment)).tzinfo) == (moment, UTC)
+    keep, _ = _processors(Instant(), POSTGRESQL)
+    assert keep(moment) == moment
+
+
+@pytest.mark.parametrize("dialect", [SQLITE, POSTGRESQL], ids=lambda dialect: dialect.name)
+def test_a_moment_without_a_zone_is_not_stored(dialect: sa.Dialect) -> None:
+    keep, _ = _processors(Instant(), dialect)
     with pytest.raises(ValueError, match="zone"):
-        Instant().process_bind_param(datetime(2026, 1, 1), SQLITE)  # noqa: DTZ001
+        keep(datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("dialect", [SQLITE, POSTGRESQL], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize(
+    "kind", [Instant(), CleanText(), Word(RunStatus), Json()], ids=lambda kind: type(kind).__name__
+)
+def test_nothing_is_kept_and_read_as_nothing(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> None:
+    keep, read = _processors(kind, dialect)
+    assert keep(None) is None
+    assert read(None) is None
+
+
+def test_a_word_is_one_of_its_kind() -> None:
+    keep, read = _processors(Word(RunStatus), POSTGRESQL)
+    assert type(keep(RunStatus.RUNNING)) is str
+    assert keep("running") == "running"
+    assert read("running") is RunStatus.RUNNING
+    with pytest.raises(ValueError, match="sleeping"):
+        keep("sleeping")
+
+
+def _processors(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> tuple[Processor, Processor]:
+    """Into the database and out of it."""
+    own = kind.dialect_impl(dialect)
+    keep, read = own.bind_processor(dialect), own.result_processor(dialect, None)
+    return keep or (lambda value: value), read or (lambda value: value)
 
 
 def test_json_is_valid_utf8_whatever_the_text() -> None:
