@@ -77,6 +77,11 @@ class Client(asyncio.Protocol):
             for client in clients:
                 client.close()
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether one more question can be asked: a service may close a connection after so many."""
+        return not self._transport.is_closing()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop has kinds of its own
 
@@ -91,7 +96,7 @@ class Client(asyncio.Protocol):
         Raises:
             Wrong: the connection was not kept.
         """
-        if self._transport.is_closing():
+        if not self.is_kept:
             raise Wrong(f"the connection was not kept: {self._error}")
         self._told, self._stamps, self._head = Told(asked_at=_now()), Stamps(), b""
         self._has_begun.clear()

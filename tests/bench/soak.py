@@ -44,21 +44,26 @@ class Soak:
             Wrong: one turn went wrong.
         """
         ended = asyncio.Event()
-        async with Client.several(self._contender.port, CLIENTS) as clients, asyncio.TaskGroup() as group:
-            for number, client in enumerate(clients):
-                group.create_task(self._speak(number, client, ended))
+        async with asyncio.TaskGroup() as group:
+            for number in range(CLIENTS):
+                group.create_task(self._speak(number, ended))
             found = [await self._minute(number) for number in range(1, minutes + 1)]
             ended.set()
         return found
 
-    async def _speak(self, number: int, client: Client, ended: asyncio.Event) -> None:
+    async def _speak(self, number: int, ended: asyncio.Event) -> None:
+        contender = self._contender
+        client = await Client.connect(contender.port)
         due = monotonic() + self._apart * number / CLIENTS
         while not ended.is_set():
             await asyncio.sleep(max(0.0, due - monotonic()))
             due = max(due + self._apart, monotonic())
-            await self._contender.prepare_one(number, 1)
-            self._contender.check(await client.ask(self._contender.ask(number, TURN)), TURN)
+            await contender.prepare_one(number, 1)
+            if not client.is_kept:
+                client = await Client.connect(contender.port)
+            contender.check(await client.ask(contender.ask(number, TURN)), TURN)
             self._taken += 1
+        client.close()
 
     async def _minute(self, number: int) -> Minute:
         taken, cpu = self._taken, cpu_seconds(self._contender.pids)
