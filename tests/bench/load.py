@@ -10,6 +10,7 @@ from typing import cast
 
 from tests.bench.plan import Stamps
 
+_LAST = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 PATIENCE = 120.0
 _OPENING = 2048
@@ -58,6 +59,8 @@ class Client(asyncio.Protocol):
         self._has_begun = asyncio.Event()
         self._stamps = Stamps()
         self._head = b""
+        self._is_last = False
+        """The service has said that it closes the connection after this answer."""
         self._left: int | None = None
         """Bytes of the body that are still to come; None if it is chunked."""
 
@@ -80,7 +83,7 @@ class Client(asyncio.Protocol):
     @property
     def is_kept(self) -> bool:
         """Whether one more question can be asked: a service may close a connection after so many."""
-        return not self._transport.is_closing()
+        return not self._is_last and not self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop has kinds of its own
@@ -141,6 +144,7 @@ class Client(asyncio.Protocol):
             if not separator:
                 return
             told.status = int(head[9:12])
+            self._is_last = _LAST.search(head) is not None
             length = _LENGTH.search(head)
             self._left = int(length[1]) if length else None
         for sent_at in self._stamps.read(data):

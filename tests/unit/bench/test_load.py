@@ -68,6 +68,16 @@ async def test_a_connection_is_used_again() -> None:
     assert len((await told_by(HEAD + chunk(stamp()) + END, times=3)).transits) == 1
 
 
+async def test_a_connection_that_ends_with_an_answer_is_not_used_again() -> None:
+    last = HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    async with serving(answering(last, END)) as port, Client.several(port, 1) as (client,):
+        assert client.is_kept
+        await client.ask(REQUEST)
+        assert not client.is_kept
+        with pytest.raises(Wrong, match="kept"):
+            client.send(REQUEST)
+
+
 async def test_a_body_of_known_length_ends_there() -> None:
     told = await told_by(b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nno", b"ne", times=2)
     assert (told.status, told.tail) == (404, b"none")
