@@ -109,11 +109,9 @@ async def store_end(
         journal: of the process that ran the run, with what it has not written yet.
         from_statuses: nothing is written if the run is in none of them.
     """
-    # With calls it may have: a pause may be stored although its answer got lost.
-    has_asked = not is_plain(run, end)
-    if has_asked:
-        # Before the run, as everywhere: who decides an approval locks them in the same order.
-        await unit.approvals.lock(run.id)
+    # With calls it may have: a pause may be stored although its answer got lost. Before the run, as everywhere: who
+    # decides an approval locks them in the same order.
+    has_asked = not is_plain(run, end) and await unit.approvals.lock(run.id)
     at: datetime = now()
     values = _run_values(state, end, at, receipt=receipt, appended=appended, from_statuses=from_statuses)
     if not await unit.runs.finish(run.id, run.attempt, **values):

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import tenacity
 
-from retinue.domain.errors import RetinueError, StorageFailed, Unavailable
+from retinue.domain.errors import StorageFailed, Unavailable
+from retinue.runs.trying import tried
 
 T = TypeVar("T")
 
@@ -23,24 +24,15 @@ async def persistently(write: Callable[[], Awaitable[T]]) -> T:
     Raises:
         Unavailable, StorageFailed: of the last try.
     """
-    begun_at = monotonic()
-    try:
-        return await write()
-    except TEMPORARY as error:
-        return await _again(write, error, PATIENCE_SECONDS - (monotonic() - begun_at))
+    until = monotonic() + PATIENCE_SECONDS
+    return await tried(write, _is_temporary, lambda: _patiently(until - monotonic()))
 
 
-async def _again(write: Callable[[], Awaitable[T]], failure: RetinueError, seconds: float) -> T:
-    """The first try has failed. It was made without tenacity, which takes longer than most tries."""
-    failed: list[RetinueError] = [failure]
-    async for attempt in tenacity.AsyncRetrying(
-        stop=tenacity.stop_after_delay(seconds),
-        wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=2.0),
-        retry=tenacity.retry_if_exception_type(TEMPORARY),
-        reraise=True,
-    ):
-        with attempt:
-            if failed:
-                raise failed.pop()
-            return await write()
-    raise AssertionError("tenacity returns or raises")
+def _patiently(seconds: float) -> tenacity.AsyncRetrying:
+    return tenacity.AsyncRetrying(
+        stop=tenacity.stop_after_delay(seconds), wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=2.0)
+    )
+
+
+def _is_temporary(error: BaseException) -> bool:
+    return isinstance(error, TEMPORARY)

@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
+from retinue.db.prepared import prepared
 from retinue.db.repositories.base import TenantRepository, found
 from retinue.db.repositories.conditions import is_pending
 from retinue.db.repositories.json_text import read_json
@@ -43,10 +44,9 @@ class ApprovalRepository(TenantRepository):
         statement = self._by_id(approval_id).with_for_update(key_share=True)
         return found(await self._one(statement), "approval")
 
-    async def lock(self, run_id: UUID) -> None:
-        """Let nobody decide about the run's calls until this transaction ends."""
-        statement = self._select(t.Approval, t.Approval.id).where(t.Approval.run_id == run_id)
-        await self._executor.rows(statement.order_by(t.Approval.id).with_for_update(key_share=True))
+    async def lock(self, run_id: UUID) -> bool:
+        """Let nobody decide about the run's calls until this transaction ends. False if nobody was ever asked."""
+        return bool(await self._executor.rows(self._locked(run_id)))
 
     async def try_lock(self, run_id: UUID) -> bool:
         """As `lock`, for whoever must not wait; false if somebody else is just writing."""
@@ -159,6 +159,11 @@ class ApprovalRepository(TenantRepository):
             t.Approval.id == approval_id, t.Approval.password_expires_at > self._dialect.clock()
         )
         return await self._executor.change(statement, {"password_expires_at": None}) == 1
+
+    @prepared
+    def _locked(self, run_id: UUID) -> sa.Select[Any]:
+        statement = self._select(t.Approval, t.Approval.id).where(t.Approval.run_id == run_id)
+        return statement.order_by(t.Approval.id).with_for_update(key_share=True)
 
     def _by_id(self, approval_id: UUID) -> sa.Select[Any]:
         return self._select(t.Approval).where(t.Approval.id == approval_id)

@@ -83,10 +83,7 @@ class MessageRepository(TenantRepository):
 
     async def appended(self, run_id: UUID) -> Sequence[Message]:
         """What users appended to the run and it has not taken yet, in order."""
-        statement = self._select(t.Message).where(
-            t.Message.run_id == run_id, t.Message.status == MessageStatus.PENDING, t.Message.role == Role.USER
-        )
-        return [_message(row) for row in await self._executor.rows(statement.order_by(t.Message.position))]
+        return [_message(row) for row in await self._executor.rows(self._appended(run_id))]
 
     async def change_status(self, message_id: UUID, *, to: MessageStatus, from_: MessageStatus) -> bool:
         """False, and nothing is written, if the message's status is another one."""
@@ -208,6 +205,13 @@ class MessageRepository(TenantRepository):
     @prepared
     def _with_id(self, message_id: UUID) -> sa.Select[Any]:
         return self._select(t.Message).where(t.Message.id == message_id)
+
+    @prepared
+    def _appended(self, run_id: UUID) -> sa.Select[Any]:
+        statement = self._select(t.Message).where(
+            t.Message.run_id == run_id, t.Message.status == MessageStatus.PENDING, t.Message.role == Role.USER
+        )
+        return statement.order_by(t.Message.position)
 
     @prepared
     def _after(self, conversation_id: UUID, position: int, limit: int) -> sa.Select[Any]:

@@ -15,6 +15,7 @@ from retinue.domain.policy import RunLimits
 from retinue.domain.tools import Effect, ToolErrorKind
 from retinue.runs.calls.results import fit_result
 from retinue.runs.calls.toolbox import Prepared
+from retinue.runs.trying import tried
 from retinue.tools.base import Invocation
 
 _log = structlog.get_logger(__name__)
@@ -91,16 +92,15 @@ async def _with_retries(
 ) -> Any:
     tries = MAX_TRIES if prepared.assessment.effect is not Effect.WRITE else 1
     budget = _Budget(limits.tool_seconds)
-    async for attempt in tenacity.AsyncRetrying(
-        stop=tenacity.stop_after_attempt(tries) | budget,
-        wait=partial(_pause, draw),
-        retry=tenacity.retry_if_exception(_may_pass),
-        sleep=sleep,
-        reraise=True,
-    ):
-        with attempt:
-            return await _once(prepared, invocation, limits, budget.begin())
-    raise AssertionError("tenacity returns or raises")
+
+    async def once() -> Any:
+        return await _once(prepared, invocation, limits, budget.begin())
+
+    def retrying() -> tenacity.AsyncRetrying:
+        stop = tenacity.stop_after_attempt(tries) | budget
+        return tenacity.AsyncRetrying(stop=stop, wait=partial(_pause, draw), sleep=sleep)
+
+    return await tried(once, _may_pass, retrying)
 
 
 class _Budget(tenacity.stop.stop_base):

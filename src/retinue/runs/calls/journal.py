@@ -62,11 +62,13 @@ class Journal:
         self._actor = Actor(kind="employee", id=str(run.employee_id))
         self._begun: dict[int, _Begun] = {}
         self._planned: tuple[JournalEntry, ...] = ()
+        self._may_be_stored = False
+        """What is planned, although its answer got lost."""
         self._unsaved: list[JournalEntry] = []
 
     async def plan(self, plan: Plan) -> None:
         """Store what the model asks for, before any of it happens."""
-        self._planned = tuple(plan.entries)
+        self._planned, self._may_be_stored = tuple(plan.entries), False
         await self._commit(plan, self._ledger.write_closings)
         self._ledger.forget_closings()
 
@@ -120,8 +122,9 @@ class Journal:
     async def flush(self, unit: Unit) -> None:
         """Write what was kept, inside the caller's transaction. Safe to repeat."""
         if self._planned:
-            # An earlier try may have been committed although its answer got lost.
-            stored = {entry.position for entry in await unit.tool_calls.list(self._run.id)}
+            known = await unit.tool_calls.list(self._run.id) if self._may_be_stored else ()
+            stored = {entry.position for entry in known}
+            self._may_be_stored = True
             await unit.tool_calls.add(self._run.id, [entry for entry in self._planned if entry.position not in stored])
         for entry in self._unsaved:
             await unit.tool_calls.change(

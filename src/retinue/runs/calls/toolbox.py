@@ -15,6 +15,7 @@ from retinue.domain.text import clean_value
 from retinue.domain.tools import Assessment, Effect, JournalEntry, Risk, ToolErrorKind
 from retinue.runs.calls.gate import Allow, Ruling, judge
 from retinue.runs.outcome import RequestedCall
+from retinue.runs.trying import tried
 from retinue.tools.base import Caller, Tool
 from retinue.tools.registry import ToolRegistry
 
@@ -93,16 +94,12 @@ class Toolbox:
 
     async def _assessed(self, tool: Tool[Any], arguments: Any) -> Assessment:
         """A moment's outage must not cost a call that a person has allowed: what may pass is tried again."""
-        async for attempt in tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(ASSESS_TRIES),
-            wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=4.0),
-            retry=tenacity.retry_if_exception(_may_pass),
-            reraise=True,
-        ):
-            with attempt:
-                async with asyncio.timeout(ASSESS_SECONDS):
-                    return await tool.assess(arguments, self.caller)
-        raise AssertionError("tenacity returns or raises")
+
+        async def assess() -> Assessment:
+            async with asyncio.timeout(ASSESS_SECONDS):
+                return await tool.assess(arguments, self.caller)
+
+        return await tried(assess, _may_pass, _assess_again)
 
     async def entry(self, call: RequestedCall, *, step: int, position: int) -> JournalEntry:
         """A model's wish as it is written into the journal."""
@@ -120,6 +117,12 @@ class Toolbox:
             effect=assessment.effect,
             risk=assessment.risk,
         )
+
+
+def _assess_again() -> tenacity.AsyncRetrying:
+    return tenacity.AsyncRetrying(
+        stop=tenacity.stop_after_attempt(ASSESS_TRIES), wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=4.0)
+    )
 
 
 def _may_pass(error: BaseException) -> bool:
