@@ -6,7 +6,7 @@ database, with parameters in place of its arguments. What comes out goes to the 
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from functools import cached_property, partial, wraps
 from inspect import Parameter, signature
 from operator import itemgetter
@@ -18,7 +18,9 @@ P = ParamSpec("P")
 Row = Any
 """Has its columns by place and by name."""
 Processor = Callable[[Any], Any]
-Values = Mapping[str, Any]
+Values = tuple[Any, ...]
+Columns = Mapping[str, Any]
+"""Their values, by name."""
 _THE, _NEW = "the_", "new_"
 """Before the names of parameters, and of columns that are set; neither may have a column's own name."""
 _DOUBLE = 701
@@ -30,9 +32,14 @@ TENANT: sa.BindParameter[Any] = sa.bindparam(_THE + "tenant", None, sa.Uuid())
 class Prepared:
     """A statement for one database. It is compiled when it is first needed: some only grow into others."""
 
-    def __init__(self, statement: Any, dialect: sa.Dialect) -> None:
+    def __init__(self, statement: Any, dialect: sa.Dialect, parameters: Sequence[str]) -> None:
+        """
+        Args:
+            parameters: in the order in which their values will come; the statement need not have them all.
+        """
         self.statement = statement
         self._dialect = dialect
+        self._parameters = parameters
         self._forms: dict[tuple[tuple[str, ...], int], Prepared] = {}
 
     @cached_property
@@ -52,7 +59,7 @@ class Prepared:
     @cached_property
     def arguments(self) -> "Arguments":
         """From values to arguments."""
-        return Arguments(self._compiled, self._dialect)
+        return Arguments(self._compiled, self._dialect, self._parameters)
 
     @cached_property
     def returned(self) -> Sequence[str]:
@@ -73,35 +80,34 @@ class Prepared:
             columns = [self.statement.table.c[name] for name in names]
             values = [{column.name: new(column, row) for column in columns} for row in range(rows)]
             statement = self.statement.values(values if rows > 1 else values[0])
-            form = self._forms[names, rows] = Prepared(statement, self._dialect)
+            form = self._forms[names, rows] = Prepared(statement, self._dialect, self._parameters)
         return form
 
 
 class Arguments:
     """Gives a statement's values the form and the order in which the driver takes them."""
 
-    def __init__(self, compiled: Any, dialect: sa.Dialect) -> None:
+    def __init__(self, compiled: Any, dialect: sa.Dialect, parameters: Sequence[str]) -> None:
         names: list[str] = list(compiled.positiontup)
-        own = list(dict.fromkeys(name for name in names if name.startswith(_THE)))
         given = list(dict.fromkeys(name for name in names if name.startswith(_NEW)))
         rows = sorted({_row_of(name) for name in given})
         by_row = [[name for name in given if _row_of(name) == row] for row in rows]
         fixed = [name for name in names if not name.startswith((_THE, _NEW))]
-        flat = [*own, *(name for row in by_row for name in row), *fixed]
-        processes = [(place, _to_driver(_bind(compiled, name).type, dialect)) for place, name in enumerate(flat)]
-        self._own = _picker(own)
+        flat = [*parameters, *(name for row in by_row for name in row), *fixed]
+        needed = [(place, name) for place, name in enumerate(flat) if name in names]
+        processes = [(place, _to_driver(_bind(compiled, name).type, dialect)) for place, name in needed]
         self._given = [_picker([_column_of(name) for name in row]) for row in by_row]
         self._processes = [(place, process) for place, process in processes if process is not None]
         self._fixed = [compiled.params[name] for name in fixed]
         self._ordered = _picker([flat.index(name) for name in names])
 
-    def __call__(self, values: Values, rows: Sequence[Values] = ()) -> Sequence[Any]:
+    def __call__(self, values: Values, rows: Sequence[Columns] = ()) -> Sequence[Any]:
         """
         Args:
             values: of the statement's parameters.
             rows: of columns; see `new`.
         """
-        flat = [*self._own(values)]
+        flat = [*values]
         for pick, row in zip(self._given, rows, strict=True):
             flat += pick(row)
         flat += self._fixed
@@ -116,7 +122,7 @@ class Asked(NamedTuple):
 
     prepared: Prepared
     values: Values
-    rows: tuple[Values, ...] = ()
+    rows: tuple[Columns, ...] = ()
     """Values of columns."""
 
     @property
@@ -124,11 +130,11 @@ class Asked(NamedTuple):
         """Raises whatever a column's type thinks of a value."""
         return self.prepared.arguments(self.values, self.rows)
 
-    def setting(self, *rows: Values) -> "Asked":
+    def setting(self, *rows: Columns) -> "Asked":
         """The same insert or update with these values for columns. Several rows, for an insert only, have the same."""
         return Asked(self.prepared.setting(tuple(rows[0]), len(rows)), self.values, rows)
 
-    def giving(self, *rows: Values) -> "Asked":
+    def giving(self, *rows: Columns) -> "Asked":
         """Give the columns values for which there is a place in the statement; see `new`."""
         return Asked(self.prepared, self.values, rows)
 
@@ -154,11 +160,11 @@ class Asking(Protocol):
         """What was prepared for its database, by what it was built of."""
 
     @property
-    def _asks_for(self) -> dict[str, Any]:
-        """The parameters of every statement of its."""
+    def _asks_for(self) -> Values:
+        """The first values of every statement of its."""
 
-    def _prepare(self, build: Callable[[Any], Any]) -> Prepared:
-        """`build` builds a statement for a repository of any tenant."""
+    def _prepare(self, build: Callable[[Any], Any], parameters: Sequence[str]) -> Prepared:
+        """`build` builds a statement for a repository of any tenant; its own parameters come last."""
 
 
 A = TypeVar("A", bound=Asking)
@@ -171,37 +177,37 @@ def prepared(build: Callable[Concatenate[A, P], Any]) -> Callable[Concatenate[A,
     """
     parameters = list(signature(build).parameters.values())[1:]
     names = [each.name for each in parameters if each.kind != Parameter.KEYWORD_ONLY]
-    places = [_THE + name for name in names]
 
     @wraps(build)
     def ask(repository: A, /, *args: P.args, **parts: P.kwargs) -> Asked:
         # This is called some ten thousand times a second.
-        values = repository._asks_for  # noqa: SLF001
+        if len(args) != len(names):
+            raise TypeError(f"{build.__name__} takes {len(names)} values by place")
         lengths: tuple[int | None, ...] = ()
+        values: Values = args
         if tuple in map(type, args):
-            lengths = tuple(_give(values, place, value) for place, value in zip(places, args, strict=True))
-        else:
-            values |= zip(places, args, strict=True)
+            lengths = tuple(len(value) if isinstance(value, tuple) else None for value in args)
+            values = tuple(_each(args))
         key = (type(repository), build, lengths, *parts.items())
         statement = repository._known.get(key)  # noqa: SLF001
         if statement is None:
             builder: Any = build
-            members = map(_places, names, lengths or [None] * len(names))
-            statement = repository._prepare(lambda anybodys: builder(anybodys, *members, **parts))  # noqa: SLF001
+            places = list(map(_places, names, lengths or [None] * len(names)))
+            parameters = [place.key for place in _each(places)]
+            statement = repository._prepare(lambda anybodys: builder(anybodys, *places, **parts), parameters)  # noqa: SLF001
             repository._known[key] = statement  # noqa: SLF001
-        return Asked(statement, values)
+        return Asked(statement, repository._asks_for + values)  # noqa: SLF001
 
     return ask
 
 
-def _give(values: dict[str, Any], place: str, value: object) -> int | None:
-    """Returns how many there are of it, if it is a tuple."""
-    if not isinstance(value, tuple):
-        values[place] = value
-        return None
-    for number, member in enumerate(value):
-        values[f"{place}_{number}"] = member
-    return len(value)
+def _each(args: Iterable[Any]) -> Iterator[Any]:
+    """Them, and the members of those that are several."""
+    for value in args:
+        if isinstance(value, tuple):
+            yield from value
+        else:
+            yield value
 
 
 def _places(name: str, length: int | None) -> Any:

@@ -120,6 +120,14 @@ async def test_values_that_are_part_of_the_statement(database: Database, theirs:
         assert await desk(unit).titles(ConversationStatus.CLOSED) == [None]
 
 
+async def test_every_value_has_its_place(database: Database, theirs: list[Conversation]) -> None:
+    ask: Any = desk
+    async with database.unit(theirs[0].tenant_id, read_only=True) as unit:
+        for few_or_many in ((), (theirs[0].id, "a")):
+            with pytest.raises(TypeError, match="takes 1 value"):
+                ask(unit)._with_id(*few_or_many)
+
+
 async def test_a_unit_that_only_reads_refuses_to_write(database: Database, theirs: list[Conversation]) -> None:
     async with database.unit(theirs[0].tenant_id, read_only=True) as unit:
         with pytest.raises(InternalError):

@@ -1,6 +1,6 @@
 """What repositories that are not about one tenant share."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 from retinue.db.executor import Executor
@@ -19,8 +19,8 @@ class AcrossTenants:
         return self._dialect.prepared
 
     @property
-    def _asks_for(self) -> dict[str, Any]:
-        return {}
+    def _asks_for(self) -> tuple[Any, ...]:
+        return ()
 
-    def _prepare(self, build: Callable[[Any], Any]) -> Prepared:
-        return Prepared(build(self), self._executor.connection.dialect)
+    def _prepare(self, build: Callable[[Any], Any], parameters: Sequence[str]) -> Prepared:
+        return Prepared(build(self), self._executor.connection.dialect, parameters)

@@ -45,13 +45,13 @@ class TenantRepository:
         return self._dialect.prepared
 
     @property
-    def _asks_for(self) -> dict[str, Any]:
-        return {TENANT.key: self._tenant_id}
+    def _asks_for(self) -> tuple[Any, ...]:
+        return (self._tenant_id,)
 
-    def _prepare(self, build: Callable[[Any], Any]) -> Prepared:
+    def _prepare(self, build: Callable[[Any], Any], parameters: Sequence[str]) -> Prepared:
         anybodys = copy(self)
         vars(anybodys)["_tenant_id"] = TENANT
-        return Prepared(build(anybodys), self._executor.connection.dialect)
+        return Prepared(build(anybodys), self._executor.connection.dialect, [TENANT.key, *parameters])
 
     def _select(self, table: type[t.Owned], *columns: Any) -> sa.Select[Any]:
         return sa.select(*(columns or (table,))).where(self._is_own(table))
