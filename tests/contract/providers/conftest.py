@@ -10,7 +10,7 @@ from retinue.domain.policy import ByteCaps, Deadlines
 from retinue.egress import EgressPolicy, make_client
 from retinue.providers.base import Provider
 from retinue.providers.upstream import CallLimits
-from tests.contract.providers.subjects import SUBJECTS, Subject
+from tests.contract.providers.subjects import REQUEST, SUBJECTS, Subject, collect
 from tests.support.upstream import FakeUpstream
 
 Open = Callable[..., Provider]
@@ -48,6 +48,11 @@ def open_provider(subject: Subject, upstream: FakeUpstream, http: httpx2.AsyncCl
     return open_with
 
 
-@pytest.fixture
-def provider(open_provider: Open) -> Provider:
-    return open_provider()
+@pytest.fixture(params=["first", "next"])
+async def provider(request: pytest.FixtureRequest, open_provider: Open, upstream: FakeUpstream) -> Provider:
+    """The SDK builds the first request, and the next ones are made like it."""
+    provider = open_provider()
+    if request.param == "next":
+        await collect(provider.stream(REQUEST))
+        upstream.requests.clear()
+    return provider

@@ -1,6 +1,7 @@
 """The provider `anthropic`."""
 
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import httpx2
@@ -11,6 +12,7 @@ from retinue.providers.anthropic.decoder import MessagesDecoder
 from retinue.providers.anthropic.request import MessagesDialect, build_body
 from retinue.providers.base import Provider
 from retinue.providers.checking import probe
+from retinue.providers.sending import Ask, Body, Sender
 from retinue.providers.upstream import CallLimits, stream_answer
 
 
@@ -19,8 +21,8 @@ class AnthropicProvider(Provider):
 
     name: ClassVar[str] = "anthropic"
 
-    def __init__(self, client: AsyncAnthropic, dialect: MessagesDialect, limits: CallLimits | None = None) -> None:
-        self._client = client
+    def __init__(self, sender: Sender, dialect: MessagesDialect, limits: CallLimits | None = None) -> None:
+        self._sender = sender
         self._dialect = dialect
         self._limits = limits or CallLimits()
 
@@ -34,19 +36,25 @@ class AnthropicProvider(Provider):
         )
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:
-        async def send() -> httpx2.Response:
-            # cast_to decides what comes back: the response itself, open, with nothing read. The typed method would
-            # print a warning for every model that the SDK calls old.
-            response = await self._client.post(
-                "/v1/messages",
-                cast_to=httpx2.Response,
-                body=build_body(request, self._dialect),
-                stream=True,
-                stream_cls=AsyncStream[Any],
-            )
-            return cast(httpx2.Response, response)
-
+        send = partial(self._send, request)
         return stream_answer(send, MessagesDecoder(request.call_ids, self._dialect.producer), self._limits)
 
     async def check(self, request: ModelRequest) -> None:
         await probe(self, request)
+
+    async def _send(self, request: ModelRequest) -> httpx2.Response:
+        return await self._sender.send(build_body(request, self._dialect))
+
+
+def asking(client: AsyncAnthropic) -> Ask:
+    """Asks through the SDK."""
+
+    async def ask(body: Body) -> httpx2.Response:
+        # cast_to decides what comes back: the response itself, open, with nothing read. The typed method would print a
+        # warning for every model that the SDK calls old.
+        response = await client.post(
+            "/v1/messages", cast_to=httpx2.Response, body=body, stream=True, stream_cls=AsyncStream[Any]
+        )
+        return cast(httpx2.Response, response)
+
+    return ask

@@ -1,6 +1,7 @@
 """The provider `openai`."""
 
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import httpx2
@@ -11,6 +12,7 @@ from retinue.providers.base import Provider
 from retinue.providers.checking import probe
 from retinue.providers.openai.decoder import ChatDecoder
 from retinue.providers.openai.request import Dialect, build_body
+from retinue.providers.sending import Ask, Body, Sender
 from retinue.providers.upstream import CallLimits, stream_answer
 
 
@@ -23,9 +25,9 @@ class OpenAIProvider(Provider):
     name: ClassVar[str] = "openai"
 
     def __init__(
-        self, client: AsyncOpenAI, dialect: Dialect, capabilities: Capabilities, limits: CallLimits | None = None
+        self, sender: Sender, dialect: Dialect, capabilities: Capabilities, limits: CallLimits | None = None
     ) -> None:
-        self._client = client
+        self._sender = sender
         self._dialect = dialect
         self._capabilities = capabilities
         self._limits = limits or CallLimits()
@@ -35,18 +37,24 @@ class OpenAIProvider(Provider):
         return self._capabilities
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:
-        async def send() -> httpx2.Response:
-            # cast_to decides what comes back: the response itself, open, with nothing read.
-            response = await self._client.post(
-                "/chat/completions",
-                cast_to=httpx2.Response,
-                body=build_body(request, self._dialect),
-                stream=True,
-                stream_cls=AsyncStream[Any],
-            )
-            return cast(httpx2.Response, response)
-
+        send = partial(self._send, request)
         return stream_answer(send, ChatDecoder(request.call_ids, self._dialect.producer), self._limits)
 
     async def check(self, request: ModelRequest) -> None:
         await probe(self, request)
+
+    async def _send(self, request: ModelRequest) -> httpx2.Response:
+        return await self._sender.send(build_body(request, self._dialect))
+
+
+def asking(client: AsyncOpenAI) -> Ask:
+    """Asks through the SDK."""
+
+    async def ask(body: Body) -> httpx2.Response:
+        # cast_to decides what comes back: the response itself, open, with nothing read.
+        response = await client.post(
+            "/chat/completions", cast_to=httpx2.Response, body=body, stream=True, stream_cls=AsyncStream[Any]
+        )
+        return cast(httpx2.Response, response)
+
+    return ask

@@ -17,8 +17,9 @@ from retinue.providers.checking import (
 )
 from retinue.providers.clients import NO_KEY, ClientCache
 from retinue.providers.earlier_turns import producer_of
-from retinue.providers.openai.adapter import OpenAIProvider
+from retinue.providers.openai.adapter import OpenAIProvider, asking
 from retinue.providers.openai.request import Dialect
+from retinue.providers.sending import Sender
 from retinue.providers.upstream import HEADERS, CallLimits, call_timeout
 
 OWN_ORIGIN = "https://api.openai.com"
@@ -35,7 +36,7 @@ class OpenAIFactory:
         self._http = http
         self._policy = policy
         self._limits = limits or CallLimits()
-        self._clients = ClientCache(self._make)
+        self._senders = ClientCache(self._sender)
 
     def validate(self, config: ProviderConfig) -> None:
         """Raises: InvalidRequest: the first thing that is wrong, with a pointer to its field."""
@@ -55,16 +56,19 @@ class OpenAIFactory:
             reports_usage=config.options.include_usage is not False,
         )
         dialect = _dialect(config, producer=producer_of(config.provider, self._address(config)))
-        return OpenAIProvider(self._clients.get(config), dialect, capabilities, self._limits)
+        return OpenAIProvider(self._senders.get(config), dialect, capabilities, self._limits)
 
     def forget(self) -> None:
         """Drop what holds keys of tenants."""
-        self._clients.clear()
+        self._senders.clear()
 
     def _address(self, config: ProviderConfig) -> str:
         url = check_base_url(config, self._policy) or OWN_URL
         is_short = config.options.azure_api_version is not None and not url.endswith("/openai")
         return f"{url}/openai" if is_short else url
+
+    def _sender(self, config: ProviderConfig) -> Sender:
+        return Sender(self._http, asking(self._make(config)), in_error=True)
 
     def _make(self, config: ProviderConfig) -> AsyncOpenAI:
         key = config.api_key or NO_KEY
