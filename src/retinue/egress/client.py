@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
 import httpx2
 
@@ -76,6 +77,44 @@ class _Head(httpx2.AsyncByteStream):
             await self._stream.aclose()
 
 
+class _Client(httpx2.AsyncClient):
+    """Has no credentials, follows no redirects and keeps no cookies: most requests need none of the layers for that."""
+
+    def __init__(self, transport: GuardedTransport, timeout: httpx2.Timeout) -> None:
+        super().__init__(
+            transport=transport,
+            trust_env=False,
+            follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            timeout=timeout,
+        )
+        self._guarded = transport
+
+    async def send(
+        self,
+        request: httpx2.Request,
+        *,
+        stream: bool = False,
+        auth: Any = httpx2.USE_CLIENT_DEFAULT,
+        follow_redirects: Any = httpx2.USE_CLIENT_DEFAULT,
+    ) -> httpx2.Response:
+        if not (stream and self._is_plain(request)) or _is_set(auth) or _is_set(follow_redirects):
+            return await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+        for hook in self.event_hooks["request"]:
+            await hook(request)
+        response = await self._guarded.handle_async_request(request)
+        response.request = request
+        return response
+
+    def _is_plain(self, request: httpx2.Request) -> bool:
+        has_more_to_do = self.is_closed or self.event_hooks["response"] or request.url.userinfo
+        return not has_more_to_do and "timeout" in request.extensions
+
+
+def _is_set(choice: object) -> bool:
+    return bool(choice) and choice is not httpx2.USE_CLIENT_DEFAULT
+
+
 def make_client(
     policy: EgressPolicy,
     *,
@@ -104,10 +143,5 @@ def make_client(
         max_idle=max_idle_connections,
         idle_seconds=idle_seconds,
     )
-    return httpx2.AsyncClient(
-        transport=transport,
-        trust_env=False,
-        follow_redirects=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        timeout=httpx2.Timeout(None, connect=connect_timeout, write=write_timeout, pool=connect_timeout),
-    )
+    timeout = httpx2.Timeout(None, connect=connect_timeout, write=write_timeout, pool=connect_timeout)
+    return _Client(transport, timeout)

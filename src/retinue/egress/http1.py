@@ -19,6 +19,7 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _METHOD = re.compile(_TOKEN)
 _FIELDS = re.compile(rb"(?:" + _TOKEN + rb": [\t -~\x80-\xff]*\r\n)*")
 """What may stand in a head (RFC 9110, 5.5), so that no value becomes a header of its own."""
+_WRONG_LENGTH = "the body is not as long as its head says"
 
 
 class Http1Connection:
@@ -108,6 +109,9 @@ async def _send(stream: Stream, request: httpx2.Request, timeout: float | None) 
     """The head leaves together with the first piece of the body."""
     waiting = _head(request)
     with suppress(httpx2.WriteError):  # a server may refuse a request before it has read it; its answer says so
+        if isinstance(request.stream, httpx2.ByteStream) and (length := _length(request)) is not None:
+            await stream.write(waiting + _whole(request.stream, length), timeout)
+            return
         async with aclosing(_framed(request)) as pieces:
             async for piece in pieces:
                 await stream.write(waiting + piece, timeout)
@@ -135,6 +139,14 @@ def _head(request: httpx2.Request) -> bytes:
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, fields)
 
 
+def _whole(body: httpx2.ByteStream, length: int) -> bytes:
+    """A body that is at hand. Raises: httpx2.LocalProtocolError: see `_framed`."""
+    content = b"".join(body)
+    if length != len(content):
+        raise httpx2.LocalProtocolError(_WRONG_LENGTH)
+    return content
+
+
 async def _framed(request: httpx2.Request) -> AsyncGenerator[bytes, None]:
     """The body as its head says that it comes.
 
@@ -153,7 +165,7 @@ async def _framed(request: httpx2.Request) -> AsyncGenerator[bytes, None]:
     if length is None:
         yield b"0\r\n\r\n"
     elif sent != length:
-        raise httpx2.LocalProtocolError("the body is not as long as its head says")
+        raise httpx2.LocalProtocolError(_WRONG_LENGTH)
 
 
 def _length(request: httpx2.Request) -> int | None:

@@ -6,7 +6,7 @@ of everything that can go wrong. What differs is a `Decoder`.
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import httpx2
 import msgspec
@@ -75,7 +75,7 @@ async def stream_answer(
             response = await send()
         try:
             await _require_events(response, clock)
-            async with contextlib.aclosing(response.aiter_raw()) as chunks:
+            async with contextlib.aclosing(_chunks(response)) as chunks:
                 reading = _Reading(chunks, decoder, clock, limits.caps)
                 while not reading.is_over:
                     if events := await reading.more():
@@ -151,6 +151,19 @@ class _Reading:
     def _end(self, into: list[ProviderEvent]) -> None:
         self.is_over = True
         into.extend(self._decoder.end())
+
+
+class _Chunks(Protocol):
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None: ...
+
+
+def _chunks(response: httpx2.Response) -> _Chunks:
+    """As they come; `aiter_raw` would put a generator around them, which every token had to pass."""
+    return cast(_Chunks, aiter(cast(httpx2.AsyncByteStream, response.stream)))
 
 
 async def _drain(chunks: AsyncIterator[bytes], clock: CallClock) -> None:

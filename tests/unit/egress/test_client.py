@@ -129,3 +129,53 @@ async def test_tls_and_host_header_keep_the_name(certificate: Path) -> None:
     assert response.status_code == 204
     assert asked[0] == "model.example"
     assert f"Host: model.example:{port}".encode() in heads[0]
+
+
+async def test_a_request_that_says_it_all_is_sent_as_any_other() -> None:
+    heads: list[bytes] = []
+    hooked: list[httpx2.Request] = []
+
+    async def handle(head: bytes, writer: asyncio.StreamWriter) -> None:
+        heads.append(head)
+        writer.write(answer("302 Found", "Location: /next", "Set-Cookie: tenant=a; Path=/", body=b"body"))
+
+    async def hook(request: httpx2.Request) -> None:
+        hooked.append(request)
+
+    async with server(handle) as port:
+        policy = EgressPolicy(frozenset({f"127.0.0.1:{port}"}))
+        client = make_client(policy, ssl_context=NO_TRUST)
+        client.event_hooks["request"].append(hook)
+        for url in (f"http://127.0.0.1:{port}/first", f"http://jo:secret@127.0.0.1:{port}/first"):
+            request = client.build_request("POST", url, content=b"{}")
+            response = await client.send(request, stream=True)
+            assert (response.status_code, response.request) == (302, request)
+            assert await response.aread() == b"body"
+            assert response.is_closed
+            assert hooked.pop() is request
+        await client.aclose()
+        with pytest.raises(RuntimeError, match="closed"):
+            await client.send(client.build_request("GET", f"http://127.0.0.1:{port}/"), stream=True)
+    assert [b"authorization" in head.lower() for head in heads] == [False, True]
+    assert not any(b"cookie" in head.lower() for head in heads)
+
+
+async def test_a_choice_for_one_request_counts() -> None:
+    async def handle(head: bytes, writer: asyncio.StreamWriter) -> None:
+        at_end = head.startswith(b"GET /next ") and b"\r\nauthorization: basic" in head.lower()
+        writer.write(answer("200 OK") if at_end else answer("302 Found", "Location: /next"))
+
+    async with server(handle) as port:
+        policy = EgressPolicy(frozenset({f"127.0.0.1:{port}"}))
+        async with make_client(policy, ssl_context=NO_TRUST) as client:
+            request = client.build_request("GET", f"http://127.0.0.1:{port}/first")
+            response = await client.send(request, stream=True, auth=("jo", "secret"), follow_redirects=True)
+            assert (await client.send(request, stream=True)).status_code == 302
+            assert response.status_code == 200
+            answers: list[httpx2.Response] = []
+
+            async def hook(response: httpx2.Response) -> None:
+                answers.append(response)
+
+            client.event_hooks["response"].append(hook)
+            assert await client.send(request, stream=True) in answers

@@ -51,6 +51,13 @@ async def test_a_request_leaves_in_one_piece() -> None:
     assert body == b"{}"
 
 
+async def test_a_body_at_hand_can_leave_in_chunks_too() -> None:
+    wire = Wire()
+    async with wire.client() as client:
+        await client.post(URL, content=b"{}", headers={"Transfer-Encoding": "chunked"})
+    assert b"".join(wire.written).endswith(b"\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+
+
 async def test_a_body_of_unknown_length_leaves_in_chunks() -> None:
     wire = Wire()
     async with wire.client() as client:
@@ -65,8 +72,10 @@ async def test_a_body_is_as_long_as_its_head_says(pieces: tuple[bytes, ...]) -> 
     async with wire.client() as client:
         with pytest.raises(httpx2.LocalProtocolError):
             await client.post(URL, content=in_pieces(*pieces), headers={"Content-Length": "5"})
+        with pytest.raises(httpx2.LocalProtocolError):
+            await client.post(URL, content=b"".join(pieces), headers={"Content-Length": "5"})
         assert (await client.get(URL)).text == "hello"
-    assert len(wire.dialled) == 2, "a request that was not sent to its end leaves no connection behind"
+    assert len(wire.dialled) == 3, "a request that was not sent to its end leaves no connection behind"
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ async def test_another_model_is_asked_as_the_sdk_asks_it(vendor: _Vendor) -> Non
     "content",
     [
         b"",
-        b" rate_limit_error ",
+        b" model_not_found ",
         b"<html>",
         b"null",
         b'"overloaded_error"',
