@@ -162,16 +162,22 @@ async def test_a_request_that_says_it_all_is_sent_as_any_other() -> None:
 
 async def test_a_choice_for_one_request_counts() -> None:
     async def handle(head: bytes, writer: asyncio.StreamWriter) -> None:
-        at_end = head.startswith(b"GET /next ") and b"\r\nauthorization: basic" in head.lower()
-        writer.write(answer("200 OK") if at_end else answer("302 Found", "Location: /next"))
+        if b"\r\nauthorization: basic" in head.lower():
+            writer.write(answer("401 Unauthorized"))
+        else:
+            writer.write(answer("200 OK") if b"/next " in head else answer("302 Found", "Location: /next"))
 
     async with server(handle) as port:
         policy = EgressPolicy(frozenset({f"127.0.0.1:{port}"}))
         async with make_client(policy, ssl_context=NO_TRUST) as client:
-            request = client.build_request("GET", f"http://127.0.0.1:{port}/first")
-            response = await client.send(request, stream=True, auth=("jo", "secret"), follow_redirects=True)
+            url = f"http://127.0.0.1:{port}/first"
+            request = client.build_request("GET", url)
             assert (await client.send(request, stream=True)).status_code == 302
-            assert response.status_code == 200
+            assert (await client.send(request, stream=True, follow_redirects=True)).status_code == 200
+            assert (await client.send(request, stream=True, auth=("jo", "secret"))).status_code == 401
+            request = httpx2.Request("GET", url)
+            await client.send(request, stream=True)
+            assert request.extensions["timeout"] == client.timeout.as_dict()
             answers: list[httpx2.Response] = []
 
             async def hook(response: httpx2.Response) -> None:
