@@ -45,17 +45,19 @@ class Sender:
         built = self._built.get(body["model"])
         if built is None:
             response = await self._ask(body)
-            self._keep(body["model"], response.request)
-            return response
-        response = await self._http.send(_with_content(built, msgspec.json.encode(body)), stream=True)
-        if not response.is_success:
-            raise await from_response(response, in_error=self._in_error)
+            built = self._keep(body["model"], response.request)
+        else:
+            response = await self._http.send(_with_content(built, msgspec.json.encode(body)), stream=True)
+            if not response.is_success:
+                raise await from_response(response, in_error=self._in_error)
+        response.request = built  # not to hold a whole conversation in memory for as long as the answer takes
         return response
 
-    def _keep(self, model: str, request: httpx2.Request) -> None:
+    def _keep(self, model: str, request: httpx2.Request) -> httpx2.Request:
         if model not in self._built and len(self._built) >= MAX_MODELS:
             del self._built[next(iter(self._built))]
-        self._built[model] = _with_content(request, b"")
+        built = self._built[model] = _with_content(request, b"")
+        return built
 
 
 def _with_content(request: httpx2.Request, content: bytes) -> httpx2.Request:

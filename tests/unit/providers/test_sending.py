@@ -186,6 +186,9 @@ async def test_the_first_models_of_many_are_forgotten_and_contents_are_not_kept(
         await sender.send({"model": "one more"})
         await sender.send({"model": "1"})
         assert len(asked) == MAX_MODELS + 1
-        await sender.send({"model": "0"})
+        for _ in range(2):
+            response = await sender.send({"model": "0"})
+            assert response.request.url == "https://example.com"
+            assert not response.request.read()
     assert asked[-2:] == ["one more", "0"]
     assert all(not built.read() for built in sender._built.values())
