@@ -57,7 +57,8 @@ class Recorder:
         self._seq = seq
         self._earlier = earlier
         self._unstored: list[RecordedEvent] = []
-        self._taken = asyncio.Event()
+        self._taken: asyncio.Event | None = None
+        """Set when the database has taken something, if somebody waits for it."""
 
     @property
     def event_count(self) -> int:
@@ -115,15 +116,18 @@ class Recorder:
         try:
             async with asyncio.timeout(ROOM_SECONDS):
                 while self.is_behind:
-                    self._taken.clear()
+                    self._taken = asyncio.Event()
                     await self._taken.wait()
         except TimeoutError:
             raise StorageFailed from None
+        finally:
+            self._taken = None
 
     def take_unstored(self) -> list[RecordedEvent]:
         """Take what has to be written. The caller holds `writing` and puts the events back if writing fails."""
         events, self._unstored = self._unstored, []
-        self._taken.set()
+        if self._taken is not None:
+            self._taken.set()
         return events
 
     def put_back(self, events: list[RecordedEvent]) -> None:

@@ -45,6 +45,8 @@ class StepAccount:
         has cost. A call that was cut off has at best counted what it sent first, so its output is the greater of report
         and estimate. A call that failed before anything came stays unknown.
         """
+        if outcome is CallOutcome.COMPLETED and reported is not None and _is_whole(reported):
+            return reported
         estimate = self._estimate(purse)
         if estimate is None or (outcome is CallOutcome.FAILED and not estimate.output_tokens):
             return reported
@@ -67,6 +69,10 @@ class StepAccount:
         if purse is None or purse.output_tokens <= (estimate.output_tokens or 0):
             return estimate
         return msgspec.structs.replace(estimate, output_tokens=purse.output_tokens)
+
+
+def _is_whole(reported: Usage) -> bool:
+    return reported.input_tokens is not None and reported.output_tokens is not None
 
 
 def _completed(reported: Usage, estimate: Usage) -> Usage:
