@@ -7,7 +7,6 @@ import asyncio
 import select
 import socket
 import ssl
-from collections import deque
 from contextlib import suppress
 from typing import cast
 
@@ -54,9 +53,9 @@ class SocketStream(Stream):
     async def write(self, data: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         try:
             self._incoming.write(data)
-            if not self._incoming.may_write.is_set():
+            if (room := self._incoming.room) is not None:
                 async with asyncio.timeout(timeout):
-                    await self._incoming.may_write.wait()
+                    await room.wait()
             self._incoming.raise_failure()
         except TimeoutError:
             raise httpx2.WriteTimeout("the server does not read") from None
@@ -97,9 +96,9 @@ class _Incoming(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self) -> None:
-        self.may_write = asyncio.Event()
-        self.may_write.set()
-        self._pieces: deque[bytes] = deque()
+        self.room: asyncio.Event | None = None
+        """Set when more can be written; null as long as it can."""
+        self._pieces: list[bytes] = []
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
         self._has_ended = self._is_paused = False
@@ -129,14 +128,16 @@ class _Incoming(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._has_ended = True
         self._failure = error
-        self.may_write.set()
+        self.resume_writing()
         self._wake()
 
     def pause_writing(self) -> None:
-        self.may_write.clear()
+        self.room = asyncio.Event()
 
     def resume_writing(self) -> None:
-        self.may_write.set()
+        if self.room is not None:
+            self.room.set()
+            self.room = None
 
     def write(self, data: bytes) -> None:
         """Raises: OSError."""
@@ -163,15 +164,16 @@ class _Incoming(asyncio.Protocol):
         return self._take(max_bytes)
 
     def _take(self, max_bytes: int) -> bytes:
-        piece = self._pieces.popleft()
-        if len(piece) > max_bytes:
-            self._pieces.appendleft(piece[max_bytes:])
-            piece = piece[:max_bytes]
-        self._size -= len(piece)
+        pieces, self._pieces = self._pieces, []
+        taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if len(taken) > max_bytes:
+            self._pieces.append(taken[max_bytes:])
+            taken = taken[:max_bytes]
+        self._size -= len(taken)
         if self._is_paused and self._size <= _HIGH_WATER // 2:
             self._is_paused = False
             self.transport.resume_reading()
-        return piece
+        return taken
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -209,3 +209,32 @@ def test_tls_with_whom_is_trusted_and_with_nobody_else(make_loop: MakeLoop, tmp_
                 await stream.start_tls(trusting, "site.example.com", 0.01)
 
     run(make_loop, work())
+
+
+@LOOPS
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_write_waits_until_there_is_room_or_nobody_to_read_it(make_loop: MakeLoop, is_read: bool) -> None:
+    much = b"x" * 20_000_000
+
+    async def work() -> None:
+        full, read = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await full.wait()
+            if is_read:
+                read.set_result(await reader.readexactly(len(much)))
+            writer.transport.abort()
+
+        async with connected(serve) as stream:
+            writing = asyncio.create_task(stream.write(much))
+            await asyncio.sleep(0)
+            assert not writing.done()
+            full.set()
+            if is_read:
+                await writing
+                assert await read == much
+            else:
+                with pytest.raises(httpx2.WriteError):
+                    await writing
+
+    run(make_loop, work())
