@@ -3,6 +3,8 @@
 from math import ceil
 from typing import Literal
 
+import msgspec
+
 from retinue.domain.budgets import Grant
 from retinue.domain.model_io import ModelRequest
 from retinue.domain.usage import Usage
@@ -30,9 +32,11 @@ class Purse:
         self._request = request
         self._input_tokens = input_tokens
         self._spent_on_input = pricing.most(input_tokens, 0) or 0
+        self._told: Usage | None = None
+        """What the provider said of the input, and was not counted in yet: most say it when nothing follows."""
         self._known_input: int | None = None
         self._characters = self._others = self._pieces = self._reported = 0
-        self._allowed = self._output_within()
+        self._bound = self._output_within()
 
     @property
     def output_bound(self) -> int | None:
@@ -75,18 +79,22 @@ class Purse:
     def learn(self, usage: Usage) -> None:
         """The provider has said what it counted so far, which is better known than what was estimated."""
         self._reported = max(self._reported, usage.output_tokens or 0)
-        if usage.input_tokens is None or usage.input_tokens == self._known_input:
-            return
-        self._known_input = usage.input_tokens
-        plain = Usage(
-            input_tokens=usage.input_tokens,
-            cached_input_tokens=usage.cached_input_tokens,
-            cache_write_tokens=usage.cache_write_tokens,
-            output_tokens=0,
-        )
-        if (cost := self._pricing.cost(plain)) is not None:
-            self._input_tokens, self._spent_on_input = usage.input_tokens, cost.micros
-            self._allowed = self._output_within()
+        if usage.input_tokens is not None and usage.input_tokens != self._known_input:
+            self._known_input, self._told = usage.input_tokens, usage
+
+    @property
+    def _allowed(self) -> int | None:
+        """Output tokens that can be had; null: any number."""
+        if (told := self._told) is not None:
+            self._told = None
+            self._count_in(told)
+        return self._bound
+
+    def _count_in(self, told: Usage) -> None:
+        plain = msgspec.structs.replace(told, output_tokens=0, reasoning_tokens=None)
+        if told.input_tokens is not None and (cost := self._pricing.cost(plain)) is not None:
+            self._input_tokens, self._spent_on_input = told.input_tokens, cost.micros
+            self._bound = self._output_within()
 
     def _output_within(self) -> int | None:
         return self._pricing.output_within(self._grant.micros - self._spent_on_input, self._input_tokens)
