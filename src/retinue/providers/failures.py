@@ -3,7 +3,6 @@
 Nothing that an upstream wrote gets into `detail`. What it wrote is only ever compared with known words.
 """
 
-import json
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -89,7 +88,7 @@ _CLASSES: tuple[tuple[tuple[type[BaseException], ...], type[ProviderError], str]
     ((httpx2.TimeoutException, TimeoutError), ProviderTimeout, ""),
     ((httpx2.NetworkError, ConnectionError), ProviderReset, ""),
     ((openai.APITimeoutError, anthropic.APITimeoutError), ProviderTimeout, ""),
-    ((openai.APIConnectionError, anthropic.APIConnectionError, httpx2.TransportError), ProviderReset, ""),
+    ((openai.APIConnectionError, anthropic.APIConnectionError), ProviderReset, ""),
 )
 """Exceptions that need no look inside. The order matters: narrow classes stand before wide ones."""
 
@@ -112,33 +111,6 @@ def from_status(status: int, body: object = None, headers: Mapping[str, str] | N
     if 500 <= status < 600:
         return ProviderOverloaded(f"The model provider failed (HTTP {status}).", retry_after=pause)
     return ProviderProtocol("The model provider answered with an unexpected HTTP status.")
-
-
-async def from_response(response: httpx2.Response, *, in_error: bool) -> ProviderError:
-    """The error that an open answer stands for which is not a success. Reads and closes it.
-
-    Args:
-        in_error: of a body that has an `error`, nothing else counts. One SDK sees it so, the other one does not.
-
-    Raises:
-        httpx2.HTTPError: the connection broke.
-    """
-    try:
-        await response.aread()
-    finally:
-        await response.aclose()
-    body = _json_or_text(response.text)
-    if in_error and isinstance(body, dict):
-        body = body.get("error", body)
-    return from_status(response.status_code, body, response.headers)
-
-
-def _json_or_text(text: str) -> object:
-    try:
-        value: object = json.loads(text)
-    except (ValueError, RecursionError):
-        return text.strip()
-    return value
 
 
 def from_error_object(error: object) -> ProviderError:

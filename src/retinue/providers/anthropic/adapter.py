@@ -2,17 +2,16 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 import httpx2
-from anthropic import AsyncAnthropic, AsyncStream
 
 from retinue.domain.model_io import Capabilities, ModelRequest, ProviderEvent
 from retinue.providers.anthropic.decoder import MessagesDecoder
 from retinue.providers.anthropic.request import MessagesDialect, build_body
 from retinue.providers.base import Provider
 from retinue.providers.checking import probe
-from retinue.providers.sending import Ask, Body, Sender
+from retinue.providers.patterned import Patterned
 from retinue.providers.upstream import CallLimits, stream_answer
 
 
@@ -21,8 +20,8 @@ class AnthropicProvider(Provider):
 
     name: ClassVar[str] = "anthropic"
 
-    def __init__(self, sender: Sender, dialect: MessagesDialect, limits: CallLimits | None = None) -> None:
-        self._sender = sender
+    def __init__(self, client: Patterned, dialect: MessagesDialect, limits: CallLimits | None = None) -> None:
+        self._client = client
         self._dialect = dialect
         self._limits = limits or CallLimits()
 
@@ -43,18 +42,4 @@ class AnthropicProvider(Provider):
         await probe(self, request)
 
     async def _send(self, request: ModelRequest) -> httpx2.Response:
-        return await self._sender.send(build_body(request, self._dialect))
-
-
-def asking(client: AsyncAnthropic) -> Ask:
-    """Asks through the SDK."""
-
-    async def ask(body: Body) -> httpx2.Response:
-        # cast_to decides what comes back: the response itself, open, with nothing read. The typed method would print a
-        # warning for every model that the SDK calls old.
-        response = await client.post(
-            "/v1/messages", cast_to=httpx2.Response, body=body, stream=True, stream_cls=AsyncStream[Any]
-        )
-        return cast(httpx2.Response, response)
-
-    return ask
+        return await self._client.ask(build_body(request, self._dialect))

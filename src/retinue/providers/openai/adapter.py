@@ -2,17 +2,16 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 import httpx2
-from openai import AsyncOpenAI, AsyncStream
 
 from retinue.domain.model_io import Capabilities, ModelRequest, ProviderEvent
 from retinue.providers.base import Provider
 from retinue.providers.checking import probe
 from retinue.providers.openai.decoder import ChatDecoder
 from retinue.providers.openai.request import Dialect, build_body
-from retinue.providers.sending import Ask, Body, Sender
+from retinue.providers.patterned import Patterned
 from retinue.providers.upstream import CallLimits, stream_answer
 
 
@@ -25,9 +24,9 @@ class OpenAIProvider(Provider):
     name: ClassVar[str] = "openai"
 
     def __init__(
-        self, sender: Sender, dialect: Dialect, capabilities: Capabilities, limits: CallLimits | None = None
+        self, client: Patterned, dialect: Dialect, capabilities: Capabilities, limits: CallLimits | None = None
     ) -> None:
-        self._sender = sender
+        self._client = client
         self._dialect = dialect
         self._capabilities = capabilities
         self._limits = limits or CallLimits()
@@ -44,17 +43,4 @@ class OpenAIProvider(Provider):
         await probe(self, request)
 
     async def _send(self, request: ModelRequest) -> httpx2.Response:
-        return await self._sender.send(build_body(request, self._dialect))
-
-
-def asking(client: AsyncOpenAI) -> Ask:
-    """Asks through the SDK."""
-
-    async def ask(body: Body) -> httpx2.Response:
-        # cast_to decides what comes back: the response itself, open, with nothing read.
-        response = await client.post(
-            "/chat/completions", cast_to=httpx2.Response, body=body, stream=True, stream_cls=AsyncStream[Any]
-        )
-        return cast(httpx2.Response, response)
-
-    return ask
+        return await self._client.ask(build_body(request, self._dialect))

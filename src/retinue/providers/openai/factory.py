@@ -1,7 +1,6 @@
 """From a tenant's configuration to a provider `openai`."""
 
 import httpx2
-from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from retinue.domain.model_io import Capabilities
 from retinue.egress import EgressPolicy
@@ -17,9 +16,9 @@ from retinue.providers.checking import (
 )
 from retinue.providers.clients import NO_KEY, ClientCache
 from retinue.providers.earlier_turns import producer_of
-from retinue.providers.openai.adapter import OpenAIProvider, asking
+from retinue.providers.openai.adapter import OpenAIProvider
+from retinue.providers.openai.clients import AzureChatClient, ChatClient
 from retinue.providers.openai.request import Dialect
-from retinue.providers.sending import Sender
 from retinue.providers.upstream import HEADERS, CallLimits, call_timeout
 
 OWN_ORIGIN = "https://api.openai.com"
@@ -36,7 +35,7 @@ class OpenAIFactory:
         self._http = http
         self._policy = policy
         self._limits = limits or CallLimits()
-        self._senders = ClientCache(self._sender)
+        self._clients = ClientCache(self._make)
 
     def validate(self, config: ProviderConfig) -> None:
         """Raises: InvalidRequest: the first thing that is wrong, with a pointer to its field."""
@@ -56,28 +55,25 @@ class OpenAIFactory:
             reports_usage=config.options.include_usage is not False,
         )
         dialect = _dialect(config, producer=producer_of(config.provider, self._address(config)))
-        return OpenAIProvider(self._senders.get(config), dialect, capabilities, self._limits)
+        return OpenAIProvider(self._clients.get(config), dialect, capabilities, self._limits)
 
     def forget(self) -> None:
         """Drop what holds keys of tenants."""
-        self._senders.clear()
+        self._clients.clear()
 
     def _address(self, config: ProviderConfig) -> str:
         url = check_base_url(config, self._policy) or OWN_URL
         is_short = config.options.azure_api_version is not None and not url.endswith("/openai")
         return f"{url}/openai" if is_short else url
 
-    def _sender(self, config: ProviderConfig) -> Sender:
-        return Sender(self._http, asking(self._make(config)), in_error=True)
-
-    def _make(self, config: ProviderConfig) -> AsyncOpenAI:
+    def _make(self, config: ProviderConfig) -> ChatClient | AzureChatClient:
         key = config.api_key or NO_KEY
         url = self._address(config)
         timeout = call_timeout(self._limits.deadlines)
         version = config.options.azure_api_version
-        client: AsyncOpenAI
+        client: ChatClient | AzureChatClient
         if version is not None:
-            client = AsyncAzureOpenAI(
+            client = AzureChatClient(
                 base_url=url,
                 api_version=version,
                 api_key=key,
@@ -87,7 +83,7 @@ class OpenAIFactory:
                 default_headers=HEADERS,
             )
         else:
-            client = AsyncOpenAI(
+            client = ChatClient(
                 base_url=url,
                 api_key=key,
                 http_client=self._http,
@@ -99,7 +95,7 @@ class OpenAIFactory:
         return client
 
 
-def _forget_environment(client: AsyncOpenAI) -> None:
+def _forget_environment(client: ChatClient | AzureChatClient) -> None:
     """The SDK fills gaps from OPENAI_* variables. Those are the operator's and must not reach a tenant's server."""
     client.organization = None
     client.project = None

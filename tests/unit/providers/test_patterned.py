@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import msgspec
@@ -13,7 +14,7 @@ from retinue.egress import EgressPolicy
 from retinue.providers.anthropic import AnthropicFactory
 from retinue.providers.base import Provider, ProviderConfig, ProviderOptions
 from retinue.providers.openai import OpenAIFactory
-from retinue.providers.sending import MAX_MODELS, Sender
+from retinue.providers.patterned import MAX_MODELS, Patterned
 
 REQUEST = ModelRequest(model="model 1", system="Be brief.", turns=(UserTurn("Héllo 🧑‍🚀\x1f"),), max_output_tokens=64)
 AZURE = ProviderOptions(azure_api_version="2025-04-01")
@@ -162,33 +163,33 @@ async def test_what_breaks_a_second_call_counts_as_in_the_first(vendor: _Vendor,
     assert await vendor.failure(error) == first
 
 
-async def test_a_model_that_was_refused_is_no_pattern_for_others(vendor: _Vendor) -> None:
-    first = await vendor.failure(httpx2.Response(401, stream=_Body(b"")))
-    assert await vendor.failure(httpx2.Response(401, stream=_Body(b""))) == first
-    await vendor.ask()
-    assert len(vendor.seen) == 3
+@pytest.mark.parametrize("vendor", CONFIGS, indirect=True)
+async def test_the_sdk_builds_one_request_of_each_model(vendor: _Vendor, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    build = vendor.http.build_request
+
+    def note(*args: Any, **options: Any) -> httpx2.Request:
+        request = build(*args, **options)
+        built.append(msgspec.json.decode(request.content)["model"])
+        return request
+
+    monkeypatch.setattr(vendor.http, "build_request", note)
+    models = [str(number) for number in range(MAX_MODELS)]
+    for model in [*models, *models]:
+        await vendor.ask(model)
+    assert built == models
+    for model in ("one more", "1", "0"):
+        await vendor.ask(model)
+    assert built == [*models, "one more", "0"], "the first one was forgotten"
 
 
-async def test_the_first_models_of_many_are_forgotten_and_contents_are_not_kept() -> None:
-    asked: list[str] = []
-
-    async def ask(body: dict[str, object]) -> httpx2.Response:
-        asked.append(str(body["model"]))
-        request = httpx2.Request("POST", "https://example.com", json=body)
-        return httpx2.Response(200, request=request)
-
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(200))) as http:
-        sender = Sender(http, ask, in_error=True)
-        for _ in range(2):
-            for number in range(MAX_MODELS):
-                await sender.send({"model": str(number)})
-        assert len(asked) == MAX_MODELS
-        await sender.send({"model": "one more"})
-        await sender.send({"model": "1"})
-        assert len(asked) == MAX_MODELS + 1
-        for _ in range(2):
-            response = await sender.send({"model": "0"})
-            assert response.request.url == "https://example.com"
-            assert not response.request.read()
-    assert asked[-2:] == ["one more", "0"]
-    assert all(not built.read() for built in sender._built.values())
+@pytest.mark.parametrize("vendor", ["openai", "anthropic"], indirect=True)
+async def test_nothing_is_kept_of_what_was_said(vendor: _Vendor) -> None:
+    client: Patterned = vendor.factory._clients.get(vendor.config)
+    for _ in range(2):
+        response = await client.ask({"model": "m", "messages": [{"content": "x" * 1000}]})
+        assert response.request.read() == b""
+        assert response.request.url == vendor.seen[-1].url
+        await response.aclose()
+    assert all(b"x" in request.content for request in vendor.seen)
+    assert [pattern.read() for pattern in client._patterns.values()] == [b""]
