@@ -55,7 +55,7 @@ class Decoder(Protocol):
 
 
 Send = Callable[[], Awaitable[httpx2.Response]]
-"""Sends the request through the vendor's SDK and returns when the headers of the answer are there."""
+"""Sends the request and returns when the headers of the answer are there."""
 
 
 async def stream_answer(

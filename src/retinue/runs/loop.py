@@ -136,8 +136,7 @@ class Loop:
 
     async def _step(self, deadline: float) -> Outcome:
         number = self._completed + 1
-        self._recorder.record(e.StepStarted(step=number))
-        self._recorder.record(e.StatusChanged(stage="planning"))
+        self._recorder.record(e.StepStarted(step=number), e.StatusChanged(stage="planning"))
         step = Step(number, recorder=self._recorder, draft=self._draft, ledger=self._ledger)
         request = self._context.model_request(self._turns)
         async with self._tokens.spending(request, lambda: self._draft.usage, self._tell_of_waiting):

@@ -118,23 +118,24 @@ class Step:
             if not purse.holds(text, pieces=len(pieces)):
                 return 0
             purse.count(text, pieces=len(pieces))
-        self._begin_answering()
         self._draft.add_text(text)
         self._assembler.add_text(text)
-        self._recorder.record(*[e.TextDelta(delta=piece) for piece in pieces])
+        self._recorder.record(*self._begun_answering(), *[e.TextDelta(delta=piece) for piece in pieces])
         return len(pieces)
 
     def _answer_piece(self, piece: str) -> None:
-        self._begin_answering()
-        self._recorder.require_room()
+        begun = self._begun_answering()
+        self._recorder.require_room(len(begun) + 1)
         self._draft.add_text(piece)
         self._assembler.add_text(piece)
-        self._recorder.record(e.TextDelta(delta=piece))
+        self._recorder.record(*begun, e.TextDelta(delta=piece))
 
-    def _begin_answering(self) -> None:
-        if not self._is_answering:
-            self._is_answering = True
-            self._recorder.record(e.StatusChanged(stage="answering"))
+    def _begun_answering(self) -> tuple[e.StatusChanged, ...]:
+        """What there is to tell before the first text, and nothing before the others."""
+        if self._is_answering:
+            return ()
+        self._is_answering = True
+        return (e.StatusChanged(stage="answering"),)
 
     def _take(self, event: ProviderEvent) -> None:
         match event:
