@@ -14,7 +14,7 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
-from retinue.observability.redaction import Redactor, masked
+from retinue.observability.redaction import MASK, Redactor, is_sensitive, masked
 
 QUIET = (
     "aiosqlite",
@@ -35,6 +35,8 @@ QUIET = (
 )
 """Libraries that write bodies, headers, URLs, SQL or frames below WARNING."""
 
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_AS_IT_IS = frozenset({"exc_info", "stack", "_record", "_from_structlog"})
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -89,7 +91,7 @@ def _renderer(form: str, *, colors: bool) -> list[Processor]:
 
 
 def _json(event: EventDict, **_: Any) -> str:
-    return json.dumps(event, ensure_ascii=False, default=str)
+    return _encode(event)
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
@@ -116,12 +118,17 @@ class _Handler(logging.StreamHandler[TextIO]):
 def _harmless(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Mask by name, and escape what could forge a line or steer a terminal."""
     del logger, method
-    exempt = ("exc_info", "stack", "_record", "_from_structlog")
-    return {key: value if key in exempt else _printable(masked({key: value})[key]) for key, value in event.items()}
+    return {key: value if key in _AS_IT_IS else _shown(key, value) for key, value in event.items()}
+
+
+def _shown(key: str, value: Any) -> Any:
+    return MASK if is_sensitive(key) else _printable(masked(value))
 
 
 def _printable(value: Any) -> Any:
     if isinstance(value, str):
+        if value.isprintable():
+            return value
         return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
     if isinstance(value, dict):
         return {_printable(key): _printable(item) for key, item in value.items()}

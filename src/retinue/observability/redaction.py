@@ -5,14 +5,12 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from hashlib import blake2b
-from secrets import token_bytes
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote_plus
 
+from retinue.observability.fingerprints import MIN_CHARS, Fingerprint, Fingerprints
+
 MASK = "***"
-MIN_CHARS = 8
-"""Shorter values are not recognised: they would be found inside ordinary words."""
 
 SENSITIVE_NAMES = frozenset(
     {
@@ -36,9 +34,9 @@ _NAMED = re.compile(
     (?P<value> (?: (?:bearer|basic) \s+ )? [^\s'"\\,}\])]+ )"""
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
-
-
 _PASSWORD = re.compile(r"(://[^\s/:@'\"]{0,200}:)[^\s/@'\"]{1,1000}@")
+_MARKS = ("authorization", "api-key", "cookie", "bearer", "basic", "://")
+"""One of them is in whatever the three patterns above find, if it is ASCII: other letters may count as one of these."""
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
 
 
@@ -49,40 +47,42 @@ class Redactor:
     in the middle of a longer value (`user:secret`). The cost of `redact` grows with the text, not with the number of
     secrets. Pinned secrets stay for good; of the others the `capacity` most recently added are known.
 
-    Nothing of a secret itself is kept: what is compared are digests under a key of this object's own. Recognising a
-    secret when it is deleted everywhere else makes no copy of it.
+    Nothing of a secret itself is kept, see `Fingerprints`. Recognising a secret when it is deleted everywhere else
+    makes no copy of it.
     """
 
     def __init__(self, *, capacity: int = 10_000) -> None:
         self._capacity = capacity
-        self._key = token_bytes(32)
-        self._recent: OrderedDict[bytes, frozenset[_Form]] = OrderedDict()
+        self._prints = Fingerprints()
+        self._recent: OrderedDict[bytes, frozenset[Fingerprint]] = OrderedDict()
         self._pinned: set[bytes] = set()
-        self._index: dict[int, dict[int, set[bytes]]] = {}
 
     def add(self, secret: str, *, pinned: bool = False) -> None:
         """Recognise `secret` from now on. Adding it again keeps it recent."""
-        known = self._digest(secret)
+        known = self._prints.digest(secret)
         if len(secret) < MIN_CHARS or known in self._pinned:
             return
-        forms = self._recent.pop(known, None) or frozenset(self._form(text) for text in _forms(secret))
-        for form in forms:
-            self._index.setdefault(form.beginning, {}).setdefault(form.length, set()).add(form.digest)
+        if (prints := self._recent.pop(known, None)) is None:
+            prints = frozenset(map(self._prints.of, _forms(secret)))
+            self._prints.add(prints)
         if pinned:
             self._pinned.add(known)
             return
-        self._recent[known] = forms
+        self._recent[known] = prints
         if len(self._recent) > self._capacity:
-            self._forget(self._recent.popitem(last=False)[1])
+            self._prints.discard(self._recent.popitem(last=False)[1])
 
     def redact(self, text: str) -> str:
         """`text` without any known secret, the value of any credential header and the password of any URL."""
         # By value first: what stands behind a name ends at a blank, and a secret may go on behind that.
-        text = _NAMED.sub(rf"\g<name>\g<between>{MASK}", self._by_value(text))
+        text = self._by_value(text)
+        if text.isascii() and not any(map(text.lower().__contains__, _MARKS)):
+            return text
+        text = _NAMED.sub(rf"\g<name>\g<between>{MASK}", text)
         return _BEARER.sub(rf"\1 {MASK}", _PASSWORD.sub(rf"\g<1>{MASK}@", text))
 
     def _by_value(self, text: str) -> str:
-        spans = [*self._spans(text), *self._quoted_spans(text)]
+        spans = [*self._prints.spans(text), *self._quoted_spans(text)]
         if not spans:
             return text
         parts: list[str] = []
@@ -93,52 +93,13 @@ class Redactor:
                 start = end
         return "".join((*parts, text[start:]))
 
-    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
-        position, last, index = 0, len(text) - MIN_CHARS, self._index
-        while position <= last:
-            if hash(text[position : position + MIN_CHARS]) in index and (found := self._longest(text, position)):
-                yield position, position + found
-                position += found
-            else:
-                position += 1
-
     def _quoted_spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Secrets of which any characters are percent-encoded: which ones, everybody decides for themselves."""
-        if _PERCENT.search(text) is None:
+        if "%" not in text or _PERCENT.search(text) is None:
             return
         plain, places = _unquoted(text)
-        for begin, end in self._spans(plain):
+        for begin, end in self._prints.spans(plain):
             yield places[begin], places[end]
-
-    def _longest(self, text: str, position: int) -> int:
-        lengths = self._index[hash(text[position : position + MIN_CHARS])]
-        return max(
-            (n for n, forms in lengths.items() if self._digest(text[position : position + n]) in forms), default=0
-        )
-
-    def _form(self, text: str) -> "_Form":
-        # Python's own hash is keyed anew in every process.
-        return _Form(hash(text[:MIN_CHARS]), len(text), self._digest(text))
-
-    def _digest(self, text: str) -> bytes:
-        return blake2b(text.encode("utf-8", "surrogatepass"), key=self._key, digest_size=16).digest()
-
-    def _forget(self, forms: "frozenset[_Form]") -> None:
-        for form in forms:
-            lengths = self._index[form.beginning]
-            lengths[form.length].discard(form.digest)
-            if not lengths[form.length]:
-                del lengths[form.length]
-            if not lengths:
-                del self._index[form.beginning]
-
-
-class _Form(NamedTuple):
-    """One way to write a secret, as far as it is kept."""
-
-    beginning: int
-    length: int
-    digest: bytes
 
 
 def _unquoted(text: str) -> tuple[str, list[int]]:
