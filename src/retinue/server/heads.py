@@ -1,6 +1,7 @@
 """What the head of a request may be: its first line and its headers, before anything reads them."""
 
 import re
+from itertools import chain
 
 import h11
 import msgspec
@@ -46,9 +47,9 @@ class HeadLimits(msgspec.Struct, frozen=True, kw_only=True):
         headers = request.headers.raw_items()
         if len(headers) > self.headers:
             return HeadersTooLarge(f"A request may have {self.headers} headers.")
-        if sum(len(name) + len(value) for name, value in headers) > self.header_bytes:
+        if sum(map(len, chain.from_iterable(headers))) > self.header_bytes:
             return self._too_large()
-        if any(_CONTROL.search(value) for _, value in headers):
+        if _CONTROL.search(b" ".join([value for _, value in headers])):
             return BadRequest("There are control characters in a header.")
         return None
 

@@ -15,9 +15,10 @@ import h11
 import hypercorn.protocol
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.events import Body, EndBody, Response
+from hypercorn.protocol.events import Body, EndBody, Request, Response
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState
 
 from retinue.domain.errors import HeadersTooLarge, RequestTimeout, RetinueError, VersionNotSupported
@@ -25,6 +26,7 @@ from retinue.http.headers import SECURITY_HEADERS
 from retinue.http.outlet import OUTLET
 from retinue.observability.metrics import METRICS, UNKNOWN
 from retinue.server import inbox
+from retinue.server.answering import FRAMING, chunked_head
 from retinue.server.heads import HeadLimits, answer, error_for
 from retinue.server.outlet import ChunkOutlet
 from retinue.server.turn import Turn
@@ -33,6 +35,7 @@ NEW_OUTLET = "new_outlet"
 """What makes outlets, in the state that a connection gives to its protocol."""
 _VERSIONS = (b"1.1", b"1.0")
 _ANSWERABLE = (h11.IDLE, h11.SEND_RESPONSE)
+_END = h11.EndOfMessage()
 
 
 class ServerConfig(Config):
@@ -69,30 +72,49 @@ class Http1Protocol(H11Protocol):
             await super().handle(event)
 
     async def stream_send(self, event: StreamEvent) -> None:
-        """With the security headers also where Hypercorn itself answers for an application that does not; and with the
-        truth about the connection, which is closed after an answer that did not wait for all of the body.
-        """
         if type(event) is Body and self._is_chunked and event.data:
             # As h11 writes it, in one piece instead of three.
             await self.send(RawData(data=b"%x\r\n%b\r\n" % (len(event.data), event.data)))
-            return
-        if isinstance(event, Response):
-            given = {name.lower() for name, _ in event.headers}
-            headers = [*event.headers, *(header for header in SECURITY_HEADERS if header[0] not in given)]
-            if self.connection.their_state is h11.SEND_BODY:
-                headers.append((b"connection", b"close"))
-            event = replace(event, headers=headers)
-            self._is_chunked = self._chunks(event)
-        elif isinstance(event, EndBody) and self._outlet is not None:
-            self._outlet.end()
-        await super().stream_send(event)
-        if isinstance(event, Response) and self._is_chunked and self._outlet is not None:
+        elif type(event) is Response:
+            await self._send_head(event)
+        elif type(event) is EndBody:
+            if self._outlet is not None:
+                self._outlet.end()
+            await self._send_h11_event(_END)
+        else:
+            await super().stream_send(event)
+
+    async def _send_head(self, response: Response) -> None:
+        """With the security headers also where Hypercorn itself answers for an application that does not; and with the
+        truth about the connection, which is closed after an answer that did not wait for all of the body.
+        """
+        given = {name.lower() for name, _ in response.headers}
+        headers = [*response.headers, *(header for header in SECURITY_HEADERS if header[0] not in given)]
+        if self.connection.their_state is h11.SEND_BODY:
+            headers.append((b"connection", b"close"))
+            given.add(b"connection")
+        self._is_chunked = self.connection.their_http_version == b"1.1" and b"content-length" not in given
+        if self._is_chunked and given.isdisjoint(FRAMING) and self._goes_on():
+            await self._send_chunked_head(response.status_code, headers)
+        else:
+            await super().stream_send(replace(response, headers=headers))
+        if self._is_chunked and self._outlet is not None:
             self._outlet.open()
 
-    def _chunks(self, response: Response) -> bool:
-        """Whether a body that follows goes out in chunks (RFC 9112, 6.3 and 7.1)."""
-        has_length = any(name.lower() == b"content-length" for name, _ in response.headers)
-        return self.connection.their_http_version == b"1.1" and not has_length
+    async def _send_chunked_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """For an answer of which nobody but h11 decides how it is framed (RFC 9112, 6.3 and 7.1)."""
+        headers += self.config.response_headers("h11")
+        try:
+            head = chunked_head(self.connection, status, headers)
+        except h11.LocalProtocolError:
+            if self.connection.their_state is not h11.ERROR:
+                raise
+        else:
+            await self.send(RawData(data=head))
+
+    def _goes_on(self) -> bool:
+        """Whether the connection may be used for another request, as far as Hypercorn is concerned."""
+        return self.keep_alive_requests < self.config.keep_alive_max_requests
 
     async def refuse_slow(self) -> None:
         limit = self.config.head_limits.seconds
@@ -107,10 +129,33 @@ class Http1Protocol(H11Protocol):
             await self._refuse(error, path if isinstance(error, HeadersTooLarge) else "")
 
     async def _create_stream(self, request: h11.Request) -> None:
-        """What is refused never gets to the application."""
-        if not self.is_refused:
-            self._offer_outlet()
-            await super()._create_stream(_without_upgrade(request))
+        """What is refused never gets to the application, nor does a wish for another protocol."""
+        if self.is_refused:
+            return
+        self._offer_outlet()
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=[header for header in request.headers if header[0] != b"upgrade"],
+                http_version=request.http_version.decode("ascii"),
+                method=request.method.decode("ascii"),
+                raw_path=request.target,
+                state=self.connection_state,
+            )
+        )
+        self.keep_alive_requests += 1
+        await self.context.mark_request()
 
     def _offer_outlet(self) -> None:
         """Not to HEAD, which has no body."""
@@ -145,17 +190,8 @@ class Http1Protocol(H11Protocol):
             await self._send_h11_event(h11.Response(status_code=error.status, headers=complete))
             if not (self._is_head_method and is_of_request):
                 await self._send_h11_event(h11.Data(data=body))
-            await self._send_h11_event(h11.EndOfMessage())
+            await self._send_h11_event(_END)
         await self.send(Closed())
-
-
-def _without_upgrade(request: h11.Request) -> h11.Request:
-    if not any(name == b"upgrade" for name, _ in request.headers):
-        return request
-    headers = [(name, value) for name, value in request.headers if name != b"upgrade"]
-    return h11.Request(
-        method=request.method, target=request.target, headers=headers, http_version=request.http_version, _parsed=True
-    )
 
 
 def install() -> None:
