@@ -14,6 +14,7 @@ from retinue.http.controllers import bound
 from retinue.http.cors import Cors, Preflights
 from retinue.http.idempotency import Once
 from retinue.http.middleware import Edge, EdgeLimits
+from retinue.http.parameters import knows_every_parameter
 from retinue.resources.tenants.keys.controller import KeyController
 from retinue.resources.tenants.keys.service import KeyService
 from retinue.resources.tenants.origins.controller import OriginController
@@ -44,7 +45,7 @@ class Access:
         known = None if settings.is_open else self.authenticator
         rates = settings.rates
         attempts = Attempts(rates.wrong_credentials_per_minute, proxies=rates.trusted_proxies)
-        self.guard = AccessGuard(known, meter=meter, attempts=attempts)
+        self.guard = AccessGuard(known, meter=meter, attempts=attempts, then=knows_every_parameter)
         self.watch = StreamWatch(self.book)
 
     async def start(self) -> None:

@@ -26,7 +26,6 @@ from retinue.http.controllers import bound
 from retinue.http.idempotency import Once
 from retinue.http.openapi import ApiInfo, OpenApiController
 from retinue.http.options import name_every_method
-from retinue.http.parameters import knows_every_parameter
 from retinue.http.problems import exception_handlers
 from retinue.http.rate_limit import RequestMeter
 from retinue.http.requests import EdgeRequest
@@ -176,7 +175,7 @@ class Application:
                 Router("/api/v1", route_handlers=self._controllers()),
                 bound(OpenApiController, info=self._api_info()),
             ],
-            guards=[self._access.guard, knows_every_parameter],
+            guards=[self._access.guard],
             request_class=EdgeRequest,
             exception_handlers=exception_handlers(),
             lifespan=[self._background],

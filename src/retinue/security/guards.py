@@ -28,9 +28,10 @@ SCOPE = "scope"
 
 Meter = Callable[[AnyScope, Principal], Awaitable[None]]
 """Counts what somebody asks for."""
+Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
 
 
-async def _counts_nobody(_scope: AnyScope, _principal: Principal) -> None:
+async def _does_nothing(_about: Any, _by: Any) -> None:
     pass
 
 
@@ -45,16 +46,20 @@ class AccessGuard:
         self,
         authenticator: Authenticator | None,
         *,
-        meter: Meter = _counts_nobody,
+        meter: Meter = _does_nothing,
         attempts: Attempts | None = None,
+        then: Guard = _does_nothing,
     ) -> None:
         """
         Args:
             meter: counts the request of whoever was let in; what it raises is the answer.
             attempts: counts wrong credentials.
+            then: asked on every route when this one has nothing against it, on public ones, too. Litestar copies the
+                whole handler for each guard that it knows of.
         """
         self._authenticator = authenticator
         self._meter = meter
+        self._then = then
         self._attempts = attempts or Attempts(0)
 
     # A guard that is not a coroutine function would run in a thread.
@@ -69,8 +74,11 @@ class AccessGuard:
                 machine.
             NotFound: the path names another tenant.
         """
-        if handler.opt.get(PUBLIC) is True:
-            return
+        if handler.opt.get(PUBLIC) is not True:
+            await self._let_in(connection, handler)
+        await self._then(connection, handler)
+
+    async def _let_in(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         principal = await self._principal(connection.scope)
         connection.scope["user"] = principal
         acting.set(principal.actor(connection.scope["state"].get("request_id")))

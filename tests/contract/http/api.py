@@ -15,7 +15,6 @@ from retinue.http.controllers import bound
 from retinue.http.idempotency import Once
 from retinue.http.middleware import Edge, EdgeLimits
 from retinue.http.openapi import ApiInfo, OpenApiController
-from retinue.http.parameters import knows_every_parameter
 from retinue.http.problems import exception_handlers
 from retinue.http.requests import EdgeRequest
 from retinue.http.sse import StreamSettings
@@ -197,7 +196,7 @@ def make_litestar(database: Database, providers: Any, calls: Calls, operator_key
     )
     return Litestar(
         [resources, bound(OpenApiController, info=INFO)],
-        guards=[door.guard, knows_every_parameter],
+        guards=[door.guard],
         exception_handlers=exception_handlers(),
         request_class=EdgeRequest,
         openapi_config=None,

@@ -9,6 +9,7 @@ from retinue.crypto import Keyring
 from retinue.db.session import Database
 from retinue.http.controllers import bound
 from retinue.http.idempotency import Once
+from retinue.http.parameters import knows_every_parameter
 from retinue.resources.tenants.keys.controller import KeyController
 from retinue.resources.tenants.keys.service import KeyService
 from retinue.resources.tenants.origins.controller import OriginController
@@ -32,7 +33,7 @@ class Door:
         self._database = database
         self.book = KeyBook(database, clock)
         self.authenticator = Authenticator(operator_key or "", self.book, database, KEYRING)
-        self.guard = AccessGuard(None if operator_key is None else self.authenticator)
+        self.guard = AccessGuard(None if operator_key is None else self.authenticator, then=knows_every_parameter)
         self.watch = StreamWatch(self.book)
 
     def controllers(self, once: Once) -> list[type[Controller]]:

@@ -112,7 +112,7 @@ def small_app(operator_key: str | None = None) -> ASGIApp:
     handlers += [who_acts, who_acts_in_public]
     app = Litestar(
         handlers,
-        guards=[AccessGuard(None if operator_key is None else knowing(operator_key)), knows_every_parameter],
+        guards=[AccessGuard(None if operator_key is None else knowing(operator_key), then=knows_every_parameter)],
         opt={SCOPE: Scope.OPERATE},
         exception_handlers=exception_handlers(),
         request_class=EdgeRequest,

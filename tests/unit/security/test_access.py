@@ -1,13 +1,18 @@
 """Credentials and what they open."""
 
+from typing import Any
 from uuid import UUID
 
 import pytest
 from litestar import Litestar, get
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
 from litestar.testing import AsyncTestClient
 
+from retinue.domain.access import Scope
 from retinue.domain.errors import BadRequest, ForeignHost, InvalidRequest, NotFound, Unauthenticated
 from retinue.domain.ids import new_id
+from retinue.http.problems import exception_handlers
 from retinue.security.credentials import MAX_LENGTH, KeyDigest, read_credential
 from retinue.security.guards import AccessGuard, public_routes
 from retinue.security.loopback import require_loopback
@@ -180,6 +185,26 @@ def test_a_route_without_the_guard_counts_as_public() -> None:
     assert public_routes(guarded) == ["GET /open"]
     forgotten = Litestar([closed], openapi_config=None)
     assert public_routes(forgotten) == ["GET /closed", "OPTIONS /closed"]
+
+
+async def test_who_comes_next_is_asked_on_public_routes_too_and_not_for_those_who_stay_outside() -> None:
+    asked: list[str] = []
+
+    async def note(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        asked.append(connection.url.path)
+
+    @get("/closed", scope=Scope.OPERATE)
+    async def closed() -> None: ...
+
+    @get("/open", public=True)
+    async def opened() -> None: ...
+
+    handlers = exception_handlers()
+    app = Litestar([opened, closed], guards=[AccessGuard(knowing(KEY), then=note)], exception_handlers=handlers)
+    async with AsyncTestClient(app) as client:
+        for path, headers in (("/open", {}), ("/closed", {}), ("/closed", {"x-api-key": KEY})):
+            await client.get(path, headers=headers)
+    assert asked == ["/open", "/closed"]
 
 
 @pytest.mark.parametrize("principal", [OPERATOR, ANONYMOUS])
