@@ -7,10 +7,12 @@ import msgspec
 
 from retinue.coordination.base import Rates, Verdict
 from retinue.coordination.rates import SECOND, has_room, judge, need, price
-from retinue.domain.limits import Bucket
+from retinue.domain.limits import Bucket, Metered, Party
 
 MAX_BUCKETS = 100_000
 """Beyond, full ones are forgotten, and if that is not enough, those that are nearest to full."""
+
+_Place = tuple[int, Metered, Party, str]
 
 
 class LocalBuckets:
@@ -19,40 +21,40 @@ class LocalBuckets:
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, max_buckets: int = MAX_BUCKETS) -> None:
         self._clock = clock
         self._max_buckets = max_buckets
-        self._full_at: dict[object, int] = {}
+        self._full_at: dict[_Place, int] = {}
 
     def __len__(self) -> int:
         return len(self._full_at)
 
     def take(self, buckets: Sequence[Bucket], amount: int, *, may_owe: bool) -> Verdict:
         """See `Rates.take`."""
-        now = self._now()
-        used = [self._used(bucket, now) for bucket in buckets]
+        now, places = self._now(), list(map(_place, buckets))
+        used = self._used(places, now)
         needs = [need(bucket, amount, may_owe=may_owe) for bucket in buckets]
         is_allowed = all(map(has_room, used, needs))
         if is_allowed:
             used = [spent + price(bucket, amount) for bucket, spent in zip(buckets, used, strict=True)]
-            self._keep(buckets, used, now)
+            self._keep(places, used, now)
         return judge(buckets, used, needs, is_allowed=is_allowed)
 
     def give_back(self, buckets: Sequence[Bucket], amount: int) -> None:
         """See `Rates.give_back`."""
-        now = self._now()
-        used = [max(self._used(bucket, now) - price(bucket, amount), 0) for bucket in buckets]
-        self._keep(buckets, used, now)
+        now, places = self._now(), list(map(_place, buckets))
+        owed = zip(buckets, self._used(places, now), strict=True)
+        self._keep(places, [max(spent - price(bucket, amount), 0) for bucket, spent in owed], now)
 
     def _now(self) -> int:
         return int(self._clock() * SECOND)
 
-    def _used(self, bucket: Bucket, now: int) -> int:
-        return max(self._full_at.get(_place(bucket), now) - now, 0)
+    def _used(self, places: Sequence[_Place], now: int) -> list[int]:
+        return [max(self._full_at.get(place, now) - now, 0) for place in places]
 
-    def _keep(self, buckets: Sequence[Bucket], used: Sequence[int], now: int) -> None:
-        for bucket, spent in zip(buckets, used, strict=True):
+    def _keep(self, places: Sequence[_Place], used: Sequence[int], now: int) -> None:
+        for place, spent in zip(places, used, strict=True):
             if spent:
-                self._full_at[_place(bucket)] = now + spent
+                self._full_at[place] = now + spent
             else:
-                self._full_at.pop(_place(bucket), None)
+                self._full_at.pop(place, None)
         if len(self._full_at) > self._max_buckets:
             self._forget(now)
 
@@ -82,6 +84,6 @@ def shares(buckets: Sequence[Bucket], processes: int) -> Sequence[Bucket]:
     return [msgspec.structs.replace(each, per_minute=max(each.per_minute // processes, 1)) for each in buckets]
 
 
-def _place(bucket: Bucket) -> object:
-    """A bucket stays the same when its size is changed."""
-    return (bucket.tenant_id, bucket.metered, bucket.party, bucket.name)
+def _place(bucket: Bucket) -> _Place:
+    """A bucket stays the same when its size is changed. Numbers are compared faster than ids."""
+    return (bucket.tenant_id.int, bucket.metered, bucket.party, bucket.name)

@@ -32,22 +32,22 @@ def has_room(used: int, needed: int) -> bool:
 
 def judge(buckets: Sequence[Bucket], used: Sequence[int], needs: Sequence[int], *, is_allowed: bool) -> Verdict:
     """What is said of buckets that need `used` microseconds to be full, after taking if that was allowed."""
-    states = [
-        _State(bucket, spent, 0 if is_allowed else max(spent + needed - WINDOW, 0))
-        for bucket, spent, needed in zip(buckets, used, needs, strict=True)
+    ranks = [
+        (
+            0 if is_allowed else min(WINDOW - spent - needed, 0),
+            max(WINDOW - spent, 0) * bucket.per_minute // WINDOW,
+            -spent,
+            place,
+        )
+        for place, (bucket, spent, needed) in enumerate(zip(buckets, used, needs, strict=True))
     ]
-    tightest = min(states, key=lambda state: (-state.wait, state.remaining, -state.used))
+    lacking, remaining, owed, place = min(ranks)
+    tightest = buckets[place]
     return Verdict(
         is_allowed=is_allowed,
-        wait=tightest.wait / SECOND,
-        limit=tightest.bucket.per_minute,
-        remaining=tightest.remaining,
-        reset=tightest.used / SECOND,
-        party=tightest.bucket.party,
+        wait=-lacking / SECOND,
+        limit=tightest.per_minute,
+        remaining=remaining,
+        reset=-owed / SECOND,
+        party=tightest.party,
     )
-
-
-class _State:
-    def __init__(self, bucket: Bucket, used: int, wait: int) -> None:
-        self.bucket, self.used, self.wait = bucket, used, wait
-        self.remaining = max(WINDOW - used, 0) * bucket.per_minute // WINDOW
