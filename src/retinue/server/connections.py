@@ -19,6 +19,7 @@ from retinue.server.address import BACKLOG
 from retinue.server.heads import HeadLimits
 from retinue.server.http1 import NEW_OUTLET, Http1Protocol, ServerConfig
 from retinue.server.outlet import ChunkOutlet
+from retinue.server.silence import Silence, Silences
 from retinue.settings import Settings
 
 CLOSE_SECONDS = 3.0
@@ -56,6 +57,7 @@ class Connection(TCPServer):
         self._open.add(self)
         self._silent[self] = None
         self.state = LifespanState({**self.state, NEW_OUTLET: self._new_outlet})
+        self.idle_task = Silence(Silences.of(self.context, self.config.keep_alive_timeout))
         try:
             await super().run()
         finally:
@@ -99,6 +101,7 @@ class Connection(TCPServer):
         await super().protocol_send(event)
 
     async def _close(self) -> None:
+        await self.idle_task.stop()
         if hasattr(self, "protocol"):
             self._http.can_read.end()
         await super()._close()
@@ -126,8 +129,9 @@ class Connection(TCPServer):
             self._head_deadline = self.loop.time() + self.config.head_limits.seconds
 
     async def _idle_timeout(self) -> None:
+        """The silence was too long, or the server stops."""
         if not self.reader.at_eof():
-            await super()._idle_timeout()
+            await self._initiate_server_close()
 
     @classmethod
     def _make_room(cls) -> bool:

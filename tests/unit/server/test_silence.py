@@ -1,0 +1,129 @@
+"""A connection that is silent for too long is closed, and every silent one when the server stops."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from hypercorn.asyncio import serve
+from hypercorn.asyncio.worker_context import WorkerContext
+
+from retinue.server.address import listen
+from retinue.server.connections import CLOSE_SECONDS, config_for, install
+from retinue.server.silence import Silence, Silences
+from retinue.settings import Settings
+from tests.unit.server.test_http1 import live
+
+DEADLINE = 10.0
+
+
+class Line:
+    """A connection, as far as it can be silent."""
+
+    def __init__(self, context: WorkerContext, seconds: float) -> None:
+        self.silence = Silence(Silences.of(context, seconds))
+        self.closed = asyncio.Event()
+
+    async def begin(self) -> None:
+        async def close() -> None:
+            self.closed.set()
+
+        await self.silence.restart(None, close)
+
+    async def is_closed(self) -> bool:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await self.closed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+@pytest.fixture
+def context() -> WorkerContext:
+    return WorkerContext(None)
+
+
+async def test_each_is_closed_when_its_time_is_over_also_one_that_comes_later(context: WorkerContext) -> None:
+    first, second = Line(context, 0.001), Line(context, 0.001)
+    await first.begin()
+    assert await first.is_closed()
+    await second.begin()
+    assert await second.is_closed()
+    await context.terminated.set()
+
+
+async def test_who_speaks_or_begins_anew_is_not_closed_before_others(context: WorkerContext) -> None:
+    speaking, again, silent = (Line(context, 0.001) for _ in range(3))
+    for each in (speaking, again, silent):
+        await each.begin()
+    await speaking.silence.stop()
+    await again.begin()
+    assert list(Silences.of(context, 0.001)._since) == [silent.silence, again.silence]
+    assert await silent.is_closed()
+    assert await again.is_closed()
+    assert not speaking.closed.is_set()
+    await context.terminated.set()
+
+
+async def test_all_are_closed_when_the_server_stops(context: WorkerContext) -> None:
+    silent, late = Line(context, 3600), Line(context, 3600)
+    await silent.begin()
+    assert not silent.closed.is_set()
+    await context.terminated.set()
+    assert await silent.is_closed()
+    await late.begin()
+    assert await late.is_closed()
+    async with asyncio.timeout(DEADLINE):
+        await Silences.of(context, 3600)._watch
+
+
+@asynccontextmanager
+async def serving(seconds: float) -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """A server that answers `/held` when it is told to."""
+    release, stop = asyncio.Event(), asyncio.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await live(receive, send)
+            return
+        if scope["path"] == "/held":
+            await release.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+        await send({"type": "http.response.body", "body": b"."})
+
+    install()
+    listener = listen("127.0.0.1", 0, 5.0)
+    number: int = listener.getsockname()[1]
+    config = config_for(listener, Settings())
+    config.keep_alive_timeout = seconds
+    task = asyncio.create_task(serve(application, config, shutdown_trigger=stop.wait))
+    yield number, release
+    stop.set()
+    async with asyncio.timeout(DEADLINE):
+        await task
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["nothing yet", "one request"])
+async def test_a_silent_connection_ends_and_one_that_waits_for_an_answer_does_not(said: bytes) -> None:
+    async with serving(0.01) as (port, release), asyncio.timeout(DEADLINE):
+        waiting, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+        silent, other = await asyncio.open_connection("127.0.0.1", port)
+        other.write(said)
+        assert (await silent.read()).startswith(b"HTTP/1.1 200" if said else b"")
+        release.set()
+        assert (await waiting.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        other.close()
+
+
+async def test_a_server_that_stops_waits_for_no_silent_connection() -> None:
+    async with asyncio.timeout(CLOSE_SECONDS):
+        async with serving(3600) as (port, _):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n.")
+        assert await reader.read() == b""
+        writer.close()
