@@ -5,6 +5,7 @@ import asyncio
 from litestar.types import Receive, ReceiveMessage
 
 from retinue.domain.errors import BodyTooLarge, MalformedBody, RequestTimeout
+from retinue.http.eagerly import Begun
 
 MAX_PIECES = 8192
 """Each costs as much as a small request, however little is in it; one packet of the network is one, or less."""
@@ -49,8 +50,11 @@ class LimitedBody:
     async def _next(self) -> ReceiveMessage:
         if self._deadline is None:
             self._deadline = asyncio.get_running_loop().time() + self._seconds
+        receiving = Begun(self._receive())
+        if not receiving.waits:
+            return receiving.result
         try:
             async with asyncio.timeout_at(self._deadline):
-                return await self._receive()
+                return await receiving
         except TimeoutError:
             raise RequestTimeout(f"The body must arrive within {self._seconds:g} seconds.") from None

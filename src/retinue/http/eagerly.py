@@ -1,25 +1,30 @@
 """Awaiting what mostly does not wait."""
 
 from collections.abc import Awaitable, Generator
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 
-class Begun:
+class Begun(Generic[T]):
     """Something to await that was carried as far as it goes without waiting. Await it in the task that made it, and
     only if it `waits`.
     """
 
-    def __init__(self, work: Awaitable[object]) -> None:
+    result: T
+    """What came of it, once it is through."""
+
+    def __init__(self, work: Awaitable[T]) -> None:
         self._steps = work.__await__()
         self._for: Any = None
         self.waits = True
         """Whether it is not through yet."""
         try:
             self._for = next(self._steps)
-        except StopIteration:
-            self.waits = False
+        except StopIteration as end:
+            self.waits, self.result = False, end.value
 
-    def __await__(self) -> Generator[Any, Any, None]:
+    def __await__(self) -> Generator[Any, Any, T]:
         steps: Any = self._steps
         while True:
             try:
@@ -30,5 +35,6 @@ class Begun:
                 go_on, given = steps.send, answer
             try:
                 self._for = go_on(given)
-            except StopIteration:
-                return
+            except StopIteration as end:
+                self.result = end.value
+                return self.result

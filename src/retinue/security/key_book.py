@@ -46,6 +46,8 @@ class Memory(Generic[K, V]):
             self._known.move_to_end(key)
             while len(self._known) > MAX_REMEMBERED:
                 self._known.popitem(last=False)
+        if known[1].done():
+            return known[1].result()
         # One who goes away must not take the answer from the others.
         return await asyncio.shield(known[1])
 

@@ -9,7 +9,7 @@ from retinue.http.eagerly import Begun
 LOG = list[str]
 
 
-async def work(log: LOG, *gates: asyncio.Future[str]) -> None:
+async def work(log: LOG, *gates: asyncio.Future[str]) -> str:
     log.append("began")
     try:
         for gate in gates:
@@ -18,11 +18,13 @@ async def work(log: LOG, *gates: asyncio.Future[str]) -> None:
         log.append(type(error).__name__)
         raise
     log.append("ended")
+    return "all"
 
 
 async def test_what_does_not_wait_is_through_at_once() -> None:
     log: LOG = []
-    assert Begun(work(log)).waits is False
+    begun = Begun(work(log))
+    assert (begun.waits, begun.result) == (False, "all")
     assert log == ["began", "ended"]
 
 
@@ -42,7 +44,7 @@ async def test_what_waits_goes_on_when_it_is_awaited() -> None:
     assert log == ["began"]
     for number, gate in enumerate(gates):
         loop.call_soon(gate.set_result, str(number))
-    await begun
+    assert await begun == "all"
     assert log == ["began", "0", "1", "2", "ended"]
 
 
