@@ -72,22 +72,29 @@ class Connection(TCPServer):
         left = LINGER_BYTES
         with suppress(OSError):
             while not self.reader.at_eof() and left > 0:
-                patience = asyncio.timeout_at(self._head_deadline)
-                try:
-                    async with patience:
-                        data = await self.reader.read(MAX_RECV)
-                except TimeoutError:
-                    if not patience.expired():
-                        raise  # the kernel's: the client is gone
+                data = await self._next_piece()
+                if data is None:
                     await self._http.refuse_slow()
-                    continue
-                if self._ending is not None:
+                elif self._ending is not None:
                     left -= len(data)
                 else:
                     await self.protocol.handle(RawData(data))
                     self._watch_head()
         await self.protocol.handle(Closed())
         await self.idle_task.stop()
+
+    async def _next_piece(self) -> bytes | None:
+        """None if the rest of a head has not come in its time."""
+        if self._head_deadline is None:
+            return await self.reader.read(MAX_RECV)
+        patience = asyncio.timeout_at(self._head_deadline)
+        try:
+            async with patience:
+                return await self.reader.read(MAX_RECV)
+        except TimeoutError:
+            if not patience.expired():
+                raise  # the kernel's: the client is gone
+            return None
 
     async def protocol_send(self, event: Event) -> None:
         """Whoever is answered before he has said everything may say no more, but must be able to read the answer."""
