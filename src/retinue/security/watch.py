@@ -1,9 +1,10 @@
 """Who was let in is let out again when their credentials end: streams stay open for a long time."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
+from types import TracebackType
 from typing import Any
 from uuid import UUID
 
@@ -28,28 +29,15 @@ class StreamWatch:
         self._clock = clock
         self._open: dict[asyncio.Timeout, Principal] = {}
 
-    @asynccontextmanager
-    async def over(self, principal: Any) -> AsyncGenerator[None, None]:
+    def over(self, principal: Any) -> AbstractAsyncContextManager[None]:
         """Hold a stream while the body runs. Streams of those who have no key of a tenant are not looked after.
 
         Raises:
             AccessEnded: the credentials have ended. The body is cancelled before.
         """
         if not isinstance(principal, Principal) or principal.key_id is None:
-            yield
-            return
-        fuse = asyncio.timeout(None)
-        try:
-            async with fuse:
-                self._open[fuse] = principal
-                try:
-                    yield
-                finally:
-                    self._open.pop(fuse, None)
-        except TimeoutError:
-            if fuse.expired():
-                raise AccessEnded from None
-            raise
+            return nullcontext()
+        return _Held(self._open, principal)
 
     async def keep(self) -> None:
         """Until cancelled. Survives whatever goes wrong."""
@@ -80,3 +68,27 @@ class StreamWatch:
             # Only once: a stream may take its time to unwind.
             del self._open[fuse]
             fuse.reschedule(asyncio.get_running_loop().time())
+
+
+class _Held(AbstractAsyncContextManager[None]):
+    """A generator would have to be known to the event loop for every stream."""
+
+    __slots__ = ("_fuse", "_open", "_principal")
+
+    def __init__(self, streams: dict[asyncio.Timeout, Principal], principal: Principal) -> None:
+        self._open, self._principal = streams, principal
+
+    async def __aenter__(self) -> None:
+        self._fuse = await asyncio.timeout(None).__aenter__()
+        self._open[self._fuse] = self._principal
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.pop(self._fuse, None)
+        try:
+            await self._fuse.__aexit__(kind, error, trace)
+        except TimeoutError as end:
+            error = end
+        if isinstance(error, TimeoutError) and self._fuse.expired():
+            raise AccessEnded from None
