@@ -23,7 +23,7 @@ class EdgeRequest(Request[Principal, Any, State]):
         return self.user
 
     async def body(self) -> bytes:
-        body = await super().body()
+        body = await self._whole_body()
         if not body and (field := self.route_handler.parsed_data_field) is not None and not field.is_optional:
             raise MalformedBody("A JSON body is required.")
         return body
@@ -44,9 +44,24 @@ class EdgeRequest(Request[Principal, Any, State]):
             MalformedBody, UnsupportedMediaType, InvalidRequest: as for every other body.
         """
         self._check_media_type()
-        if not (body := await super().body()):
+        if not (body := await self._whole_body()):
             raise MalformedBody("A JSON body is required.")
         return decode_body(body, target, max_depth=self.scope["state"]["max_depth"])
+
+    async def _whole_body(self) -> bytes:
+        """Litestar's own makes a generator, of which the event loop has to keep a list. How long a body may be, the
+        edge has said.
+        """
+        if self._body is Empty:
+            pieces: list[bytes] = []
+            while (message := await self.receive())["type"] == "http.request":
+                pieces.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
+            else:
+                raise MalformedBody("The body ended early.")
+            self._body = self._connection_state.body = b"".join(pieces)
+        return self._body
 
     def forget_body(self) -> None:
         """Let go of a body that carries a secret: a stream may keep its request for a long time."""
