@@ -1,8 +1,9 @@
 """Frames to bytes on the wire: a server-sent event stream of one run or of many."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -63,18 +64,21 @@ class RunStream(EventSourceResponse):
 
     def __init__(self, feed: Feed, protocol: Protocol, settings: StreamSettings) -> None:
         self._teller = _Teller(feed, protocol, settings)
+        self._protocol = type(protocol)
         self._on_gone = feed.on_gone
         self._watch = settings.watch
         super().__init__(
             self._teller.chunks(),
-            headers={"Cache-Control": "no-store", **protocol.headers},
             ping=settings.ping_seconds,
             ping_message_factory=_KeepAlive,
             send_timeout=settings.send_timeout,
             sep="\n",
         )
-        # HTTP/2 forbids this header, and HTTP/1.1 does not need it.
-        del self.headers["connection"]
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Without the `connection` that sse-starlette would give: HTTP/2 forbids it, and HTTP/1.1 does not need it."""
+        del headers
+        self.raw_headers = [*_headers(self._protocol)]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -118,6 +122,17 @@ class RunStream(EventSourceResponse):
         sending = Begun(send(message))
         if sending.waits:
             await super()._send_with_timeout(lambda _: sending, message)
+
+
+@cache
+def _headers(protocol: type[Protocol]) -> list[tuple[bytes, bytes]]:
+    told = {
+        "cache-control": "no-store",
+        **protocol.headers,
+        "x-accel-buffering": "no",
+        "content-type": "text/event-stream; charset=utf-8",
+    }
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in told.items()]
 
 
 def nothing_follows() -> ASGIResponse:
