@@ -15,6 +15,7 @@ import msgspec
 Kind = Literal["key", "user"]
 """A tenant's key, or a token of one of its users."""
 
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 _SECRET_BYTES = 24
 _TEXT = re.compile(r"rtn_(key|user)_([0-9a-f]{32})_([a-z0-9]{16,3000})_([0-9a-f]{8})")
 
@@ -53,7 +54,7 @@ def read_key_text(credential: bytes) -> KeyText | None:
     body, _, checksum = match[0].rpartition("_")
     if checksum != _checksum(body):
         return None
-    kind: Kind = next(each for each in get_args(Kind) if each == match[1])
+    kind = next(each for each in _KINDS if each == match[1])
     return KeyText(kind, UUID(hex=match[2]), match[3])
 
 
