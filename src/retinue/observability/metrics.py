@@ -6,6 +6,8 @@ with the use. Nothing is counted per token or per event.
 """
 
 import platform
+from collections.abc import Callable
+from functools import cache
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -32,21 +34,22 @@ class Metrics:
         info = Info("retinue_build", "The version that runs.", registry=self.registry)
         info.info({"version": __version__, "python": platform.python_version()})
         ProcessCollector(registry=self.registry)
-        self._requests = self._counter("requests", "Answered requests.", "method", "route", "status")
-        self._seconds = Histogram(
+        self._requests = self._counters("requests", "Answered requests.", "method", "route", "status")
+        seconds = Histogram(
             "retinue_request_duration_seconds",
             "Seconds until a request was answered; of a stream, until it began.",
             ("method", "route"),
             registry=self.registry,
             buckets=_SECONDS,
         )
-        self._refused = self._counter("requests_refused", "Requests answered with 401, 403 or 429.", "status")
+        self._seconds = cache(seconds.labels)
+        self._refused = self._counters("requests_refused", "Requests answered with 401, 403 or 429.", "status")
         self.open_streams = Gauge("retinue_open_streams", "Streams that clients are reading.", registry=self.registry)
-        self._run_ends = self._counter("run_ends", "Runs that ended, written down by this process.", "status")
+        self._run_ends = self._counters("run_ends", "Runs that ended, written down by this process.", "status")
         self._runs_lost = self._counter("runs_lost", "Runs that were given up, to another process or for good.")
-        self._calls = self._counter("provider_calls", "Calls of model providers, every try.", "provider", "outcome")
-        self._tokens = self._counter("tokens", "Tokens of model calls, as far as known.", "provider", "direction")
-        self._tool_calls = self._counter("tool_calls", "Tool calls that came to an end.", "tool", "effect", "status")
+        self._calls = self._counters("provider_calls", "Calls of model providers, every try.", "provider", "outcome")
+        self._tokens = self._counters("tokens", "Tokens of model calls, as far as known.", "provider", "direction")
+        self._tool_calls = self._counters("tool_calls", "Tool calls that came to an end.", "tool", "effect", "status")
         self.lag = Histogram(
             "retinue_event_loop_lag_seconds",
             "By how much the event loop was late, measured ten times a second.",
@@ -60,14 +63,14 @@ class Metrics:
             route: the template of the path; None if there is no such route.
         """
         method, route = method if method in METHODS else UNKNOWN, route or UNKNOWN
-        self._requests.labels(method, route, f"{status // 100}xx").inc()
-        self._seconds.labels(method, route).observe(seconds)
+        self._requests(method, route, f"{status // 100}xx").inc()
+        self._seconds(method, route).observe(seconds)
         if status in REFUSALS:
-            self._refused.labels(str(status)).inc()
+            self._refused(str(status)).inc()
 
     def run_ended(self, status: str) -> None:
         """A run has ended, and that is committed."""
-        self._run_ends.labels(status).inc()
+        self._run_ends(status).inc()
 
     def run_lost(self) -> None:
         """This process has let go of a run that is not its own any more."""
@@ -76,20 +79,24 @@ class Metrics:
     def provider_called(
         self, provider: str, outcome: str, *, input_tokens: int | None = None, output_tokens: int | None = None
     ) -> None:
-        self._calls.labels(provider, outcome).inc()
+        self._calls(provider, outcome).inc()
         for direction, tokens in (("input", input_tokens), ("output", output_tokens)):
             if tokens:
-                self._tokens.labels(provider, direction).inc(tokens)
+                self._tokens(provider, direction).inc(tokens)
 
     def tool_called(self, tool: str | None, effect: str, status: str) -> None:
         """
         Args:
             tool: its name; None if the model has asked for one that does not exist.
         """
-        self._tool_calls.labels(tool or UNKNOWN, effect, status).inc()
+        self._tool_calls(tool or UNKNOWN, effect, status).inc()
 
-    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
-        return Counter(f"retinue_{name}", documentation, labels, registry=self.registry)
+    def _counter(self, name: str, documentation: str) -> Counter:
+        return Counter(f"retinue_{name}", documentation, registry=self.registry)
+
+    def _counters(self, name: str, documentation: str, *labels: str) -> Callable[..., Counter]:
+        """One for each choice of labels; there are few, and each is looked for once."""
+        return cache(Counter(f"retinue_{name}", documentation, labels, registry=self.registry).labels)
 
 
 METRICS = Metrics()
