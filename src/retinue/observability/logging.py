@@ -9,6 +9,7 @@ import logging
 import re
 import sys
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -16,26 +17,30 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 from retinue.observability.redaction import MASK, Redactor, is_sensitive, masked
 
-QUIET = (
-    "aiosqlite",
-    "alembic",
-    "anthropic",
-    "asyncio",
-    "asyncpg",
-    "hpack",
-    "httpcore",
-    "httpcore2",
-    "httpx",
-    "httpx2",
-    "hypercorn",
-    "openai",
-    "redis",
-    "sqlalchemy",
-    "sse_starlette",
+QUIET = frozenset(
+    {
+        "aiosqlite",
+        "alembic",
+        "anthropic",
+        "asyncio",
+        "asyncpg",
+        "hpack",
+        "httpcore",
+        "httpcore2",
+        "httpx",
+        "httpx2",
+        "hypercorn",
+        "openai",
+        "redis",
+        "sqlalchemy",
+        "sse_starlette",
+    }
 )
 """Libraries that write bodies, headers, URLs, SQL or frames below WARNING."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_is_sensitive = lru_cache(maxsize=256)(is_sensitive)
+"""For the names of what a line says, which are written in the code."""
 _AS_IT_IS = frozenset({"exc_info", "stack", "_record", "_from_structlog"})
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -64,9 +69,9 @@ def configure(
             structlog.stdlib.filter_by_level,
             structlog.stdlib.PositionalArgumentsFormatter(),
             *_shared(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            _for_formatter,
         ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=logging.getLogger,
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
@@ -94,6 +99,15 @@ def _json(event: EventDict, **_: Any) -> str:
     return _encode(event)
 
 
+class _Event(dict[str, Any]):
+    """What a line of structlog's says, on its way to the formatter."""
+
+
+def _for_formatter(logger: WrappedLogger, method: str, event: EventDict) -> tuple[tuple[_Event], dict[str, Any]]:
+    del logger, method
+    return (_Event(event),), {}
+
+
 class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Redacts the finished line, so that a secret in a message, a value or a traceback has no other way out."""
 
@@ -101,9 +115,19 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
         remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
         super().__init__(processors=[remove, *renderer], foreign_pre_chain=_shared())
         self._redactor = redactor
+        self._renderer = renderer
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._redactor.redact(super().format(record))
+        return self._redactor.redact(
+            self._rendered(record.msg) if type(record.msg) is _Event else super().format(record)
+        )
+
+    def _rendered(self, event: _Event) -> str:
+        """Without a record of its own, of which nothing is shown."""
+        line: Any = event.copy()
+        for render in self._renderer:
+            line = render(None, "", line)
+        return str(line)
 
 
 class _Handler(logging.StreamHandler[TextIO]):
@@ -122,7 +146,7 @@ def _harmless(logger: WrappedLogger, method: str, event: EventDict) -> EventDict
 
 
 def _shown(key: str, value: Any) -> Any:
-    return MASK if is_sensitive(key) else _printable(masked(value))
+    return MASK if _is_sensitive(key) else _printable(masked(value))
 
 
 def _printable(value: Any) -> Any:
@@ -141,4 +165,4 @@ def _speaks_up(record: logging.LogRecord) -> bool:
     """A library may lower its own level after us (the SDKs do when `OPENAI_LOG` is set): decide again at the exit."""
     if record.levelno >= logging.WARNING:
         return True
-    return not any(record.name == name or record.name.startswith(f"{name}.") for name in QUIET)
+    return record.name.partition(".")[0] not in QUIET
