@@ -67,6 +67,20 @@ async def test_who_speaks_or_begins_anew_is_not_closed_before_others(context: Wo
     await context.terminated.set()
 
 
+async def test_who_was_silent_later_is_closed_later(context: WorkerContext) -> None:
+    first, second = Line(context, 3600), Line(context, 3600)
+    await first.begin()
+    between = asyncio.get_running_loop().time()
+    while asyncio.get_running_loop().time() == between:  # noqa: ASYNC110 - the clock tells nobody
+        await asyncio.sleep(0)
+    await second.begin()
+    Silences.of(context, 3600)._close_until(between)
+    assert await first.is_closed()
+    assert not second.closed.is_set()
+    await context.terminated.set()
+    assert await second.is_closed()
+
+
 async def test_all_are_closed_when_the_server_stops(context: WorkerContext) -> None:
     silent, late = Line(context, 3600), Line(context, 3600)
     await silent.begin()
