@@ -149,7 +149,7 @@ class Http1Protocol(H11Protocol):
                 stream_id=STREAM_ID,
                 headers=[header for header in request.headers if header[0] != b"upgrade"],
                 http_version=request.http_version.decode("ascii"),
-                method=request.method.decode("ascii"),
+                method=request.method.decode("ascii").upper(),
                 raw_path=request.target,
                 state=self.connection_state,
             )
