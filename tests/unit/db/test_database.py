@@ -20,6 +20,7 @@ from retinue.domain.encoding import encode
 from retinue.domain.runs import RunStatus
 from tests.support.roles import open_database
 
+KINDS = [Instant(), CleanText(), Word(RunStatus), Json()]
 SQLITE, POSTGRESQL = SQLiteDialect_aiosqlite(), PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
 
