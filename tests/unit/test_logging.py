@@ -161,7 +161,7 @@ def test_text_cannot_forge_lines_or_steer_the_terminal(start: Start) -> None:
     assert "\x1b" not in "".join(lines())
 
 
-@pytest.mark.parametrize("name", [*QUIET, "openai._base_client", "httpcore2.http11", "sse_starlette.sse"])
+@pytest.mark.parametrize("name", [*sorted(QUIET), "openai._base_client", "httpcore2.http11", "sse_starlette.sse"])
 def test_libraries_that_log_content_are_quiet_whatever_their_level(start: Start, name: str) -> None:
     lines = start()
     noisy = logging.getLogger(name)
