@@ -2,7 +2,6 @@
 
 import asyncio
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from uuid import UUID
@@ -27,8 +26,10 @@ class Channel:
     """
 
     def __init__(self, window: int) -> None:
-        self._events: deque[RecordedEvent] = deque(maxlen=window)
-        self._listeners: set[Callable[[], None]] = set()
+        self._window = window
+        self._events: list[RecordedEvent] = []
+        self._listeners: list[Callable[[], None]] = []
+        """Few, of most runs one."""
         self._end: Batch | None = None
 
     @property
@@ -44,6 +45,8 @@ class Channel:
             if position.seq != newest.seq + 1 or position.attempt != newest.attempt:
                 self._events.clear()
         self._events.append(event)
+        if len(self._events) > self._window:
+            del self._events[0]
         self._wake()
         return True
 
@@ -70,11 +73,12 @@ class Channel:
         if patience is not None and patience <= 0:
             return self.look(after) or _IDLE
         pouring = Pouring(self.look, after, sink)
-        self._listeners.add(pouring.wake)
+        wake = pouring.wake
+        self._listeners.append(wake)
         try:
             return await pouring.refused(patience) or _IDLE
         finally:
-            self._listeners.discard(pouring.wake)
+            self._listeners.remove(wake)
 
     def look(self, after: Position) -> Batch | None:
         """What there is after a position; None if there is nothing yet."""
@@ -89,20 +93,18 @@ class Channel:
         return Batch(events=self._newer_than(after))
 
     def _newer_than(self, after: Position) -> list[RecordedEvent]:
-        if self._events[0].position > after:
-            return list(self._events)
-        events = list(self._events)
+        events = self._events
         return events[bisect_right(events, after, key=lambda event: event.position) :]
 
     async def _sleep(self, loop: asyncio.AbstractEventLoop, until: float | None) -> None:
         waiter = loop.create_future()
         wake = partial(_set, waiter)
         alarm = None if until is None else loop.call_at(until, wake)
-        self._listeners.add(wake)
+        self._listeners.append(wake)
         try:
             await waiter
         finally:
-            self._listeners.discard(wake)
+            self._listeners.remove(wake)
             if alarm is not None:
                 alarm.cancel()
 

@@ -32,7 +32,7 @@ class Answer:
         """The answer is complete, and its connection can carry another request."""
         self._has_body = has_body
         self._is_hint = False
-        self._names: set[bytes] = set()
+        self._has_length = self._is_chunked = False
         self._pieces: list[bytes] = []
         self._framing = 0
         self._failure: Exception | None = None
@@ -88,7 +88,7 @@ class Answer:
         self.is_complete = True
 
     def _ends_with_connection(self) -> bool:
-        return b"chunked" not in self._names and b"content-length" not in self._names
+        return not self._is_chunked and not self._has_length
 
     def on_message_begin(self) -> None:
         if self.is_complete:  # nobody has asked for a second answer
@@ -104,9 +104,9 @@ class Answer:
         self.headers.append((name, value))
         lowered = name.lower()
         if lowered == b"content-length":
-            self._names.add(lowered)
+            self._has_length = True
         elif lowered == b"transfer-encoding" and value.lower().rstrip().endswith(b"chunked"):
-            self._names.add(b"chunked")
+            self._is_chunked = True
 
     def on_headers_complete(self) -> None:
         if self.is_complete:
@@ -127,7 +127,7 @@ class Answer:
         if self._is_hint:
             self.reason, self._is_hint = b"", False
             self.headers.clear()
-            self._names.clear()
+            self._has_length = self._is_chunked = False
         elif not self.is_complete:
             self.is_complete = True
-            self.may_go_on = self._parser.should_keep_alive() and len(self._names) < 2
+            self.may_go_on = self._parser.should_keep_alive() and not (self._has_length and self._is_chunked)

@@ -58,7 +58,9 @@ class Http1Connection:
             raise
         body = _Body(self, self._stream, answer, timeouts.get("read"))
         extensions: dict[str, Any] = {"http_version": answer.version, "reason_phrase": answer.reason}
-        return httpx2.Response(answer.status, headers=answer.headers, stream=body, extensions=extensions)
+        response = httpx2.Response(answer.status, headers=answer.headers, stream=body, extensions=extensions)
+        answer.headers = []  # a body may take long, and whoever asked has them
+        return response
 
     def leave(self, answer: Answer) -> None:
         """The answer is done with, read to its end or not."""
