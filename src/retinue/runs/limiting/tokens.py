@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from math import ceil
+from typing import NamedTuple
 
 from retinue.coordination.base import Rates, Verdict
 from retinue.domain.errors import RateLimited, TokensUsedUp
@@ -16,6 +16,13 @@ from retinue.runs.limiting.book import LimitsBook
 
 LOOK_SECONDS = 1.0
 """Whoever waits looks at least so often: what others give back comes earlier than the clock says."""
+
+
+class Held(NamedTuple):
+    """Tokens of one call."""
+
+    buckets: Sequence[Bucket]
+    worst: int
 
 
 class TokenMeter:
@@ -54,31 +61,29 @@ class TokenMeter:
                 headers={"Retry-After": str(max(ceil(verdict.wait), 1))},
             )
 
-    @asynccontextmanager
-    async def spending(
-        self, asker: Asker, request: ModelRequest, used: Callable[[], Usage | None], on_wait: Callable[[], None]
-    ) -> AsyncGenerator[None, None]:
-        """Hold the tokens that a call may use at worst while the body makes it. Waits for them if need be: what the
+    async def hold(self, asker: Asker, request: ModelRequest, on_wait: Callable[[], None]) -> Held | None:
+        """Take the tokens that a call may use at worst; `give_back` has to follow. Waits for them if need be: what the
         steps before have done would be lost otherwise.
 
         Args:
-            used: what the run has used until now; asked before and after.
             on_wait: called once if it has to wait.
+
+        Returns:
+            Null where nothing bounds them.
 
         Raises:
             TokensUsedUp: none came within the patience.
         """
         held = buckets(await self._book.of(asker.tenant_id), asker, "tokens")
         if not held:
-            yield
-            return
+            return None
         worst = estimate_input(request) + request.max_output_tokens
         await self._take(held, worst, on_wait)
-        before = _total(used())
-        try:
-            yield
-        finally:
-            self._rates.give_back(held, worst - (_total(used()) - before))
+        return Held(held, worst)
+
+    def give_back(self, held: Held, used: int) -> None:
+        """What of it was not used, now that the call is over."""
+        self._rates.give_back(held.buckets, held.worst - used)
 
     async def _take(self, held: Sequence[Bucket], amount: int, on_wait: Callable[[], None]) -> None:
         time = asyncio.get_running_loop().time
@@ -103,9 +108,35 @@ class RunTokens:
 
     def spending(
         self, request: ModelRequest, used: Callable[[], Usage | None], on_wait: Callable[[], None]
-    ) -> AbstractAsyncContextManager[None]:
-        """See `TokenMeter.spending`."""
-        return self._meter.spending(self._asker, request, used, on_wait)
+    ) -> "Spending":
+        """Hold the tokens that a call may use at worst while the body makes it; see `TokenMeter.hold`.
+
+        Args:
+            used: what the run has used until now; asked before and after.
+        """
+        return Spending(self._meter, used, lambda: self._meter.hold(self._asker, request, on_wait))
+
+
+class Spending:
+    """While a call is made: for most runs as long as they live, so it remembers no more than it must."""
+
+    __slots__ = ("_before", "_held", "_hold", "_meter", "_used")
+
+    def __init__(
+        self, meter: TokenMeter, used: Callable[[], Usage | None], hold: Callable[[], Awaitable[Held | None]]
+    ) -> None:
+        self._meter, self._used = meter, used
+        self._hold: Callable[[], Awaitable[Held | None]] | None = hold
+
+    async def __aenter__(self) -> None:
+        assert self._hold is not None, "entered once"
+        self._held = await self._hold()
+        self._hold = None
+        self._before = _total(self._used())
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._held is not None:
+            self._meter.give_back(self._held, _total(self._used()) - self._before)
 
 
 def _total(usage: Usage | None) -> int:
