@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -108,7 +108,7 @@ class RunStream(EventSourceResponse):
         pulse = Pulse(outlet, self.ping_interval)
         try:
             async with gone:
-                outlet.when_gone(lambda: gone.reschedule(0))
+                outlet.when_gone(partial(gone.reschedule, 0))
                 await self._stream_response(send)
         except TimeoutError:
             if not gone.expired():

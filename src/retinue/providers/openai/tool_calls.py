@@ -31,7 +31,7 @@ class ToolCallAssembler:
 
     def __init__(self, taken_ids: Iterable[str] = (), producer: str | None = None) -> None:
         self._producer = producer
-        self._taken = set(taken_ids)
+        self._taken = dict.fromkeys(taken_ids)  # of most streams empty, and then a third of a set
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
 
@@ -88,7 +88,7 @@ class ToolCallAssembler:
 
     def _open(self, vendor_id: str) -> _Call:
         own_id = vendor_id if vendor_id and vendor_id not in self._taken else f"call_{new_id().hex}"
-        self._taken.add(own_id)
+        self._taken[own_id] = None
         call = _Call(vendor_id, own_id)
         self._calls.append(call)
         return call

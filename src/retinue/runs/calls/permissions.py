@@ -36,7 +36,7 @@ class Permissions:
         """
         self._database = database
         self._run = run
-        self._told = set(told)
+        self._told = told
 
     @property
     def were_asked_for(self) -> bool:
@@ -53,7 +53,7 @@ class Permissions:
         event = decision_event(approval) if approval else None
         if event is None or event.approval_id in self._told:
             return None
-        self._told.add(event.approval_id)
+        self._told |= {event.approval_id}
         return event
 
     async def password_tries(self, entry: JournalEntry) -> int:
