@@ -44,6 +44,8 @@ must be quick; what it raises is raised to the reader."""
 class Tail(ABC):
     """One follower's view of one run. Use as an async context manager."""
 
+    __slots__ = ()
+
     @abstractmethod
     async def take(self, after: Position) -> Batch:
         """Wait until there is something after `after` and return all of it at once.

@@ -25,6 +25,8 @@ class Channel:
     gap; it neither slows whoever publishes nor other followers.
     """
 
+    __slots__ = ("_end", "_events", "_listeners", "_window")
+
     def __init__(self, window: int) -> None:
         self._window = window
         self._events: list[RecordedEvent] = []
@@ -115,6 +117,8 @@ class Channel:
 
 class LocalTail(Tail):
     """A follower holds the channel itself, so it can still read what it has not seen after the run closed."""
+
+    __slots__ = ("_channel",)
 
     def __init__(self, channel: Channel | None) -> None:
         self._channel = channel

@@ -17,6 +17,24 @@ class Answer:
     a length and chunks, the chunks count (RFC 9112, 6.3), and the connection is not used again.
     """
 
+    __slots__ = (
+        "_failure",
+        "_framing",
+        "_has_body",
+        "_has_length",
+        "_is_chunked",
+        "_is_hint",
+        "_parser",
+        "_pieces",
+        "has_head",
+        "headers",
+        "is_complete",
+        "may_go_on",
+        "reason",
+        "status",
+        "version",
+    )
+
     def __init__(self, *, has_body: bool = True) -> None:
         """
         Args:

@@ -25,6 +25,8 @@ _WRONG_LENGTH = "the body is not as long as its head says"
 class Http1Connection:
     """Carries one request at a time."""
 
+    __slots__ = ("_answer", "_on_done", "_stream")
+
     def __init__(self, stream: Stream, on_done: Callable[["Http1Connection"], None]) -> None:
         """
         Args:
@@ -79,6 +81,8 @@ class Http1Connection:
 
 class _Body(httpx2.AsyncByteStream):
     """The body of an answer, read by one task. What came in one read is one piece."""
+
+    __slots__ = ("_answer", "_connection", "_stream", "_timeout")
 
     def __init__(self, connection: Http1Connection, stream: Stream, answer: Answer, timeout: float | None) -> None:
         self._connection = connection

@@ -36,6 +36,8 @@ class Sockets(Network):
 class SocketStream(Stream):
     """Its errors are caused by what they stand for."""
 
+    __slots__ = ("_incoming",)
+
     def __init__(self, incoming: "_Incoming") -> None:
         self._incoming = incoming
 
@@ -92,6 +94,8 @@ class SocketStream(Stream):
 
 class _Incoming(asyncio.Protocol):
     """What has come and was not read yet."""
+
+    __slots__ = ("_failure", "_has_ended", "_is_paused", "_pieces", "_size", "_waiter", "room", "transport")
 
     transport: asyncio.Transport
 

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 class Stream(ABC):
     """One connection. One task reads and one writes at a time; null stands for no time limit."""
 
+    __slots__ = ()
+
     @abstractmethod
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         """The next bytes; none after the server's last ones.

@@ -75,6 +75,8 @@ class Cors:
 class _Marked:
     """`send`, with the headers that let a page read the answer."""
 
+    __slots__ = ("_may_read", "_scope", "_send")
+
     def __init__(
         self, send: Send, scope: HTTPScope, may_read: Callable[[HTTPScope, bytes | None], Awaitable[bool]]
     ) -> None:

@@ -12,6 +12,8 @@ class Pulse:
     that keeps the connection alive as well.
     """
 
+    __slots__ = ("_loop", "_next", "_outlet", "_seconds")
+
     def __init__(self, outlet: Outlet, seconds: float) -> None:
         self._outlet, self._seconds = outlet, seconds
         self._loop = asyncio.get_running_loop()

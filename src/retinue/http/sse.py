@@ -155,6 +155,8 @@ def _place(event_id: str | None) -> bytes:
 class _Teller:
     """Makes the chunks of one stream."""
 
+    __slots__ = ("_encode", "_feed", "_open_run", "_protocol", "_settings", "is_done", "outlet")
+
     def __init__(self, feed: Feed, protocol: Protocol, settings: StreamSettings) -> None:
         self._feed = feed
         self._protocol = protocol

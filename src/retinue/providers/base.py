@@ -54,6 +54,8 @@ class Provider(ABC):
     - it never retries: that is `providers.retry`.
     """
 
+    __slots__ = ()
+
     name: ClassVar[str]
     """The word that tenants write as `llm_provider`."""
 

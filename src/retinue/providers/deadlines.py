@@ -20,6 +20,20 @@ class CallClock:
         ProviderTimeout: the first token, the next one or the whole answer took too long.
     """
 
+    __slots__ = (
+        "_cancelling",
+        "_deadlines",
+        "_end",
+        "_has_fired",
+        "_is_waiting",
+        "_left",
+        "_loop",
+        "_task",
+        "_timer",
+        "_until",
+        "_wakes_at",
+    )
+
     def __init__(self, deadlines: Deadlines) -> None:
         self._loop = asyncio.get_running_loop()
         self._deadlines = deadlines

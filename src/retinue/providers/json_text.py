@@ -84,6 +84,8 @@ def opaque(value: object) -> str | None:
 class TextJoiner:
     """Cleans the pieces of one text and rejoins characters that were cut into surrogate halves between two pieces."""
 
+    __slots__ = ("_held",)
+
     def __init__(self) -> None:
         self._held = ""
 

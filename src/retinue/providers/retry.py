@@ -150,6 +150,8 @@ class _Deadline(tenacity.stop.stop_base):
 class _Try:
     """One call of the provider, and its account."""
 
+    __slots__ = ("_is_closed", "_number", "_observer", "_provider", "_request", "_usage", "events", "first")
+
     events: AsyncGenerator[Sequence[ProviderEvent], None]
     """What comes after the first."""
     first: Sequence[ProviderEvent]

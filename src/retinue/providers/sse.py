@@ -14,6 +14,8 @@ class SseParser:
     lines of an event are joined by LF. The caps are counted before anything is decoded.
     """
 
+    __slots__ = ("_after_cr", "_caps", "_data", "_event_size", "_name", "_rest", "_total")
+
     def __init__(self, caps: ByteCaps) -> None:
         self._caps = caps
         self._total = 0

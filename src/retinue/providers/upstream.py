@@ -98,6 +98,8 @@ async def stream_answer(
 class _Reading:
     """One answer, read to its end."""
 
+    __slots__ = ("_chunks", "_clock", "_decoder", "_failure", "_parser", "is_over")
+
     def __init__(self, chunks: AsyncIterator[bytes], decoder: Decoder, clock: CallClock, caps: ByteCaps) -> None:
         self._chunks = chunks
         self._decoder = decoder

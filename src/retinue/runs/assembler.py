@@ -22,6 +22,8 @@ class StepAssembler:
     where it began, a reasoning block where it ended.
     """
 
+    __slots__ = ("_blocks", "_calls", "_order", "_producer", "_reasoning", "_text")
+
     def __init__(self) -> None:
         self._text: list[str] = []
         self._reasoning: list[str] = []

@@ -21,6 +21,8 @@ _Found = dict[UUID, tuple[Message, RecordedEvent]]
 class Boundary:
     """One transaction per completed step: its events, its checkpoint, and the messages it hands to the next step."""
 
+    __slots__ = ("_database", "_journal", "_recorder", "_run", "taken")
+
     def __init__(self, database: Database, run: Run, recorder: Recorder, journal: Journal, *, taken: int = 0) -> None:
         self._database = database
         self._run = run

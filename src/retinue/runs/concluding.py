@@ -32,6 +32,8 @@ class _Undone(Exception):
 class Conclusion:
     """Ends a run in one transaction and tells its followers after the commit."""
 
+    __slots__ = ("_database", "_draft", "_journal", "_ledger", "_recorder", "_run")
+
     def __init__(
         self,
         *,

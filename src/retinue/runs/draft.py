@@ -12,6 +12,21 @@ from retinue.runs.stats import Speedometer
 class Draft:
     """What a run has produced so far. It is what gets stored, however the run ends."""
 
+    __slots__ = (
+        "_chars_left",
+        "_currency",
+        "_has_calls",
+        "_has_unpriced_calls",
+        "_is_resumed",
+        "_measured_from",
+        "_micros",
+        "_reasoning",
+        "_text",
+        "speed",
+        "tool_log",
+        "usage",
+    )
+
     def __init__(self, *, max_chars: int) -> None:
         self._text: list[str] = []
         self._reasoning: list[str] = []

@@ -32,6 +32,21 @@ class CallLedger:
     turn needs no transaction of its own for it. A process that dies in between leaves the row open; recovery closes it.
     """
 
+    __slots__ = (
+        "_closings",
+        "_database",
+        "_draft",
+        "_held",
+        "_is_first_open_stored",
+        "_open",
+        "_pricing",
+        "_recorder",
+        "_run",
+        "_step",
+        "aborted_at",
+        "purse",
+    )
+
     def __init__(
         self,
         *,

@@ -28,6 +28,23 @@ class Loop:
     in the middle of the step whose tool calls were planned.
     """
 
+    __slots__ = (
+        "_acting",
+        "_allowed",
+        "_answered",
+        "_boundary",
+        "_completed",
+        "_context",
+        "_draft",
+        "_ledger",
+        "_plan",
+        "_provider",
+        "_recorder",
+        "_retries",
+        "_tokens",
+        "_turns",
+    )
+
     def __init__(
         self,
         *,

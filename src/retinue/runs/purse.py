@@ -22,6 +22,21 @@ class Purse:
     pieces than tokens.
     """
 
+    __slots__ = (
+        "_bound",
+        "_characters",
+        "_grant",
+        "_input_tokens",
+        "_known_input",
+        "_others",
+        "_pieces",
+        "_pricing",
+        "_reported",
+        "_request",
+        "_spent_on_input",
+        "_told",
+    )
+
     def __init__(self, pricing: Pricing, grant: Grant, request: ModelRequest, input_tokens: int) -> None:
         """
         Args:

@@ -15,6 +15,19 @@ _ENDS = frozenset({*TERMINAL_EVENTS, RunPaused})
 class Reader:
     """One follower's way through a run."""
 
+    __slots__ = (
+        "_sink",
+        "conversation_id",
+        "cursor",
+        "ends_at_pause",
+        "has_news",
+        "is_done",
+        "is_waiting",
+        "leaves_queue",
+        "run_id",
+        "tenant_id",
+    )
+
     def __init__(
         self,
         tenant_id: UUID,

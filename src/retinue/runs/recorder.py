@@ -27,6 +27,21 @@ class Recorder:
     terminal event is numbered by `seal` and published by `announce`, so that the commit stands between the two.
     """
 
+    __slots__ = (
+        "_earlier",
+        "_log",
+        "_seq",
+        "_taken",
+        "_unstored",
+        "_writer",
+        "attempt",
+        "hold",
+        "on_lost",
+        "run_id",
+        "tenant_id",
+        "writing",
+    )
+
     def __init__(
         self,
         *,

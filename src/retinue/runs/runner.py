@@ -38,6 +38,26 @@ class Runner:
     on in another process; or, if nothing can be stored, breaks its followers off.
     """
 
+    __slots__ = (
+        "_acting",
+        "_boundary",
+        "_conclusion",
+        "_context",
+        "_database",
+        "_draft",
+        "_is_ending",
+        "_ledger",
+        "_loop",
+        "_opening",
+        "_pausing",
+        "_provider",
+        "_recorder",
+        "_stop",
+        "_task",
+        "_writer",
+        "run",
+    )
+
     def __init__(self, parts: Parts) -> None:
         self.run = parts.run
         self._context = parts.context

@@ -20,6 +20,18 @@ SAMPLE_SECONDS = 0.2
 class Speedometer:
     """Counts characters over time; a few arithmetic operations per piece."""
 
+    __slots__ = (
+        "_called_at",
+        "_chars",
+        "_clock",
+        "_fastest",
+        "_first_at",
+        "_last_at",
+        "_sample_began",
+        "_sample_chars",
+        "_slowest",
+    )
+
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._called_at: float | None = None

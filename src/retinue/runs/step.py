@@ -40,6 +40,8 @@ _HELD_BACK = (FinishReason.CONTENT_FILTER, FinishReason.REFUSAL)
 class Step:
     """Carries the pieces of one model call into the run's events and draft."""
 
+    __slots__ = ("_assembler", "_calls", "_draft", "_is_answering", "_ledger", "_number", "_recorder")
+
     def __init__(self, number: int, *, recorder: Recorder, draft: Draft, ledger: CallLedger) -> None:
         self._number = number
         self._recorder = recorder

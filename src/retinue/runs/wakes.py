@@ -55,6 +55,8 @@ class Wakes:
 class Watch:
     """One who watches a conversation. `begin` before looking, `wait` after: what happens in between is not missed."""
 
+    __slots__ = ("news",)
+
     def __init__(self) -> None:
         self.news = asyncio.Event()
 

@@ -16,6 +16,8 @@ class Inbox:
     answered without reading the body never takes what is here, and the connection has to end all the same.
     """
 
+    __slots__ = ("_is_closed", "_messages", "_room", "_waiting")
+
     def __init__(self, room: int) -> None:
         self._room = room
         self._messages: list[ASGIReceiveEvent] = []

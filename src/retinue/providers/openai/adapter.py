@@ -21,6 +21,8 @@ class OpenAIProvider(Provider):
     and its stream helper fails on answers of compatible servers.
     """
 
+    __slots__ = ("_capabilities", "_client", "_dialect", "_limits")
+
     name: ClassVar[str] = "openai"
 
     def __init__(

@@ -31,6 +31,18 @@ _REASONS = {
 class ChatDecoder:
     """Reads one answer. Keeps to the vendor's order: reasoning, text, calls, and usage whenever it comes."""
 
+    __slots__ = (
+        "_calls",
+        "_came_in_deltas",
+        "_has_refused",
+        "_is_reasoning",
+        "_reasoning",
+        "_text",
+        "_usage",
+        "finish",
+        "is_over",
+    )
+
     def __init__(self, taken_ids: Iterable[str] = (), producer: str | None = None) -> None:
         """
         Args:

@@ -29,6 +29,8 @@ class ToolCallAssembler:
     A call gets a new id where the vendor sent none or one that is taken, in this stream or in the conversation.
     """
 
+    __slots__ = ("_by_index", "_calls", "_producer", "_taken")
+
     def __init__(self, taken_ids: Iterable[str] = (), producer: str | None = None) -> None:
         self._producer = producer
         self._taken = dict.fromkeys(taken_ids)  # of most streams empty, and then a third of a set

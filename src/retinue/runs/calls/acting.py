@@ -44,6 +44,8 @@ class Acting:
     A call that needs a person stops everything behind it. What a person denies ends the turn's other calls, too.
     """
 
+    __slots__ = ("_draft", "_journal", "_limits", "_passwords", "_permissions", "_plan", "_recorder", "_toolbox")
+
     def __init__(
         self,
         *,

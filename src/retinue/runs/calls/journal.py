@@ -54,6 +54,18 @@ class Journal:
         StorageFailed, Unavailable: the database did not take it for a while.
     """
 
+    __slots__ = (
+        "_actor",
+        "_begun",
+        "_database",
+        "_ledger",
+        "_may_be_stored",
+        "_planned",
+        "_recorder",
+        "_run",
+        "_unsaved",
+    )
+
     def __init__(self, database: Database, run: Run, recorder: Recorder, ledger: CallLedger) -> None:
         self._database = database
         self._run = run

@@ -29,6 +29,8 @@ NOTHING_SAID = Said({}, ())
 
 
 class Permissions:
+    __slots__ = ("_database", "_run", "_told")
+
     def __init__(self, database: Database, run: Run, *, told: frozenset[UUID] = frozenset()) -> None:
         """
         Args:

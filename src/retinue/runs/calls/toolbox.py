@@ -58,6 +58,8 @@ class Fault(msgspec.Struct, frozen=True):
 class Toolbox:
     """The tools of a registry that an employee may use."""
 
+    __slots__ = ("_employee", "_limits", "_registry", "caller")
+
     def __init__(self, registry: ToolRegistry, employee: Employee, caller: Caller, limits: RunLimits) -> None:
         self._registry = registry
         self._employee = employee

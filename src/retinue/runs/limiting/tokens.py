@@ -102,6 +102,8 @@ class TokenMeter:
 class RunTokens:
     """The meter for one run."""
 
+    __slots__ = ("_asker", "_meter")
+
     def __init__(self, meter: TokenMeter, asker: Asker) -> None:
         self._meter = meter
         self._asker = asker

@@ -32,6 +32,8 @@ class PauseResult(Enum):
 class Pausing:
     """One transaction: questions, events, the journal, the answer so far, and the run without an owner."""
 
+    __slots__ = ("_database", "_draft", "_journal", "_ledger", "_password_tries", "_recorder", "_run", "_wait")
+
     def __init__(
         self,
         *,
