@@ -143,7 +143,8 @@ class _Answer:
             self._count.answer_began(message["status"], message["headers"], self._scope.get("path_template"))
             await self._send(message)
             if self.is_alone:
-                self._scope["headers"] = []
+                # Servers keep both for as long as the answer takes.
+                self._scope["headers"], message["headers"] = [], []
             if self._headers_sent is not None:
                 self.has_ended = True
                 self._headers_sent.set()
@@ -161,7 +162,7 @@ class _Answer:
         headers = [(name, _with_head(value) if name.lower() == b"allow" else value) for name, value in given]
         headers.append((b"x-request-id", self._request_id))
         headers.extend(SECURITY_HEADERS)
-        headers.extend(self._scope["state"].get(RATE_HEADERS, ()))
+        headers.extend(self._scope["state"].pop(RATE_HEADERS, ()))
         if not any(name.lower() == b"cache-control" for name, _ in headers):
             headers.append(NO_STORE)
         return headers

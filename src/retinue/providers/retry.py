@@ -59,28 +59,13 @@ async def stream_with_retry(
     Raises:
         ProviderError: of the last try.
     """
-    tries = 0
-
-    async def begin() -> _Try:
-        nonlocal tries
-        tries += 1
-        call = _Try(tries, provider, request, observer)
-        await call.begin()
-        return call
-
+    call = _Try(1, provider, request, observer)
     try:
-        call = await begin()
+        await call.begin()
     except ProviderError as error:
         if not _is_worth_it(error, policy):
             raise
-        retrying = tenacity.AsyncRetrying(
-            sleep=sleep,
-            retry=tenacity.retry_if_exception(lambda error: _is_worth_it(error, policy)),
-            wait=_Pause(policy, draw),
-            stop=tenacity.stop_after_attempt(policy.max_tries) | _Deadline(deadline),
-            reraise=True,
-        )
-        call = await retrying(_after(error, begin))
+        call = await _once_more(error, call, _retrying(policy, deadline, sleep, draw))
     try:
         for events in _parted(call.first):
             await call.note(events)
@@ -92,6 +77,33 @@ async def stream_with_retry(
     except BaseException as error:
         await call.abandon(error)
         raise
+
+
+def _retrying(policy: RetryPolicy, deadline: float | None, sleep: Sleep, draw: Draw) -> tenacity.AsyncRetrying:
+    return tenacity.AsyncRetrying(
+        sleep=sleep,
+        retry=tenacity.retry_if_exception(lambda error: _is_worth_it(error, policy)),
+        wait=_Pause(policy, draw),
+        stop=tenacity.stop_after_attempt(policy.max_tries) | _Deadline(deadline),
+        reraise=True,
+    )
+
+
+async def _once_more(failure: ProviderError, first: "_Try", retrying: tenacity.AsyncRetrying) -> "_Try":
+    """The try after the first that has begun. Not among what is held for as long as a stream takes.
+
+    Raises:
+        ProviderError: of the last try.
+    """
+    call = first
+
+    async def begin() -> _Try:
+        nonlocal call
+        call = call.next()
+        await call.begin()
+        return call
+
+    return await retrying(_after(failure, begin))
 
 
 def _parted(events: Sequence[ProviderEvent]) -> Iterator[Sequence[ProviderEvent]]:
@@ -164,6 +176,10 @@ class _Try:
         self._observer = observer
         self._usage: Usage | None = None
         self._is_closed = False
+
+    def next(self) -> "_Try":
+        """The one after this."""
+        return _Try(self._number + 1, self._provider, self._request, self._observer)
 
     async def begin(self) -> None:
         """Call the provider and wait for its first delta."""

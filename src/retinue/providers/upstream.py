@@ -73,9 +73,11 @@ async def stream_answer(
     try:
         with clock:
             response = await send()
+        body = cast(httpx2.AsyncByteStream, response.stream)
         try:
             await _require_events(response, clock)
-            async with contextlib.aclosing(_chunks(response)) as chunks:
+            del send, response  # the head has been read, and the rest may take long
+            async with contextlib.aclosing(_chunks(body)) as chunks:
                 reading = _Reading(chunks, decoder, clock, limits.caps)
                 while not reading.is_over:
                     if events := await reading.more():
@@ -83,7 +85,7 @@ async def stream_answer(
                 if decoder.is_over:
                     await _drain(chunks, clock)
         finally:
-            await response.aclose()
+            await body.aclose()
     except ProviderError:
         raise
     except Exception as error:
@@ -118,7 +120,9 @@ class _Reading:
         try:
             if self._failure is not None:
                 raise self._failure
-            await self._read(came)
+            with self._clock:
+                chunk = await anext(self._chunks, None)
+            self._read(chunk, came)
         except (ProviderError, httpx2.HTTPError) as failure:
             # A finish reason is the positive fact of completion: what breaks after it takes nothing away.
             if self._decoder.finish is not None:
@@ -129,9 +133,7 @@ class _Reading:
                 raise
         return came
 
-    async def _read(self, into: list[ProviderEvent]) -> None:
-        with self._clock:
-            chunk = await anext(self._chunks, None)
+    def _read(self, chunk: bytes | None, into: list[ProviderEvent]) -> None:
         self._decode(self._parser.end() if chunk is None else self._parser.feed(chunk), into)
         if chunk is None or self._decoder.is_over:
             if self._decoder.finish is None:
@@ -163,9 +165,9 @@ class _Chunks(Protocol):
     async def aclose(self) -> None: ...
 
 
-def _chunks(response: httpx2.Response) -> _Chunks:
+def _chunks(body: httpx2.AsyncByteStream) -> _Chunks:
     """As they come; `aiter_raw` would put a generator around them, which every token had to pass."""
-    return cast(_Chunks, aiter(cast(httpx2.AsyncByteStream, response.stream)))
+    return cast(_Chunks, aiter(body))
 
 
 async def _drain(chunks: AsyncIterator[bytes], clock: CallClock) -> None:
