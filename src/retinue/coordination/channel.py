@@ -2,8 +2,9 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from retinue.coordination.base import Batch, Sink, Tail
@@ -123,15 +124,11 @@ class LocalTail(Tail):
     def __init__(self, channel: Channel | None) -> None:
         self._channel = channel
 
-    async def take(self, after: Position) -> Batch:
-        if self._channel is None:
-            return Batch(is_closed=True)
-        return await self._channel.take(after)
+    def take(self, after: Position) -> Coroutine[Any, Any, Batch]:
+        return _closed() if self._channel is None else self._channel.take(after)
 
-    async def pour(self, after: Position, sink: Sink) -> Batch:
-        if self._channel is None:
-            return Batch(is_closed=True)
-        return await self._channel.pour(after, sink)
+    def pour(self, after: Position, sink: Sink) -> Coroutine[Any, Any, Batch]:
+        return _closed() if self._channel is None else self._channel.pour(after, sink)
 
     async def __aenter__(self) -> "LocalTail":
         return self
@@ -174,6 +171,10 @@ class LiveRuns:
     def break_off(self) -> None:
         for run_id in list(self._channels):
             self.close(run_id, broken=True)
+
+
+async def _closed() -> Batch:
+    return Batch(is_closed=True)
 
 
 def _set(waiter: asyncio.Future[None]) -> None:

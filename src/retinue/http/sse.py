@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import cache, partial
 from typing import Any
 from uuid import UUID
@@ -174,8 +174,8 @@ class _Teller:
         try:
             # A reader who goes away is noticed here while a chunk is being sent; the follower must hear of it at once.
             follow = self._feed.follow(None if self.outlet is None else self._tell)
-            async with aclosing(follow) as batches:
-                async for batch in batches:
+            try:
+                async for batch in follow:
                     self._note(batch[-1])
                     if len(batch) == 1:
                         if frame := encode(batch[0]):
@@ -183,6 +183,8 @@ class _Teller:
                         continue
                     for chunk in _joined(map(encode, batch), size):
                         yield chunk
+            finally:
+                await follow.aclose()
             self.is_done = True
         except Exception as error:
             self.is_done = True

@@ -84,9 +84,12 @@ class Follower:
             while not reader.ended():
                 if watch is None and reader.conversation_id is not None:
                     watch = own = self._wakes.begin(reader.conversation_id)
-                async with aclosing(self._pass(reader, watch)) as batches:
+                batches = self._pass(reader, watch)
+                try:
                     async for events in batches:
                         yield events
+                finally:
+                    await batches.aclose()
         finally:
             if own is not None and reader.conversation_id is not None:
                 self._wakes.end(reader.conversation_id, own)
@@ -95,15 +98,16 @@ class Follower:
         """Everything that there is now; then wait until there may be more."""
         if watch is not None:
             watch.begin()
-        async with (
-            self._log.tail(reader.tenant_id, reader.run_id) as tail,
-            aclosing(self._through(tail, reader)) as batches,
-        ):
-            async for events in batches:
-                if told := await self._told(reader, events):
-                    yield told
-                if reader.ended():
-                    return
+        async with self._log.tail(reader.tenant_id, reader.run_id) as tail:
+            batches = self._through(tail, reader)
+            try:
+                async for events in batches:
+                    if told := await self._told(reader, events):
+                        yield told
+                    if reader.ended():
+                        return
+            finally:
+                await batches.aclose()
         if not reader.ended():
             await self._between(reader, watch)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from retinue.domain import events as e
 from retinue.domain.model_io import AssistantTurn, Turn, UserTurn
 from retinue.domain.policy import RetryPolicy
+from retinue.domain.usage import Usage
 from retinue.providers.base import Provider
 from retinue.runs.boundary import Boundary
 from retinue.runs.calls.acting import Acting
@@ -156,8 +157,11 @@ class Loop:
         self._recorder.record(e.StepStarted(step=number), e.StatusChanged(stage="planning"))
         step = Step(number, recorder=self._recorder, draft=self._draft, ledger=self._ledger)
         request = self._context.model_request(self._turns)
-        async with self._tokens.spending(request, lambda: self._draft.usage, self._tell_of_waiting):
+        async with self._tokens.spending(request, self._used, self._tell_of_waiting):
             return await step.run(self._provider, request, self._retries, deadline)
+
+    def _used(self) -> Usage | None:
+        return self._draft.usage
 
     def _tell_of_waiting(self) -> None:
         self._recorder.record(e.StatusChanged(stage="waiting"))

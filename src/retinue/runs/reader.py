@@ -1,6 +1,6 @@
 """Where a follower of a run is, and what it knows."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from uuid import UUID
 
 from retinue.coordination.base import Batch, Sink, Tail
@@ -56,11 +56,9 @@ class Reader:
     def ended(self) -> bool:
         return self.is_done
 
-    async def next_of(self, tail: Tail) -> Batch:
+    def next_of(self, tail: Tail) -> Awaitable[Batch]:
         """What comes next of a live run, after all that the sink has taken."""
-        if self._sink is None:
-            return await tail.take(self.cursor)
-        return await tail.pour(self.cursor, self._pass_on)
+        return tail.take(self.cursor) if self._sink is None else tail.pour(self.cursor, self._pass_on)
 
     def _pass_on(self, events: Sequence[RecordedEvent]) -> bool:
         """Ends and pauses have to be looked at first."""

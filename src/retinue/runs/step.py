@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import aclosing
 from typing import Any
 
 from retinue.domain import events as e
@@ -83,7 +82,7 @@ class Step:
         """
         self._ledger.begin_step(self._number, request, self._assembler)
         stream = stream_with_retry(provider, request, policy=retries, observer=self._ledger, deadline=deadline)
-        async with aclosing(stream):
+        try:
             async for events in stream:
                 if not self._take_all(events):
                     return None
@@ -93,6 +92,8 @@ class Step:
                     await self._recorder.catch_up()
                 elif len(events) > MANY:
                     await asyncio.sleep(0)  # others want their turn, those who read this answer among them
+        finally:
+            await stream.aclose()
         raise ProviderTruncated
 
     def _take_all(self, events: Sequence[ProviderEvent]) -> bool:

@@ -19,7 +19,6 @@ from hypercorn.protocol.events import Body, EndBody, Request, Response
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
-from hypercorn.typing import ConnectionState
 
 from retinue.domain.errors import HeadersTooLarge, RequestTimeout, RetinueError, VersionNotSupported
 from retinue.http.headers import SECURITY_HEADERS
@@ -160,8 +159,9 @@ class Http1Protocol(H11Protocol):
     def _offer_outlet(self) -> None:
         """Not to HEAD, which has no body."""
         make = self.connection_state.get(NEW_OUTLET)
-        self._outlet = None if make is None or self._is_head_method else make(self._has_heard_all)
-        self.connection_state = ConnectionState({**self.connection_state, OUTLET: self._outlet})
+        if make is not None:
+            # The state is this connection's own, and each request gets a copy.
+            self._outlet = self.connection_state[OUTLET] = None if self._is_head_method else make(self._has_heard_all)
 
     def _has_heard_all(self) -> bool:
         return self.connection.their_state is not h11.SEND_BODY
