@@ -20,8 +20,8 @@ DEADLINE = 60.0
 GROWTH = 7 * 1024 * 1024
 """Bytes that a round may add; one that kept its events would add some fifteen megabytes."""
 MOST_ROUNDS = 4
-"""Until one adds next to nothing: a process takes a while to have as much of caches and garbage as it wants. One that leaks
-adds to itself in each round."""
+"""Until one adds next to nothing: a process takes a while to have as much of caches and garbage as it wants.
+One that leaks adds to itself in each round."""
 
 
 def memory(server: RetinueServer) -> int:
