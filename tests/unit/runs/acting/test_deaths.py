@@ -8,6 +8,7 @@ import pytest
 from retinue.domain import events as e
 from retinue.domain.runs import Run, WaitingFor
 from retinue.domain.tools import CallStatus, Effect, Resolution
+from retinue.runs.calls.journal import Journal
 from tests.unit.runs.acting.books import Books, ended, paused, read_books
 from tests.unit.runs.acting.mortal import Side, dies, mortal
 from tests.unit.runs.acting.story import decide_next, goes_on, office_with, pending, resolve
@@ -137,28 +138,23 @@ async def test_death_in_the_middle_of_the_call(world: World, kind: str) -> None:
         assert len({made.idempotency_key for made in tool.invocations}) == 1
 
 
-async def test_a_process_whose_hold_ran_out_while_it_stored_its_intent_does_nothing(world: World) -> None:
+async def test_a_process_whose_hold_ran_out_while_it_stored_its_intent_does_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The commit came through, but too late to be sure that nobody else goes on."""
     tool = a_write("t")
     office = await office_with(world, PLAN, tools=[tool])
     run = await office.start(await world.conversation())
     await office.idle()
     gate = Gate()
-    make = office.runners.make
+    intend = Journal._audit
 
-    def with_gate(*args: Any, **more: Any) -> Any:
-        runner = make(*args, **more)
-        intend = runner._acting._journal._audit
+    async def late(journal: Journal, *given: Any) -> None:
+        await intend(journal, *given)
+        office.supervisor.runners[run.id].renew(asked_at=float("-inf"))
+        gate.reached.set()
 
-        async def late(*given: Any) -> None:
-            await intend(*given)
-            runner.renew(asked_at=float("-inf"))
-            gate.reached.set()
-
-        runner._acting._journal._audit = late  # type: ignore[method-assign, assignment]
-        return runner
-
-    office.runners.make = with_gate  # type: ignore[method-assign]
+    monkeypatch.setattr(Journal, "_audit", late)
     await decide_next(office)
     await gate.wait_until_reached()
     await office.idle()

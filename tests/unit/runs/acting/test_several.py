@@ -1,6 +1,7 @@
 """Several calls of one turn that people have to decide about."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from retinue.domain.approvals import ApprovalStatus, Decision
 from retinue.domain.errors import Conflict
 from retinue.domain.model_io import ToolTurn
 from retinue.domain.runs import RunStatus
+from retinue.runs.waiting.pausing import Pausing
 from tests.unit.runs.acting.books import ended, paused, read_books
 from tests.unit.runs.acting.story import decide, goes_on, office_with, pause_of, pending, started
 from tests.unit.runs.acting.tools import a_read, a_write, wants
@@ -76,7 +78,9 @@ async def test_a_decision_while_the_run_works_is_found_when_it_gets_there(world:
     assert (books.statuses, books.run.pauses) == (["succeeded"] * 2, 1)
 
 
-async def test_a_decision_in_the_moment_in_which_the_run_begins_to_wait(world: World) -> None:
+async def test_a_decision_in_the_moment_in_which_the_run_begins_to_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It has looked, and has not stored yet that it waits."""
     tools = [a_write("a"), a_write("b")]
     office = await office_with(world, wants("a", "b"), says("Done."), tools=tools)
@@ -84,20 +88,13 @@ async def test_a_decision_in_the_moment_in_which_the_run_begins_to_wait(world: W
     first, second = await pending(office)
     gate = Gate()
     await decide(office, first)
-    pausing = office.runners.make
+    pause = Pausing.pause
 
-    def with_gate(*args: object, **more: object) -> object:
-        runner = pausing(*args, **more)  # type: ignore[arg-type]
-        pause = runner._pausing.pause
+    async def later(pausing: Pausing, *given: Any) -> Any:
+        await gate()
+        return await pause(pausing, *given)
 
-        async def later(*given: object) -> object:
-            await gate()
-            return await pause(*given)  # type: ignore[arg-type]
-
-        runner._pausing.pause = later  # type: ignore[method-assign, assignment]
-        return runner
-
-    office.runners.make = with_gate  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(Pausing, "pause", later)
     await office.errands.finish()
     await gate.wait_until_reached()
     await decide(office, second)
