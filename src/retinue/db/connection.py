@@ -13,7 +13,7 @@ class Connection:
     that are not prepared. Transactions are begun and ended on the driver: SQLAlchemy knows of none.
     """
 
-    __slots__ = ("_engine", "_pooled", "_sqlalchemy", "driver")
+    __slots__ = ("_engine", "_pooled", "_sqlalchemy", "driver", "opening")
 
     def __init__(self, engine: AsyncEngine, pooled: PoolProxiedConnection) -> None:
         self._engine = engine
@@ -21,6 +21,18 @@ class Connection:
         self._sqlalchemy: AsyncConnection | None = None
         self.driver: Any = pooled.driver_connection
         """The driver's own."""
+        self.opening: str | None = None
+        """What is still to be executed before anything else: it may go together with what comes first."""
+
+    async def open(self) -> None:
+        """Have it executed now."""
+        if (opening := self.take_opening()) is not None:
+            await self.driver.execute(opening)
+
+    def take_opening(self) -> str | None:
+        """For whoever executes it, or knows that it is not needed any more."""
+        opening, self.opening = self.opening, None
+        return opening
 
     @classmethod
     async def taken(cls, engine: AsyncEngine) -> Self:

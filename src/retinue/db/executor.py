@@ -49,7 +49,7 @@ class Executor:
         them out, and is the same for all values.
         """
         try:
-            await self.dialect.plan_once(self.connection.driver)
+            await self.dialect.plan_once(self.connection)
         except DRIVER_ERRORS as error:
             raise domain_error(error, self.dialect) from error
         except asyncio.CancelledError:
@@ -74,7 +74,7 @@ class Executor:
             statement = statement.setting(*values) if isinstance(values, list) else statement.setting(values)
         prepared, arguments = self._ready(statement)
         try:
-            return await self.dialect.change(self.connection.driver, prepared.sql, arguments)
+            return await self.dialect.change(self.connection, prepared.sql, arguments)
         except DRIVER_ERRORS as error:
             raise domain_error(error, self.dialect, missing) from error
         except asyncio.CancelledError:
@@ -99,7 +99,7 @@ class Executor:
         """
         parts = [self._ready(change.asked) for change in changes]
         try:
-            outcomes = await self.dialect.together(self.connection.driver, parts)
+            outcomes = await self.dialect.together(self.connection, parts)
         except DRIVER_ERRORS as error:
             raise domain_error(error, self.dialect, missing) from error
         except asyncio.CancelledError:
@@ -110,7 +110,7 @@ class Executor:
     async def _fetch(self, asked: Asked) -> Sequence[Row]:
         prepared, arguments = self._ready(asked)
         try:
-            return prepared.rows(await self.dialect.fetch(self.connection.driver, prepared.sql, arguments))
+            return prepared.rows(await self.dialect.fetch(self.connection, prepared.sql, arguments))
         except DRIVER_ERRORS as error:
             raise domain_error(error, self.dialect) from error
         except asyncio.CancelledError:
@@ -139,4 +139,5 @@ class Executor:
         with translated(self.dialect, missing):
             if isinstance(values, list) and len(values) == 1:
                 values = values[0]
+            await self.connection.open()
             return await self.connection.sqlalchemy.execute(statement, values)

@@ -95,7 +95,8 @@ class Database:
         With `is_durable` its commit survives the loss of power on SQLite, too; see `Dialect.transaction`.
 
         Raises:
-            Unavailable: on entering or leaving; after a failed commit nobody knows whether it took place.
+            Unavailable: on entering, on leaving, and on SQLite with the first statement, which begins the transaction;
+                after a failed commit nobody knows whether it took place.
         """
         return _Transaction(
             self,

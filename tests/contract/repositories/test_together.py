@@ -1,18 +1,20 @@
 """Changes of several repositories that are carried out at once."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
 
 from retinue.db.changes import Joint
-from retinue.db.session import Database
+from retinue.db.session import Database, Unit
 from retinue.domain.budgets import Reservation
 from retinue.domain.conversations import Conversation
 from retinue.domain.errors import Conflict, InternalError, NotFound, RetinueError, StorageFailed
 from retinue.domain.ids import new_id
-from retinue.domain.messages import Message
+from retinue.domain.messages import Message, MessageStatus
 from retinue.domain.runs import Run
 from retinue.runs.event_writer import AT_ONCE
 from tests.contract.repositories.builders import LATER, NOON, a_message, a_run, an_answer, an_end, an_entry, deltas
@@ -206,24 +208,69 @@ async def test_the_longest_is_short_enough_to_be_kept_by_the_driver(database: Da
         assert len(Joint([change.asked.prepared for change in changes]).sql) < KEPT
 
 
+def visits_of(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """To the thread of the unit's connection, from now on."""
+    driver = unit._executor.connection.driver
+    visits: list[Any] = []
+    execute = driver._execute
+
+    async def visit(*args: Any, **kwargs: Any) -> Any:
+        visits.append(args)
+        return await execute(*args, **kwargs)
+
+    monkeypatch.setattr(driver, "_execute", visit)
+    return visits
+
+
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
-async def test_it_is_one_visit_to_the_thread_of_sqlite(
+async def test_it_is_one_visit_to_the_thread_of_sqlite_and_begins_the_transaction(
     database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with database.unit(run.tenant_id) as unit:
-        driver = unit._executor.connection.driver
-        visits: list[Any] = []
-        execute = driver._execute
-
-        async def visit(*args: Any, **kwargs: Any) -> Any:
-            visits.append(args)
-            return await execute(*args, **kwargs)
-
-        monkeypatch.setattr(driver, "_execute", visit)
+        visits = visits_of(unit, monkeypatch)
         await unit.together(
             unit.runs.finishing(run.id, 1, **RUN_END), unit.messages.finishing(run.message_id, **ANSWER_END)
         )
         assert len(visits) == 1
+        assert unit._executor.connection.driver.in_transaction
+    assert len(visits) == 2
+
+
+FIRST: dict[str, Callable[[Unit, Run], Awaitable[Any]]] = {
+    "a read": lambda unit, run: unit.messages.get(run.message_id),
+    "a change": lambda unit, run: unit.messages.finish(run.message_id, **ANSWER_END),
+    "a statement that is not prepared": lambda unit, _: unit.clock(),
+    "changes together": lambda unit, run: unit.together(unit.messages.finishing(run.message_id, **ANSWER_END)),
+}
+
+
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("first", FIRST)
+async def test_whatever_comes_first_begins_the_transaction(database: Database, run: Run, first: str) -> None:
+    async def begin_and_fail() -> None:
+        async with database.unit(run.tenant_id) as unit:
+            await FIRST[first](unit, run)
+            assert unit._executor.connection.driver.in_transaction
+            await unit.messages.finish(run.message_id, **ANSWER_END)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await begin_and_fail()
+    async with database.unit(run.tenant_id, read_only=True) as unit:
+        assert (await unit.messages.get(run.message_id)).status is not MessageStatus.COMPLETED
+
+
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("fails", [False, True])
+async def test_who_asks_nothing_begins_and_ends_nothing(
+    database: Database, run: Run, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    visits: list[Any] = []
+    with suppress(ZeroDivisionError):
+        async with database.unit(run.tenant_id) as unit:
+            visits = visits_of(unit, monkeypatch)
+            assert 1 / (not fails)
+    assert not visits
 
 
 async def test_after_an_error_the_transaction_comes_to_nothing(

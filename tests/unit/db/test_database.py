@@ -63,13 +63,17 @@ async def test_sqlite_connections_are_set_up(database: Database) -> None:
     assert found == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 7000, "synchronous": 1}
 
 
-async def test_a_writing_unit_has_the_write_lock_from_its_beginning(database: Database, tmp_path: Path) -> None:
+async def test_a_writing_unit_has_the_write_lock_even_if_it_begins_by_reading(
+    database: Database, tmp_path: Path
+) -> None:
     other = sqlite3.connect(tmp_path / "a.db", timeout=0, isolation_level=None)
     try:
-        async with database.operator():
+        async with database.operator() as unit:
+            await unit._executor.row(sa.select(1))
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 other.execute("BEGIN IMMEDIATE")
-        async with database.operator(read_only=True):
+        async with database.operator(read_only=True) as unit:
+            await unit._executor.row(sa.select(1))
             other.execute("BEGIN IMMEDIATE")
     finally:
         other.close()

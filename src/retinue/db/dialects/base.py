@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from retinue.db.changes import Outcome
+from retinue.db.connection import Connection
 from retinue.db.dialects.transactions import Transaction
 from retinue.db.prepared import Prepared
 from retinue.db.row_security import Roles
@@ -55,19 +56,21 @@ class Dialect(ABC):
         """
 
     @abstractmethod
-    async def fetch(self, driver: Any, sql: str, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
-        """Ask the driver's own connection."""
+    async def fetch(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        """Ask the connection's driver."""
 
     @abstractmethod
-    async def change(self, driver: Any, sql: str, arguments: Sequence[Any]) -> int:
-        """Have the driver's own connection insert, update or delete; how many rows."""
+    async def change(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> int:
+        """Have the connection's driver insert, update or delete; how many rows."""
 
-    async def plan_once(self, driver: Any) -> None:  # noqa: B027
+    async def plan_once(self, connection: Connection) -> None:  # noqa: B027
         """Plan the statements of this transaction without a look at their values, and so once for each connection."""
 
     @abstractmethod
-    async def together(self, driver: Any, parts: Sequence[tuple[Prepared, Sequence[Any]]]) -> Sequence[Outcome]:
-        """Have the driver's own connection carry out several changes, each with its arguments; see
+    async def together(
+        self, connection: Connection, parts: Sequence[tuple[Prepared, Sequence[Any]]]
+    ) -> Sequence[Outcome]:
+        """Have the connection's driver carry out several changes, each with its arguments; see
         `Executor.together`.
         """
 

@@ -91,23 +91,25 @@ class PostgreSQL(Dialect):
         await transaction.begin(beginning(tenant_id, read_only=read_only, is_durable=is_durable))
         return transaction
 
-    async def fetch(self, driver: Any, sql: str, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
-        rows: list[Sequence[Any]] = await driver.fetch(sql, *arguments)
+    async def fetch(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        rows: list[Sequence[Any]] = await connection.driver.fetch(sql, *arguments)
         return rows
 
-    async def change(self, driver: Any, sql: str, arguments: Sequence[Any]) -> int:
-        status: str = await driver.execute(sql, *arguments)
+    async def change(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> int:
+        status: str = await connection.driver.execute(sql, *arguments)
         return int(status.rpartition(" ")[2])
 
-    async def together(self, driver: Any, parts: Sequence[tuple[Prepared, Sequence[Any]]]) -> Sequence[Outcome]:
+    async def together(
+        self, connection: Connection, parts: Sequence[tuple[Prepared, Sequence[Any]]]
+    ) -> Sequence[Outcome]:
         key = tuple(prepared for prepared, _ in parts)
         if (joint := self._joints.get(key)) is None:
             joint = self._joints[key] = Joint(key)
-        rows = await driver.fetch(joint.sql, *chain.from_iterable(arguments for _, arguments in parts))
+        rows = await connection.driver.fetch(joint.sql, *chain.from_iterable(arguments for _, arguments in parts))
         return joint.outcomes(rows[0])
 
-    async def plan_once(self, driver: Any) -> None:
-        await driver.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+    async def plan_once(self, connection: Connection) -> None:
+        await connection.driver.execute("SET LOCAL plan_cache_mode = force_generic_plan")
 
     def clock(self) -> sa.ColumnElement[datetime]:
         return sa.type_coerce(sa.func.clock_timestamp(), Instant())

@@ -4,21 +4,29 @@ most of them.
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from retinue.db.prepared import Prepared
+Statement = tuple[str, Sequence[Any]]
+"""With its arguments."""
+
+
+class Answer(NamedTuple):
+    touched: int
+    """How many rows."""
+    rows: Sequence[Any]
+    """What it returned."""
 
 
 class Several(str):
     """Stands for statements in the place of one."""
 
-    __slots__ = ("parts",)
-    parts: Sequence[tuple[Prepared, Sequence[Any]]]
+    __slots__ = ("statements",)
+    statements: Sequence[Statement]
 
     @classmethod
-    def of(cls, parts: Sequence[tuple[Prepared, Sequence[Any]]]) -> "Several":
-        several = cls("; ".join(prepared.sql for prepared, _ in parts))
-        several.parts = parts
+    def of(cls, statements: Sequence[Statement]) -> "Several":
+        several = cls("; ".join(sql for sql, _ in statements))
+        several.statements = statements
         return several
 
 
@@ -28,19 +36,19 @@ class ThreadsideConnection(sqlite3.Connection):
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
         if not isinstance(sql, Several):
             return super().execute(sql, parameters)
-        return _Answers([self._one(prepared, arguments) for prepared, arguments in sql.parts])
+        return _Answers([self._one(*statement) for statement in sql.statements])
 
-    def _one(self, prepared: Prepared, arguments: Sequence[Any]) -> tuple[int, Sequence[Any]]:
-        cursor = super().execute(prepared.sql, arguments)
+    def _one(self, sql: str, arguments: Sequence[Any]) -> Answer:
+        cursor = super().execute(sql, arguments)
         rows = cursor.fetchall()
         # With RETURNING the count is known only when all rows were fetched.
-        return cursor.rowcount, rows
+        return Answer(cursor.rowcount, rows)
 
 
 class _Answers:
-    def __init__(self, answers: Sequence[tuple[int, Sequence[Any]]]) -> None:
+    def __init__(self, answers: Sequence[Answer]) -> None:
         self._answers = answers
 
-    def fetchall(self) -> Sequence[tuple[int, Sequence[Any]]]:
-        """For each statement, how many rows it touched, and what it returned."""
+    def fetchall(self) -> Sequence[Answer]:
+        """One for each statement."""
         return self._answers

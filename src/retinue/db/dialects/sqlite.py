@@ -19,7 +19,7 @@ from retinue.db.changes import Outcome
 from retinue.db.connection import Connection
 from retinue.db.dialects.base import SECONDS_BEFORE_1970, Dialect, Insert
 from retinue.db.dialects.ordered_join import OrderedJoin
-from retinue.db.dialects.several import Several, ThreadsideConnection
+from retinue.db.dialects.several import Answer, Several, Statement, ThreadsideConnection
 from retinue.db.dialects.sqlite_files import prepare_connections
 from retinue.db.dialects.transactions import Transaction
 from retinue.db.prepared import Prepared
@@ -86,9 +86,9 @@ class SQLite(Dialect):
         is_durable: bool,
     ) -> Transaction:
         if read_only:
-            transaction = AiosqliteTransaction(await Connection.taken(engine))
-            await transaction.begin("BEGIN")
-            return transaction
+            connection = await Connection.taken(engine)
+            connection.opening = "BEGIN"
+            return AiosqliteTransaction(connection)
         async with asyncio.timeout(self._patience):
             await self._writer.acquire()
         try:
@@ -120,20 +120,26 @@ class SQLite(Dialect):
         finally:
             self._writer.release()
 
-    async def fetch(self, driver: Any, sql: str, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
-        rows: Iterable[Sequence[Any]] = await driver.execute_fetchall(sql, arguments)
-        return rows
+    async def fetch(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        if connection.opening is None:
+            rows: Iterable[Sequence[Any]] = await connection.driver.execute_fetchall(sql, arguments)
+            return rows
+        return (await _several(connection, [(sql, arguments)]))[0].rows
 
-    async def change(self, driver: Any, sql: str, arguments: Sequence[Any]) -> int:
-        # The cursor is through; to have it closed would be another visit to the connection's thread.
-        count: int = (await driver.execute(sql, arguments)).rowcount
-        return count
+    async def change(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> int:
+        if connection.opening is None:
+            # The cursor is through; to have it closed would be another visit to the connection's thread.
+            count: int = (await connection.driver.execute(sql, arguments)).rowcount
+            return count
+        return (await _several(connection, [(sql, arguments)]))[0].touched
 
-    async def together(self, driver: Any, parts: Sequence[tuple[Prepared, Sequence[Any]]]) -> Sequence[Outcome]:
-        found = await driver.execute_fetchall(Several.of(parts))
+    async def together(
+        self, connection: Connection, parts: Sequence[tuple[Prepared, Sequence[Any]]]
+    ) -> Sequence[Outcome]:
+        found = await _several(connection, [(prepared.sql, arguments) for prepared, arguments in parts])
         return [
-            Outcome(count, prepared.rows(rows)[0] if rows else None)
-            for (prepared, _), (count, rows) in zip(parts, found, strict=True)
+            Outcome(answer.touched, prepared.rows(answer.rows)[0] if answer.rows else None)
+            for (prepared, _), answer in zip(parts, found, strict=True)
         ]
 
     def clock(self) -> sa.ColumnElement[datetime]:
@@ -219,6 +225,14 @@ class SQLite(Dialect):
         return {"render_as_batch": True}
 
 
+async def _several(connection: Connection, statements: Sequence[Statement]) -> Sequence[Answer]:
+    """In one visit to the connection's thread, in which the transaction begins if it has not."""
+    opening = connection.take_opening()
+    begin: list[Statement] = [] if opening is None else [(opening, ())]
+    found: Sequence[Answer] = await connection.driver.execute_fetchall(Several.of([*begin, *statements]))
+    return found[len(begin) :]
+
+
 async def _first(driver: Any, statement: str) -> int:
     async with driver.execute(statement) as cursor:
         value: int = (await cursor.fetchone())[0]
@@ -233,19 +247,19 @@ class AiosqliteTransaction(Transaction):
                 hundred times more, and has to be said before the transaction begins.
         """
         # A transaction that begins by reading cannot always be made a writing one later: SQLite fails it at once.
-        begin, notes = "BEGIN IMMEDIATE", self.connection.notes
-        if notes.get(_DURABLE, False) is is_durable:
-            await self.begin(begin)
-            return
-        notes[_DURABLE] = None
-        await self.begin(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}", begin)
-        notes[_DURABLE] = is_durable
+        self.connection.opening, notes = "BEGIN IMMEDIATE", self.connection.notes
+        if notes.get(_DURABLE, False) is not is_durable:
+            notes[_DURABLE] = None
+            await self.begin(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
+            notes[_DURABLE] = is_durable
 
     async def _commit(self) -> None:
-        await self.connection.driver.execute("COMMIT")
+        if self.connection.take_opening() is None:
+            await self.connection.driver.execute("COMMIT")
 
     async def _roll_back(self) -> None:
-        await self.connection.driver.rollback()
+        if self.connection.take_opening() is None:
+            await self.connection.driver.rollback()
 
     async def _close(self) -> None:
         await self.connection.invalidate()
