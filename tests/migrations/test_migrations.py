@@ -121,7 +121,7 @@ def test_an_installed_package_finds_the_scripts_in_the_working_directory(
 ) -> None:
     monkeypatch.setattr(migrations, "__file__", str(tmp_path / "lib/site-packages/retinue/db/migrations.py"))
     monkeypatch.chdir(ROOT)
-    assert migrations.head() == "0007"
+    assert migrations.head() == "0008"
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InternalError):
         migrations.head()

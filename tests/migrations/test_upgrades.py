@@ -56,6 +56,22 @@ async def test_runs_are_given_what_they_lack(database_url: str) -> None:
     assert {(run.waiting_for, run.pauses) for run in runs} == {(None, 0)}
 
 
+async def test_results_that_are_numbers_can_be_read(database_url: str) -> None:
+    """As 0007 has them: on SQLite they are numbers there."""
+    old = OldRows()
+    run_id = old.add_run(old.conversations[0], position=1, status="completed")
+    await _at_0001(database_url, old)
+    await upgrade(database_url)
+    async with _unit(database_url, old.tenant) as unit:
+        run = await unit.runs.get(run_id)
+        results = [7, 1.5, -1, {"a": 7}, None, "7"]
+        await unit.tool_calls.add(run_id, [a_call(run, place, result=each) for place, each in enumerate(results, 11)])
+    await downgrade(database_url, "0007")
+    await upgrade(database_url)
+    async with _unit(database_url, old.tenant) as unit:
+        assert [call.result for call in await unit.tool_calls.list(run_id) if call.position > 10] == results
+
+
 async def test_old_tool_calls_become_a_journal(database_url: str) -> None:
     old = OldRows()
     first = old.add_run(old.conversations[0], position=1, status="completed", step=None)

@@ -91,6 +91,13 @@ class Json(TypeDecorator[Any]):
         return lambda text: None if text is None else decode(text)
 
 
+class AnyJson(Json):
+    """One that may be a bare number. SQLite would make a number of its text in a column that is declared as JSON."""
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.JSON(none_as_null=True))
+
+
 def _moment(value: Any) -> Any:
     if value is not None and value.tzinfo is None:
         raise ValueError("a time without a zone cannot be stored")

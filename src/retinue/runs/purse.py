@@ -95,17 +95,19 @@ class Purse:
         """The provider has said what it counted so far, which is better known than what was estimated."""
         self._reported = max(self._reported, usage.output_tokens or 0)
         if usage.input_tokens is not None and usage.input_tokens != self._known_input:
+            self._count_in()  # the new one may have no price
             self._known_input, self._told = usage.input_tokens, usage
 
     @property
     def _allowed(self) -> int | None:
         """Output tokens that can be had; null: any number."""
-        if (told := self._told) is not None:
-            self._told = None
-            self._count_in(told)
+        self._count_in()
         return self._bound
 
-    def _count_in(self, told: Usage) -> None:
+    def _count_in(self) -> None:
+        if (told := self._told) is None:
+            return
+        self._told = None
         plain = msgspec.structs.replace(told, output_tokens=0, reasoning_tokens=None)
         if told.input_tokens is not None and (cost := self._pricing.cost(plain)) is not None:
             self._input_tokens, self._spent_on_input = told.input_tokens, cost.micros

@@ -46,6 +46,14 @@ async def test_calls_come_back_as_they_went_in_and_in_order(database: Database, 
         assert await unit.tool_calls.count(new_id()) == 0
 
 
+@pytest.mark.parametrize("result", [0, 42, -1, 1.5, 1.0, True, 2**40, 2**64 + 1, 1e300, "7", "null", "", [7], {"a": 7}])
+async def test_a_result_may_be_any_value(database: Database, run: Run, result: Any) -> None:
+    await add(database, run, a_call(run, 1, result=result))
+    async with database.unit(run.tenant_id, read_only=True) as unit:
+        found = (await unit.tool_calls.list(run.id))[0].result
+    assert (found, type(found)) == (result, type(result))
+
+
 async def test_no_call_without_its_run(database: Database, run: Run) -> None:
     with pytest.raises(NotFound):
         async with database.unit(run.tenant_id) as unit:

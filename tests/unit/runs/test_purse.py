@@ -64,6 +64,13 @@ def test_what_was_cached_costs_less() -> None:
     assert take(purse, *"abcdefghijklm") == [False] * 12 + [True]
 
 
+def test_a_report_without_a_price_does_not_take_back_the_one_before_it() -> None:
+    purse = a_purse(100 + 30)
+    purse.learn(Usage(input_tokens=40))
+    purse.learn(Usage(input_tokens=5, cached_input_tokens=2000))
+    assert take(purse, *"abcdefghij") == [False] * 9 + [True], "ninety are left for output"
+
+
 def test_a_report_that_says_nothing_of_the_input_changes_nothing() -> None:
     purse = a_purse(100 + 10)
     purse.learn(Usage(output_tokens=0))

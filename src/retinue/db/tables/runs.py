@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from retinue.db.tables.base import Base, Owned, parent
-from retinue.db.types import Json, Word
+from retinue.db.types import AnyJson, Json, Word
 from retinue.domain.model_io import Turn
 from retinue.domain.runs import CancelReceipt, RunOptions, RunStatus, WaitingFor
 from retinue.domain.tools import CallStatus, Effect, Risk
@@ -132,7 +132,7 @@ class ToolCall(Owned, Base, kw_only=True):
     effect: Mapped[Effect] = mapped_column(Word(Effect))
     risk: Mapped[Risk] = mapped_column(Word(Risk))
     status: Mapped[CallStatus] = mapped_column(Word(CallStatus))
-    result: Mapped[Any] = mapped_column(Json(), nullable=True, repr=False)
+    result: Mapped[Any] = mapped_column(AnyJson(), nullable=True, repr=False)
     error: Mapped[str | None]
     detail: Mapped[str | None] = mapped_column(repr=False)
     duration_ms: Mapped[int | None]
