@@ -38,25 +38,6 @@ async def in_doubt(
     return office, run, tool
 
 
-@pytest.mark.parametrize("result", [7, 1.5, "7", {"id": 7}])
-async def test_a_person_may_tell_any_result(world: World, result: Any) -> None:
-    office, run, _ = await in_doubt(world)
-    await resolve(office, run, "send-1", HAPPENED, result)
-    await goes_on(office, run)
-    books = await ended(world, run)
-    assert (books.run.status, books.journal[0].result) == (RunStatus.COMPLETED, result)
-
-
-@pytest.mark.parametrize("result", [7, 1.5])
-async def test_a_tool_may_answer_with_a_number(world: World, result: float) -> None:
-    tools = [a_read("look", result), a_write("send")]
-    office = await office_with(world, wants("look", "send"), says("Done."), tools=tools)
-    run, _ = await started(office)
-    await decide_next(office)
-    await goes_on(office, run)
-    assert (await ended(world, run)).statuses == ["succeeded", "succeeded"]
-
-
 async def forever() -> None:
     await asyncio.Event().wait()
 
