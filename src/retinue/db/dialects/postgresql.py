@@ -40,6 +40,10 @@ _OUTAGE_STATES = {
     "25P03",  # idle in transaction for too long
 }
 _FOREIGN_KEY = "23503"
+_PLAN_ANEW = "DISCARD PLANS"
+_PLANNED = "retinue_planned"
+_PLANS_LAST_SECONDS = 1.0
+"""The first ones of a connection."""
 _log = structlog.get_logger(__name__)
 _MIGRATION_LOCK = 0x52544E5545  # any number that no other user of the database takes
 
@@ -83,12 +87,16 @@ class PostgreSQL(Dialect):
         self, engine: AsyncEngine, *, tenant_id: UUID | None, read_only: bool, is_durable: bool
     ) -> Transaction:
         connection = await Connection.taken(engine)
+        replans = is_to_plan_anew(connection.notes)
         if read_only and tenant_id is None:
+            if replans:
+                await SingleStatements(connection).begin(_PLAN_ANEW)
             # Under READ COMMITTED every statement sees a snapshot of its own anyway: without BEGIN and COMMIT a read is
             # one round trip instead of three.
             return SingleStatements(connection)
         transaction = AsyncpgTransaction(connection)
-        await transaction.begin(beginning(tenant_id, read_only=read_only, is_durable=is_durable))
+        begin = beginning(tenant_id, read_only=read_only, is_durable=is_durable)
+        await transaction.begin(f"{_PLAN_ANEW}; {begin}" if replans else begin)
         return transaction
 
     async def fetch(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> Iterable[Sequence[Any]]:
@@ -214,6 +222,22 @@ def beginning(tenant_id: UUID | None, *, read_only: bool, is_durable: bool) -> s
     if is_durable:  # an operator may have made other commits faster than safe
         statements.append("SET LOCAL synchronous_commit = on")
     return "; ".join(statements)
+
+
+def is_to_plan_anew(notes: dict[Any, Any]) -> bool:
+    """PostgreSQL keeps the plan of a statement that it has seen a few times until it has looked at the tables again,
+    which may take it a minute or more. A plan for tables that were next to empty may go through all rows of a tenant in
+    the meantime. So each connection has its plans made anew when it is a second old, three, seven, and so on.
+
+    Args:
+        notes: of the connection.
+    """
+    now = monotonic()
+    at, seconds = notes.setdefault(_PLANNED, (now + _PLANS_LAST_SECONDS, _PLANS_LAST_SECONDS))
+    if now < at:
+        return False
+    notes[_PLANNED] = now + 2 * seconds, 2 * seconds
+    return True
 
 
 def refuse_unfinished(driver: Any) -> None:
