@@ -56,6 +56,13 @@ async def test_a_server_that_is_killed_leaves_nothing(site: Site, mark: str) -> 
     await until(lambda: not marked(mark))
 
 
+def is_over(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # between the two questions
+        return True
+
+
 async def test_the_kernel_ends_a_command_with_its_supervisor(site: Site, mark: str) -> None:
     """Though the server cannot see to it at the moment."""
     server = serving(site, f"sleep 1000.{mark}")
@@ -64,7 +71,7 @@ async def test_the_kernel_ends_a_command_with_its_supervisor(site: Site, mark: s
     try:
         (supervisor,) = psutil.Process(server.pid).children()
         supervisor.kill()
-        await until(lambda: not sleeper.is_running() or sleeper.status() == psutil.STATUS_ZOMBIE)
+        await until(lambda: is_over(sleeper))
     finally:
         server.kill()
         server.wait()
