@@ -58,17 +58,14 @@ async def test_runs_are_given_what_they_lack(database_url: str) -> None:
 
 async def test_results_that_are_numbers_can_be_read(database_url: str) -> None:
     """As 0007 has them: on SQLite they are numbers there."""
-    old = OldRows()
-    run_id = old.add_run(old.conversations[0], position=1, status="completed")
-    await _at_0001(database_url, old)
-    await upgrade(database_url)
-    async with _unit(database_url, old.tenant) as unit:
+    tenant, run_id = await _upgraded_with_a_run(database_url, status="completed")
+    async with _unit(database_url, tenant) as unit:
         run = await unit.runs.get(run_id)
         results = [7, 1.5, -1, {"a": 7}, None, "7"]
         await unit.tool_calls.add(run_id, [a_call(run, place, result=each) for place, each in enumerate(results, 11)])
     await downgrade(database_url, "0007")
     await upgrade(database_url)
-    async with _unit(database_url, old.tenant) as unit:
+    async with _unit(database_url, tenant) as unit:
         assert [call.result for call in await unit.tool_calls.list(run_id) if call.position > 10] == results
 
 
@@ -225,11 +222,8 @@ async def test_the_trail_is_guarded_again_after_going_down_and_up(database_url: 
 
 
 async def test_a_rebuilt_journal_still_goes_with_its_run(database_url: str) -> None:
-    old = OldRows()
-    run_id = old.add_run(old.conversations[0], position=1, status="running")
-    await _at_0001(database_url, old)
-    await upgrade(database_url)
-    async with _unit(database_url, old.tenant) as unit:
+    tenant, run_id = await _upgraded_with_a_run(database_url, status="running")
+    async with _unit(database_url, tenant) as unit:
         run = await unit.runs.get(run_id)
         approval = an_approval(run)
         await unit.approvals.add(approval)
@@ -250,6 +244,15 @@ def _statuses(connection: sa.Connection) -> dict[UUID, Any]:
     runs = Base.metadata.tables["runs"]
     columns = (runs.c.id, sa.cast(runs.c.status, sa.Text), runs.c.lease_expires_at)
     return {row[0]: (row[1], row[2]) for row in connection.execute(sa.select(*columns))}
+
+
+async def _upgraded_with_a_run(url: str, *, status: str) -> tuple[UUID, UUID]:
+    """From 0001 to what the code expects; its tenant and the run."""
+    old = OldRows()
+    run_id = old.add_run(old.conversations[0], position=1, status=status)
+    await _at_0001(url, old)
+    await upgrade(url)
+    return old.tenant, run_id
 
 
 async def _at_0001(url: str, rows: OldRows) -> None:

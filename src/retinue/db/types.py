@@ -95,7 +95,7 @@ class AnyJson(Json):
     """One that may be a bare number. SQLite would make a number of its text in a column that is declared as JSON."""
 
     def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
-        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.JSON(none_as_null=True))
+        return dialect.type_descriptor(sa.Text()) if dialect.name == "sqlite" else super().load_dialect_impl(dialect)
 
 
 def _moment(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """What repositories of one tenant share: no statement begins without the tenant."""
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from functools import lru_cache
 from typing import Any, TypeVar, overload
@@ -13,6 +13,7 @@ from retinue.db.changes import Change, Outcome, R
 from retinue.db.dialects.base import Insert
 from retinue.db.executor import Executor
 from retinue.db.prepared import TENANT, Asked, Prepared, prepared
+from retinue.db.repositories.preparing import Preparing
 from retinue.domain.errors import InternalError, NotFound
 
 V = TypeVar("V")
@@ -28,7 +29,7 @@ def _nothing(_: Outcome) -> None:
     pass
 
 
-class TenantRepository:
+class TenantRepository(Preparing):
     """Subclasses build statements from `_select`, `_update`, `_delete` and `_add` only, or from `_insert` for `_store`;
     a test sees to it.
 
@@ -36,13 +37,8 @@ class TenantRepository:
     """
 
     def __init__(self, tenant_id: UUID, executor: Executor) -> None:
+        super().__init__(executor)
         self._tenant_id = tenant_id
-        self._executor = executor
-        self._dialect = executor.dialect
-
-    @property
-    def _known(self) -> MutableMapping[object, Prepared]:
-        return self._dialect.prepared
 
     @property
     def _asks_for(self) -> tuple[Any, ...]:
