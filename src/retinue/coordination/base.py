@@ -84,8 +84,13 @@ class EventLog(ABC):
         """A run goes live in this process. Its followers here need nobody else from then on."""
 
     @abstractmethod
-    def publish(self, event: RecordedEvent) -> None:
-        """Hand an event of an open run to whoever follows it. Does nothing for a run that is not open here."""
+    def publish(self, *events: RecordedEvent, at_once: bool = False) -> None:
+        """Hand events of an open run to whoever follows it. Does nothing for a run that is not open here.
+
+        Args:
+            at_once: local followers who can take them without waiting get them, and what was published before, now;
+                otherwise with the next turn of the loop, together with what is published until then.
+        """
 
     @abstractmethod
     def close(self, run_id: UUID, *, broken: bool = False) -> None:

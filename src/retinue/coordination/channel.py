@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -31,7 +31,7 @@ class Channel:
     def __init__(self, window: int) -> None:
         self._window = window
         self._events: list[RecordedEvent] = []
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[bool], None]] = []
         """Few, of most runs one."""
         self._end: Batch | None = None
 
@@ -39,19 +39,13 @@ class Channel:
     def is_closed(self) -> bool:
         return self._end is not None
 
-    def publish(self, event: RecordedEvent) -> bool:
-        """Append an event; False if it is not newer than the newest one and was dropped."""
-        if self._events:
-            newest, position = self._events[-1].position, event.position
-            if position <= newest:
-                return False
-            if position.seq != newest.seq + 1 or position.attempt != newest.attempt:
-                self._events.clear()
-        self._events.append(event)
-        if len(self._events) > self._window:
-            del self._events[0]
-        self._wake()
-        return True
+    def publish(self, events: Sequence[RecordedEvent], *, at_once: bool = False) -> Sequence[RecordedEvent]:
+        """Append events; what is not newer than the newest one is dropped. Returns what was not."""
+        taken = [event for event in events if self._append(event)]
+        if (excess := len(self._events) - self._window) > 0:
+            del self._events[:excess]
+        self._wake(at_once=at_once)
+        return taken
 
     def close(self, *, broken: bool = False) -> None:
         self._end = Batch(is_closed=True, is_broken=broken)
@@ -99,6 +93,16 @@ class Channel:
         events = self._events
         return events[bisect_right(events, after, key=lambda event: event.position) :]
 
+    def _append(self, event: RecordedEvent) -> bool:
+        if self._events:
+            newest, position = self._events[-1].position, event.position
+            if position <= newest:
+                return False
+            if position.seq != newest.seq + 1 or position.attempt != newest.attempt:
+                self._events.clear()
+        self._events.append(event)
+        return True
+
     async def _sleep(self, loop: asyncio.AbstractEventLoop, until: float | None) -> None:
         waiter = loop.create_future()
         wake = partial(_set, waiter)
@@ -111,9 +115,9 @@ class Channel:
             if alarm is not None:
                 alarm.cancel()
 
-    def _wake(self) -> None:
+    def _wake(self, *, at_once: bool = False) -> None:
         for wake in self._listeners:
-            wake()
+            wake(at_once)
 
 
 class LocalTail(Tail):
@@ -152,10 +156,10 @@ class LiveRuns:
         self._channels[run_id] = channel or Channel(self._window)
         self._tenants[run_id] = tenant_id
 
-    def publish(self, event: RecordedEvent) -> bool:
-        """False if the run is not open here or the event comes too late."""
-        channel = self._channels.get(event.run_id)
-        return channel is not None and channel.publish(event)
+    def publish(self, events: Sequence[RecordedEvent], *, at_once: bool = False) -> Sequence[RecordedEvent]:
+        """Events of one run. Returns those that did not come too late; none if the run is not open here."""
+        channel = self._channels.get(events[0].run_id) if events else None
+        return () if channel is None else channel.publish(events, at_once=at_once)
 
     def close(self, run_id: UUID, *, broken: bool = False) -> bool:
         """False if the run was not open here."""
@@ -177,7 +181,7 @@ async def _closed() -> Batch:
     return Batch(is_closed=True)
 
 
-def _set(waiter: asyncio.Future[None]) -> None:
+def _set(waiter: asyncio.Future[None], _at_once: bool = False) -> None:
     if not waiter.done():
         waiter.set_result(None)
 

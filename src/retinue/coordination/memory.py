@@ -45,8 +45,8 @@ class MemoryEventLog(EventLog):
     def open(self, tenant_id: UUID, run_id: UUID) -> None:
         self._live.open(tenant_id, run_id)
 
-    def publish(self, event: RecordedEvent) -> None:
-        self._live.publish(event)
+    def publish(self, *events: RecordedEvent, at_once: bool = False) -> None:
+        self._live.publish(events, at_once=at_once)
 
     def close(self, run_id: UUID, *, broken: bool = False) -> None:
         self._live.close(run_id, broken=broken)

@@ -10,8 +10,8 @@ Look = Callable[[Position], Batch | None]
 
 
 class Pouring:
-    """Gives a follower's sink what there is in the turn of the loop after the one that published it: what was published
-    together leaves together, and nobody who publishes waits for a follower.
+    """Gives a follower's sink what there is: at once, or in the turn of the loop after the one that published it, so
+    that what was published together leaves together. Nobody who publishes waits for a follower.
     """
 
     __slots__ = ("_after", "_alarm", "_is_due", "_look", "_loop", "_refused", "_sink", "_taken_at")
@@ -24,9 +24,11 @@ class Pouring:
         self._alarm: asyncio.TimerHandle | None = None
         self._taken_at = 0.0
 
-    def wake(self) -> None:
+    def wake(self, at_once: bool = False) -> None:
         """There may be more."""
-        if not self._is_due:
+        if at_once:
+            self._pour()
+        elif not self._is_due:
             self._is_due = True
             self._loop.call_soon(self._pour)
 

@@ -1,7 +1,6 @@
 """Ranges of run events as JSON `[[milliseconds since 1970, event], …]`, as they are stored and as they travel."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -11,14 +10,12 @@ from retinue.domain.errors import StorageFailed
 from retinue.domain.events import RecordedEvent, RunEvent
 from retinue.domain.ids import Position
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _decoder = msgspec.json.Decoder(list[tuple[int, RunEvent]])
 
 
 def pack(events: Sequence[RecordedEvent]) -> bytes:
     """A contiguous range of one attempt. Run, attempt and first sequence number are kept beside it."""
-    return encode([((event.at - _EPOCH) // _MILLISECOND, event.event) for event in events])
+    return encode([(event.at_ms, event.event) for event in events])
 
 
 def unpack(payload: bytes, run_id: UUID, attempt: int, first_seq: int) -> Iterator[RecordedEvent]:
@@ -32,4 +29,4 @@ def unpack(payload: bytes, run_id: UUID, attempt: int, first_seq: int) -> Iterat
     except msgspec.MsgspecError as error:
         raise StorageFailed("The run's stored events cannot be read.") from error
     for seq, (at, event) in enumerate(pairs, first_seq):
-        yield RecordedEvent(run_id, Position(attempt, seq), _EPOCH + at * _MILLISECOND, event)
+        yield RecordedEvent(run_id, Position(attempt, seq), at, event)

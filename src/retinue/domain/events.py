@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from retinue.domain.approvals import Decision
-from retinue.domain.ids import Position, event_id
+from retinue.domain.ids import Position, event_id, time_of
 from retinue.domain.messages import ToolLogEntry
 from retinue.domain.runs import WaitingFor
 from retinue.domain.tools import Risk
@@ -248,8 +248,13 @@ class RecordedEvent(msgspec.Struct, frozen=True):
 
     run_id: UUID
     position: Position
-    at: datetime
+    at_ms: int
+    """Milliseconds since 1970, as precise as it is stored, so that an event reads the same live and later."""
     event: RunEvent
+
+    @property
+    def at(self) -> datetime:
+        return time_of(self.at_ms)
 
     @property
     def id(self) -> str:

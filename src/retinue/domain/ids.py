@@ -1,6 +1,7 @@
 """Identity and time: UUIDv7 ids, event positions, the clock."""
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
@@ -11,6 +12,8 @@ from retinue.domain.errors import InvalidRequest
 
 MAX_ATTEMPT = 10_000
 MAX_SEQ = 2**31 - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def new_id() -> UUID:
@@ -21,6 +24,21 @@ def new_id() -> UUID:
 def now() -> datetime:
     """The time in UTC, with its zone."""
     return datetime.now(UTC)
+
+
+def now_ms() -> int:
+    """The time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def ms_of(at: datetime) -> int:
+    """A time in whole milliseconds since 1970; what is finer is cut off."""
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def time_of(ms: int) -> datetime:
+    """Milliseconds since 1970 as a time in UTC."""
+    return _EPOCH + ms * _MILLISECOND
 
 
 class Position(NamedTuple):

@@ -8,11 +8,13 @@ address. `fetch` gets a text through such a client, over redirects that are judg
 
 from retinue.egress.client import make_client
 from retinue.egress.fetch import Fetched, fetch
+from retinue.egress.http1 import Body
 from retinue.egress.lookups import TooManyLookups
 from retinue.egress.network import Resolver
 from retinue.egress.policy import EgressPolicy, check_url, origin_of
 
 __all__ = [
+    "Body",
     "EgressPolicy",
     "Fetched",
     "Resolver",

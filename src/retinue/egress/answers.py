@@ -59,6 +59,11 @@ class Answer:
             lenient_chunked_length=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether there may be more of it."""
+        return not self.is_complete and self._failure is None
+
     def feed(self, data: bytes) -> None:
         """Take the next bytes; none at the end of the connection.
 

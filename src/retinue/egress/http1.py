@@ -9,9 +9,8 @@ from typing import Any
 import httpx2
 
 from retinue.egress.answers import Answer
-from retinue.egress.streams import Stream
+from retinue.egress.streams import READ_BYTES, Stream, Take
 
-_READ_BYTES = 65_536
 _SLICE = 4096
 """Read at once of a head, before others have their turn: heads of a few bytes take long to take apart."""
 _TARGET = re.compile(rb"[!-~]+")
@@ -58,7 +57,7 @@ class Http1Connection:
         except BaseException:
             self.close()
             raise
-        body = _Body(self, self._stream, answer, timeouts.get("read"))
+        body = Body(self, self._stream, answer, timeouts.get("read"))
         extensions: dict[str, Any] = {"http_version": answer.version, "reason_phrase": answer.reason}
         response = httpx2.Response(answer.status, headers=answer.headers, stream=body, extensions=extensions)
         answer.headers = []  # a body may take long, and whoever asked has them
@@ -79,10 +78,12 @@ class Http1Connection:
         self._stream.close()
 
 
-class _Body(httpx2.AsyncByteStream):
+class Body(httpx2.AsyncByteStream):
     """The body of an answer, read by one task. What came in one read is one piece."""
 
-    __slots__ = ("_answer", "_connection", "_stream", "_timeout")
+    __slots__ = ("_answer", "_connection", "_stream", "_take", "_timeout")
+
+    _take: Take
 
     def __init__(self, connection: Http1Connection, stream: Stream, answer: Answer, timeout: float | None) -> None:
         self._connection = connection
@@ -99,13 +100,37 @@ class _Body(httpx2.AsyncByteStream):
             while not (piece := answer.take()):
                 if answer.is_complete:
                     break
-                answer.feed(await self._stream.read(_READ_BYTES, self._timeout))
+                answer.feed(await self._stream.read(READ_BYTES, self._timeout))
         except BaseException:
             self._connection.close()
             raise
         if not piece:
             raise StopAsyncIteration
         return piece
+
+    async def pour(self, take: Take) -> None:
+        """Hand over what comes as soon as it is there, as long as `take` wants more. Also returns where there is no
+        more, and at once where reading has a time limit; going on behind it tells.
+
+        Raises:
+            httpx2.RemoteProtocolError, httpx2.ReadError, and whatever `take` raises. The connection is closed then.
+        """
+        self._take = take
+        try:
+            if self._timeout is None and self._pass_on():
+                await self._stream.pour(self._take_apart)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _take_apart(self, data: bytes) -> bool:
+        self._answer.feed(data)
+        return self._pass_on()
+
+    def _pass_on(self) -> bool:
+        """Whether there may be more, and is wanted."""
+        piece = self._answer.take()
+        return (not piece or self._take(piece)) and self._answer.goes_on
 
     async def aclose(self) -> None:
         self._connection.leave(self._answer)

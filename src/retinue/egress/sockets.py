@@ -12,7 +12,7 @@ from typing import cast
 
 import httpx2
 
-from retinue.egress.streams import Network, Stream
+from retinue.egress.streams import READ_BYTES, Network, Stream, Take
 
 _HIGH_WATER = 262_144
 """Bytes that may wait to be read before the server has to wait."""
@@ -51,6 +51,10 @@ class SocketStream(Stream):
             raise httpx2.ReadTimeout("nothing came in time") from None
         except OSError as error:
             raise httpx2.ReadError(str(error)) from error
+
+    async def pour(self, take: Take) -> None:
+        """`take` is called as soon as something comes, without a turn of the loop for whoever waits here."""
+        await self._incoming.pour(take)
 
     async def write(self, data: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         try:
@@ -95,7 +99,7 @@ class SocketStream(Stream):
 class _Incoming(asyncio.Protocol):
     """What has come and was not read yet."""
 
-    __slots__ = ("_failure", "_has_ended", "_is_paused", "_pieces", "_size", "_waiter", "room", "transport")
+    __slots__ = ("_failure", "_has_ended", "_is_paused", "_pieces", "_size", "_take", "_waiter", "room", "transport")
 
     transport: asyncio.Transport
 
@@ -105,6 +109,7 @@ class _Incoming(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
+        self._take: Take | None = None
         self._has_ended = self._is_paused = False
         self._failure: Exception | None = None
 
@@ -117,6 +122,9 @@ class _Incoming(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._take is not None and self._waiter is not None and not self._waiter.done():
+            self._pass_on(data, self._take, self._waiter)
+            return
         self._pieces.append(data)
         self._size += len(data)
         if self._size > _HIGH_WATER and not self._is_paused:
@@ -160,14 +168,37 @@ class _Incoming(asyncio.Protocol):
             self.raise_failure()
             if self._has_ended:
                 return b""
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        return self._take(max_bytes)
+            await self._more()
+        return self._next(max_bytes)
 
-    def _take(self, max_bytes: int) -> bytes:
+    async def pour(self, take: Take) -> None:
+        while self._pieces:
+            if not take(self._next(READ_BYTES)):
+                return
+        if self._has_ended:
+            return
+        self._take = take
+        try:
+            await self._more()
+        finally:
+            self._take = None
+
+    async def _more(self) -> None:
+        """Wait until there is something to look at."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _pass_on(self, data: bytes, take: Take, waiter: asyncio.Future[None]) -> None:
+        try:
+            if not take(data):
+                waiter.set_result(None)
+        except Exception as error:
+            waiter.set_exception(error)
+
+    def _next(self, max_bytes: int) -> bytes:
         pieces, self._pieces = self._pieces, []
         taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if len(taken) > max_bytes:

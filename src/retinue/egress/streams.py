@@ -2,6 +2,13 @@
 
 import ssl
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+READ_BYTES = 65_536
+"""Read at once, at most."""
+
+Take = Callable[[bytes], bool]
+"""Takes what came and says whether it wants more. Must be quick."""
 
 
 class Stream(ABC):
@@ -16,6 +23,14 @@ class Stream(ABC):
         Raises:
             httpx2.ReadError, httpx2.ReadTimeout
         """
+
+    async def pour(self, take: Take) -> None:
+        """Read for `take` as long as it wants more. Also returns where nothing more comes; `read` knows why.
+
+        What it raises is raised here. Cancelling loses nothing that was not taken.
+        """
+        while (data := await self.read(READ_BYTES)) and take(data):
+            pass
 
     @abstractmethod
     async def write(self, data: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109

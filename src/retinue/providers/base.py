@@ -1,12 +1,16 @@
 """The contract between the run engine and a model vendor."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import ClassVar
 
 import msgspec
 
 from retinue.domain.model_io import Capabilities, ModelRequest, ProviderEvent
+
+Sink = Callable[[Sequence[ProviderEvent]], bool]
+"""Takes pieces of text at once, all of them, or says that it took none. It is called while its reader waits, must be
+quick, and is not called any more once the reader was cancelled; what it raises is raised to the reader."""
 
 
 class ProviderOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,11 +68,15 @@ class Provider(ABC):
     def capabilities(self) -> Capabilities: ...
 
     @abstractmethod
-    def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:
+    def stream(self, request: ModelRequest, sink: Sink | None = None) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         """Ask the model and yield its answer piece by piece.
 
+        Args:
+            sink: may be given text that needs no waiting, after something of the answer was yielded; what it takes is
+                not yielded.
+
         Raises:
-            ProviderError: one of its subclasses, before or between pieces.
+            ProviderError: one of its subclasses, before or between pieces; and what the sink raises.
         """
 
     @abstractmethod

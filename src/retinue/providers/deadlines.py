@@ -52,6 +52,10 @@ class CallClock:
         """A token came: the wait for the next one starts anew."""
         self._left = self._deadlines.between_tokens
 
+    def go_on(self) -> None:
+        """A token came, and the wait for the next one has begun."""
+        self._until = min(self._loop.time() + self._deadlines.between_tokens, self._end)
+
     def grace(self, seconds: float) -> None:
         """The answer is complete: only so many seconds are left for what may follow."""
         self._left = min(self._left, seconds)

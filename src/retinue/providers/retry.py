@@ -17,7 +17,7 @@ from retinue.domain.model_io import Finished, ModelRequest, ProviderEvent, Usage
 from retinue.domain.policy import RetryPolicy
 from retinue.domain.runs import CallOutcome
 from retinue.domain.usage import Usage
-from retinue.providers.base import Provider
+from retinue.providers.base import Provider, Sink
 
 Sleep = Callable[[float], Awaitable[None]]
 Draw = Callable[[], float]
@@ -47,6 +47,7 @@ async def stream_with_retry(
     policy: RetryPolicy,
     observer: CallObserver,
     deadline: float | None = None,
+    sink: Sink | None = None,
     sleep: Sleep = asyncio.sleep,
     draw: Draw = random.random,
 ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
@@ -59,7 +60,7 @@ async def stream_with_retry(
     Raises:
         ProviderError: of the last try.
     """
-    call = _Try(1, provider, request, observer)
+    call = _Try(1, provider, request, observer, sink)
     try:
         await call.begin()
     except ProviderError as error:
@@ -162,24 +163,27 @@ class _Deadline(tenacity.stop.stop_base):
 class _Try:
     """One call of the provider, and its account."""
 
-    __slots__ = ("_is_closed", "_number", "_observer", "_provider", "_request", "_usage", "events", "first")
+    __slots__ = ("_is_closed", "_number", "_observer", "_provider", "_request", "_sink", "_usage", "events", "first")
 
     events: AsyncGenerator[Sequence[ProviderEvent], None]
     """What comes after the first."""
     first: Sequence[ProviderEvent]
     """All that came until the first delta, and what came with it."""
 
-    def __init__(self, number: int, provider: Provider, request: ModelRequest, observer: CallObserver) -> None:
+    def __init__(
+        self, number: int, provider: Provider, request: ModelRequest, observer: CallObserver, sink: Sink | None
+    ) -> None:
         self._number = number
         self._provider = provider
         self._request = request
         self._observer = observer
+        self._sink = sink
         self._usage: Usage | None = None
         self._is_closed = False
 
     def next(self) -> "_Try":
         """The one after this."""
-        return _Try(self._number + 1, self._provider, self._request, self._observer)
+        return _Try(self._number + 1, self._provider, self._request, self._observer, self._sink)
 
     async def begin(self) -> None:
         """Call the provider and wait for its first delta."""
@@ -187,7 +191,7 @@ class _Try:
         request = self._request
         if bound is not None:
             request = msgspec.structs.replace(request, max_output_tokens=bound)
-        self.events = self._provider.stream(request)
+        self.events = self._provider.stream(request, self._sink)
         try:
             self.first = await self._first_delta()
         except BaseException as error:

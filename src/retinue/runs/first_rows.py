@@ -4,12 +4,11 @@ from retinue.db.repositories.conversations import Place
 from retinue.domain import events as e
 from retinue.domain.conversations import Conversation
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import Position, new_id
+from retinue.domain.ids import Position, ms_of, new_id
 from retinue.domain.messages import Message, MessageStatus, Role
 from retinue.domain.runs import Run, RunStatus
 from retinue.runs.context import RunCreate
 from retinue.runs.factory import run_started
-from retinue.runs.recorder import milliseconds
 
 
 def user_message(
@@ -63,6 +62,6 @@ def answer_of(conversation: Conversation, run: Run, status: MessageStatus) -> Me
 
 def queued_events(run: Run) -> list[RecordedEvent]:
     """A queued run can be followed at once."""
-    at = milliseconds(run.created_at)
+    at = ms_of(run.created_at)
     first: tuple[e.RunEvent, ...] = (run_started(run), e.StatusChanged(stage="queued"))
     return [RecordedEvent(run.id, Position(run.attempt, seq), at, event) for seq, event in enumerate(first, 1)]

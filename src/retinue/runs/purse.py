@@ -78,16 +78,19 @@ class Purse:
         """Why an answer ends that is cut off here. A whole grant bounds its length and nothing else."""
         return "length" if self._grant.is_whole else "budget"
 
-    def holds(self, text: str, *, pieces: int) -> bool:
-        """Whether a text that came in so many pieces can be counted and leaves it not empty."""
-        if self._allowed is None:
-            return True
-        tokens = _tokens(self._characters + len(text), self._others + _others(text))
-        return max(tokens, self._pieces + pieces, self._reported) <= self._allowed
+    def take(self, text: str, *, pieces: int) -> bool:
+        """Count a text that came in so many pieces, if that leaves it not empty."""
+        came, characters = self._pieces + pieces, self._characters + len(text)
+        others = self._others if text.isascii() else self._others + _others(text)
+        allowed = self._allowed
+        if allowed is not None and max(_tokens(characters, others), came, self._reported) > allowed:
+            return False
+        self._pieces, self._characters, self._others = came, characters, others
+        return True
 
-    def count(self, piece: str, *, pieces: int = 1) -> None:
-        """A piece of the answer has come, or of reasoning, or of a tool call's arguments, or several of them."""
-        self._pieces += pieces
+    def count(self, piece: str) -> None:
+        """A piece of the answer has come, or of reasoning, or of a tool call's arguments."""
+        self._pieces += 1
         self._characters += len(piece)
         self._others += _others(piece)
 

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from uuid import UUID
 
 from retinue.coordination.base import EventLog
 from retinue.domain.errors import ProcessLost, StorageFailed
 from retinue.domain.events import RecordedEvent, RunEvent
-from retinue.domain.ids import Position, now
+from retinue.domain.ids import Position, now_ms
 from retinue.runs.event_writer import EventWriter
 from retinue.runs.lease import Hold
 
@@ -89,8 +88,8 @@ class Recorder:
         """The run goes live here."""
         self._log.open(self.tenant_id, self.run_id)
 
-    def record(self, *events: RunEvent) -> None:
-        """Number and publish events. Never waits.
+    def record(self, *events: RunEvent, at_once: bool = False) -> None:
+        """Number and publish events. Never waits. For `at_once` see `EventLog.publish`.
 
         Raises:
             ProcessLost: the hold on the run has run out; somebody else may own it by now.
@@ -101,8 +100,7 @@ class Recorder:
         self.require_room(len(events))
         recorded = self._numbered(events)
         self._unstored += recorded
-        for event in recorded:
-            self._log.publish(event)
+        self._log.publish(*recorded, at_once=at_once)
         self._writer.notice(self, len(self._unstored))
 
     def require_room(self, count: int = 1) -> None:
@@ -116,6 +114,11 @@ class Recorder:
 
     def has_room_for(self, count: int) -> bool:
         return len(self._unstored) + count <= MAX_UNSTORED
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether an event can be recorded and nobody has to wait for the database."""
+        return not self.is_behind and self.hold.is_held
 
     @property
     def is_behind(self) -> bool:
@@ -159,8 +162,7 @@ class Recorder:
     def tell(self, sealed: Sequence[RecordedEvent], *, is_stored: bool) -> None:
         """Publish sealed events that are not the end. What nobody knows to be stored is stored again."""
         if is_stored or self.hold.is_held:
-            for event in sealed:
-                self._log.publish(event)
+            self._log.publish(*sealed)
         if sealed and not is_stored:
             self._unstored += sealed
             self._writer.notice(self, len(self._unstored))
@@ -179,11 +181,6 @@ class Recorder:
         self._log.close(self.run_id, broken=True)
 
     def _numbered(self, events: Sequence[RunEvent]) -> list[RecordedEvent]:
-        run_id, attempt, at, first = self.run_id, self.attempt, milliseconds(now()), self._seq + 1
+        run_id, attempt, at, first = self.run_id, self.attempt, now_ms(), self._seq + 1
         self._seq += len(events)
         return [RecordedEvent(run_id, Position(attempt, seq), at, event) for seq, event in enumerate(events, first)]
-
-
-def milliseconds(at: datetime) -> datetime:
-    """As precise as it is stored, so that an event reads the same live and later."""
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)

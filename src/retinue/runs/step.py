@@ -81,7 +81,9 @@ class Step:
         than was granted for it.
         """
         self._ledger.begin_step(self._number, request, self._assembler)
-        stream = stream_with_retry(provider, request, policy=retries, observer=self._ledger, deadline=deadline)
+        stream = stream_with_retry(
+            provider, request, policy=retries, observer=self._ledger, deadline=deadline, sink=self._pour
+        )
         try:
             async for events in stream:
                 if not self._take_all(events):
@@ -107,23 +109,27 @@ class Step:
                 return False
         return True
 
-    def _answer(self, events: Sequence[ProviderEvent]) -> int:
+    def _pour(self, pieces: Sequence[ProviderEvent]) -> bool:
+        """Text that comes while the answer is waited for, where there is nothing more to it than to be told."""
+        return self._recorder.is_ready and len(pieces) <= MANY and self._answer(pieces, at_once=True) > 0
+
+    def _answer(self, events: Sequence[ProviderEvent], *, at_once: bool = False) -> int:
         """Take the text with which the events begin in one go; most are nothing else. Returns how many were taken: none
         where there may not be enough money or room for all of them, and it matters which is the last.
         """
-        pieces = list(_text_at_front(events))
+        pieces = _text_at_front(events)
         if not pieces:
             return 0
-        text = "".join(pieces)
+        text = pieces[0] if len(pieces) == 1 else "".join(pieces)
         if not self._draft.has_room_for(text) or not self._recorder.has_room_for(len(pieces) + 1):
             return 0
-        if (purse := self._ledger.purse) is not None:
-            if not purse.holds(text, pieces=len(pieces)):
-                return 0
-            purse.count(text, pieces=len(pieces))
+        if (purse := self._ledger.purse) is not None and not purse.take(text, pieces=len(pieces)):
+            return 0
         self._draft.add_text(text)
         self._assembler.add_text(text)
-        self._recorder.record(*self._begun_answering(), *[e.TextDelta(delta=piece) for piece in pieces])
+        self._recorder.record(
+            *self._begun_answering(), *[e.TextDelta(delta=piece) for piece in pieces], at_once=at_once
+        )
         return len(pieces)
 
     def _answer_piece(self, piece: str) -> None:
@@ -178,11 +184,13 @@ class Step:
             yield RequestedCall(id=call.id, name=call.name, args=args)
 
 
-def _text_at_front(events: Sequence[ProviderEvent]) -> Iterator[str]:
+def _text_at_front(events: Sequence[ProviderEvent]) -> list[str]:
+    pieces: list[str] = []
     for event in events:
-        if not isinstance(event, TextPiece):
-            return
-        yield event.text
+        if type(event) is not TextPiece:
+            break
+        pieces.append(event.text)
+    return pieces
 
 
 def _empties(purse: Purse, event: ProviderEvent) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from retinue.db.session import Unit
 from retinue.domain import events as e
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import Position, now
+from retinue.domain.ids import Position, now, now_ms
 from retinue.domain.messages import MessageStatus
 from retinue.domain.runs import ACTIVE_STATUSES, Run, RunStatus
 from retinue.domain.usage import GenerationStats
@@ -16,7 +16,6 @@ from retinue.runs.draft import Draft
 from retinue.runs.ending import receipt_of, store_end, terminal_event
 from retinue.runs.endings import Cancelled, Ending, Withdrawn, end_state
 from retinue.runs.lost_calls import settle_calls
-from retinue.runs.recorder import milliseconds
 from retinue.runs.replay import fill, read_log
 
 _CHANGES = 3
@@ -48,7 +47,7 @@ async def end_unrun(
     receipt = receipt_of(ending, draft, None)
     if not await store_end(unit, run, end_state(ending), draft, end, receipt=receipt, from_statuses=from_statuses):
         return False
-    at = milliseconds(now())
+    at = now_ms()
     events = [
         RecordedEvent(run.id, Position(run.attempt, number), at, event)
         for number, event in enumerate((*before, end), seq + 1)

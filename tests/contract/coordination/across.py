@@ -9,7 +9,7 @@ from retinue.coordination.base import Coordination, Tail
 from retinue.coordination.redis import RedisCoordination
 from retinue.domain import events as e
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import START, Position, new_id
+from retinue.domain.ids import START, Position, ms_of, new_id
 from tests.contract.coordination.conftest import DEADLINE, event
 from tests.support.runs import AT, RUN_ID, STATS
 
@@ -79,7 +79,7 @@ def terminal(seq: int, attempt: int = 1) -> RecordedEvent:
         text_sha256="",
         metadata={},
     )
-    return RecordedEvent(RUN_ID, Position(attempt, seq), AT, end)
+    return RecordedEvent(RUN_ID, Position(attempt, seq), ms_of(AT), end)
 
 
 def upto(last: int, first: int = 1, attempt: int = 1) -> list[RecordedEvent]:

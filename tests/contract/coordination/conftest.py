@@ -12,7 +12,7 @@ from retinue.coordination.memory import MemoryCoordination
 from retinue.coordination.redis import RedisCoordination
 from retinue.domain import events as e
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import START, Position, new_id
+from retinue.domain.ids import START, Position, ms_of, new_id
 from tests.support.runs import AT, RUN_ID
 
 WINDOW = 8
@@ -44,7 +44,7 @@ def log(coordination: Coordination) -> EventLog:
 
 
 def event(seq: int, attempt: int = 1, run_id: UUID = RUN_ID) -> RecordedEvent:
-    return RecordedEvent(run_id, Position(attempt, seq), AT, e.TextDelta(delta=f"{attempt}-{seq}"))
+    return RecordedEvent(run_id, Position(attempt, seq), ms_of(AT), e.TextDelta(delta=f"{attempt}-{seq}"))
 
 
 def publish(log: EventLog, *seqs: int, attempt: int = 1, run_id: UUID = RUN_ID) -> None:

@@ -10,7 +10,7 @@ from retinue.coordination.base import IDLE_SECONDS, Batch
 from retinue.coordination.redis.keys import run_key
 from retinue.domain import events as e
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import START, Position, new_id
+from retinue.domain.ids import START, Position, ms_of, new_id
 from tests.contract.coordination.across import follow, process, ready, terminal, two_processes, until, upto
 from tests.contract.coordination.conftest import DEADLINE, TENANT_ID, event, publish, seqs, take, waiting
 from tests.support.redis import RedisServer
@@ -188,7 +188,7 @@ async def test_a_run_that_nobody_follows_any_more_is_forgotten(
     kept: weakref.WeakSet[Witness] = weakref.WeakSet()
 
     def watch(payload: bytes, run_id: object, attempt: int, first_seq: int) -> list[Witness]:
-        made = [Witness(RUN_ID, Position(attempt, first_seq), AT, e.TextDelta(delta="x"))]
+        made = [Witness(RUN_ID, Position(attempt, first_seq), ms_of(AT), e.TextDelta(delta="x"))]
         kept.update(made)
         return made
 

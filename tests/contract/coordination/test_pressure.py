@@ -7,7 +7,7 @@ import weakref
 from retinue.coordination.base import Batch, EventLog
 from retinue.domain import events as e
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import Position
+from retinue.domain.ids import Position, ms_of
 from tests.contract.coordination.conftest import DEADLINE, TENANT_ID, WINDOW, publish, read_to_the_end, seqs, take
 from tests.support.runs import AT, RUN_ID
 
@@ -54,7 +54,7 @@ async def test_publishing_gives_nobody_else_a_turn(log: EventLog) -> None:
 
 
 def _publish_witness(log: EventLog, seq: int) -> Witness:
-    witness = Witness(RUN_ID, Position(1, seq), AT, e.TextDelta(delta=f"{seq}"))
+    witness = Witness(RUN_ID, Position(1, seq), ms_of(AT), e.TextDelta(delta=f"{seq}"))
     log.publish(witness)
     return witness
 

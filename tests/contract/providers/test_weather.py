@@ -160,7 +160,7 @@ FINISH = {
 async def test_what_breaks_after_the_finish_reason_takes_nothing_away(
     subject: Subject, provider: Provider, upstream: FakeUpstream, after: AnyPiece, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retinue.providers.upstream.TAIL_SECONDS", 0.1)
+    monkeypatch.setattr("retinue.providers.reading.TAIL_SECONDS", 0.1)
     pieces = (Text("whole"), Raw(text=FINISH[subject.name]), Pause(0.02), after)
     upstream.enqueue(Scenario(pieces=pieces, finish=None, done=False))
     async with asyncio.timeout(10):

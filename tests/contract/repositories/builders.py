@@ -10,7 +10,7 @@ from retinue.domain.approvals import Approval, Grant
 from retinue.domain.conversations import Conversation, ConversationStatus
 from retinue.domain.employees import Employee, ModelSettings, Persona
 from retinue.domain.events import RecordedEvent, RunCompleted, TextDelta
-from retinue.domain.ids import Position, new_id
+from retinue.domain.ids import Position, ms_of, new_id
 from retinue.domain.messages import Message, MessageStatus, Role, ToolLogEntry
 from retinue.domain.model_io import (
     AssistantTurn,
@@ -287,13 +287,13 @@ def an_end(run: Run, seq: int, attempt: int = 1) -> RecordedEvent:
         text_sha256="ab" * 32,
         metadata={"scripted": True},
     )
-    return RecordedEvent(run.id, Position(attempt, seq), datetime(2026, 3, 1, 12, tzinfo=UTC), event)
+    return RecordedEvent(run.id, Position(attempt, seq), ms_of(datetime(2026, 3, 1, 12, tzinfo=UTC)), event)
 
 
 def deltas(run_id: UUID, attempt: int, first: int, count: int) -> list[RecordedEvent]:
     """Text deltas at consecutive positions; their text names the position."""
     at = datetime(2026, 3, 1, 12, 0, 0, 123000, tzinfo=UTC)
     return [
-        RecordedEvent(run_id, Position(attempt, seq), at, TextDelta(delta=f"{attempt}-{seq} "))
+        RecordedEvent(run_id, Position(attempt, seq), ms_of(at), TextDelta(delta=f"{attempt}-{seq} "))
         for seq in range(first, first + count)
     ]

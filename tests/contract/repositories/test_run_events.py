@@ -10,7 +10,7 @@ from retinue.domain import events as e
 from retinue.domain.conversations import Conversation
 from retinue.domain.errors import InternalError
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import START, Position, new_id
+from retinue.domain.ids import START, Position, ms_of, new_id
 from retinue.domain.runs import Run
 from tests.contract.repositories.builders import COST, STATS, TOOL_LOG, USAGE, a_run, deltas
 
@@ -60,7 +60,7 @@ async def test_every_kind_of_event_comes_back_as_it_went_in(database: Database, 
         e.RunCancelled(**end),
     ]
     at = datetime(2026, 3, 1, 12, 0, 0, 999000, tzinfo=UTC)
-    events = [RecordedEvent(run.id, Position(1, seq), at, value) for seq, value in enumerate(values, 1)]
+    events = [RecordedEvent(run.id, Position(1, seq), ms_of(at), value) for seq, value in enumerate(values, 1)]
     async with database.unit(run.tenant_id) as unit:
         assert await unit.run_events.add(run.id, 1, events)
         assert await unit.run_events.read(run.id) == events

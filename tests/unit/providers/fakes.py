@@ -8,7 +8,7 @@ from retinue.domain.errors import ProviderError
 from retinue.domain.model_io import Capabilities, ModelRequest, ProviderEvent, UserTurn
 from retinue.domain.runs import CallOutcome
 from retinue.domain.usage import Usage
-from retinue.providers.base import Provider
+from retinue.providers.base import Provider, Sink
 
 REQUEST = ModelRequest(model="m", system="", turns=(UserTurn("hi"),), max_output_tokens=9)
 SILENCE = "silence"
@@ -30,7 +30,11 @@ class PlayedProvider(Provider):
     def capabilities(self) -> Capabilities:
         return Capabilities(streams_reasoning=False, calls_tools=False, reports_usage=True)
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:  # noqa: ARG002
+    async def stream(
+        self,
+        request: ModelRequest,  # noqa: ARG002
+        sink: Sink | None = None,  # noqa: ARG002
+    ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         played = self.calls[self.begun]
         self.begun += 1
         try:

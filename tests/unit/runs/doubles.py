@@ -11,7 +11,7 @@ from uuid import UUID
 from retinue.db.session import Database, Unit
 from retinue.domain.errors import StorageFailed, Unavailable
 from retinue.domain.model_io import Capabilities, Finished, FinishReason, ModelRequest, ProviderEvent, TextPiece
-from retinue.providers.base import Provider
+from retinue.providers.base import Provider, Sink
 
 DEADLINE = 10.0
 
@@ -38,7 +38,11 @@ class StubProvider(Provider):
     def capabilities(self) -> Capabilities:
         return Capabilities(streams_reasoning=True, calls_tools=True, reports_usage=True)
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:
+    async def stream(
+        self,
+        request: ModelRequest,
+        sink: Sink | None = None,  # noqa: ARG002
+    ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         self.requests.append(request)
         self.open_streams += 1
         try:

@@ -276,8 +276,8 @@ class Published:
         self.said: list[RecordedEvent] = []
         publish = office.coordination.log.publish
 
-        def listen(event: RecordedEvent) -> None:
-            self.said.append(event)
-            publish(event)
+        def listen(*events: RecordedEvent, at_once: bool = False) -> None:
+            self.said += events
+            publish(*events, at_once=at_once)
 
         office.coordination.log.publish = listen  # type: ignore[method-assign]

@@ -22,8 +22,8 @@ class RedisEventLog(EventLog):
         self._live.open(tenant_id, run_id, self._followers.adopt(tenant_id, run_id))
         self._outbox.open(tenant_id, run_id)
 
-    def publish(self, event: RecordedEvent) -> None:
-        if self._live.publish(event):
+    def publish(self, *events: RecordedEvent, at_once: bool = False) -> None:
+        for event in self._live.publish(events, at_once=at_once):
             self._outbox.add(event)
 
     def close(self, run_id: UUID, *, broken: bool = False) -> None:

@@ -122,8 +122,7 @@ class Reader(Worker):
             events = entry.read(item, run.run_id)
         except entry.NotAnEntry:
             return False
-        for event in events:
-            run.channel.publish(event)
+        run.channel.publish(events)
         run.cursor = item[0]
         if events[-1].is_terminal:
             run.channel.close()

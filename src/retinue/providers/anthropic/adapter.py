@@ -9,7 +9,7 @@ import httpx2
 from retinue.domain.model_io import Capabilities, ModelRequest, ProviderEvent
 from retinue.providers.anthropic.decoder import MessagesDecoder
 from retinue.providers.anthropic.request import MessagesDialect, build_body
-from retinue.providers.base import Provider
+from retinue.providers.base import Provider, Sink
 from retinue.providers.checking import probe
 from retinue.providers.patterned import Patterned
 from retinue.providers.upstream import CallLimits, stream_answer
@@ -34,9 +34,9 @@ class AnthropicProvider(Provider):
             takes_temperature=self._dialect.takes_temperature,
         )
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:
+    def stream(self, request: ModelRequest, sink: Sink | None = None) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         send = partial(self._send, request)
-        return stream_answer(send, MessagesDecoder(request.call_ids, self._dialect.producer), self._limits)
+        return stream_answer(send, MessagesDecoder(request.call_ids, self._dialect.producer), self._limits, sink)
 
     async def check(self, request: ModelRequest) -> None:
         await probe(self, request)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import httpx2
 
 from retinue.domain.model_io import Capabilities, ModelRequest, ProviderEvent
-from retinue.providers.base import Provider
+from retinue.providers.base import Provider, Sink
 from retinue.providers.checking import probe
 from retinue.providers.openai.decoder import ChatDecoder
 from retinue.providers.openai.request import Dialect, build_body
@@ -37,9 +37,9 @@ class OpenAIProvider(Provider):
     def capabilities(self) -> Capabilities:
         return self._capabilities
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:
+    def stream(self, request: ModelRequest, sink: Sink | None = None) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         send = partial(self._send, request)
-        return stream_answer(send, ChatDecoder(request.call_ids, self._dialect.producer), self._limits)
+        return stream_answer(send, ChatDecoder(request.call_ids, self._dialect.producer), self._limits, sink)
 
     async def check(self, request: ModelRequest) -> None:
         await probe(self, request)

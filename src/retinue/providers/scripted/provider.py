@@ -15,7 +15,7 @@ from retinue.domain.model_io import (
     UsageReported,
 )
 from retinue.domain.usage import Usage
-from retinue.providers.base import Provider, ProviderConfig, ProviderOptions
+from retinue.providers.base import Provider, ProviderConfig, ProviderOptions, Sink
 from retinue.providers.scripted import scripts
 from retinue.providers.scripted.shop import shop
 from retinue.providers.scripted.words import count_input, count_output
@@ -63,7 +63,11 @@ class ScriptedProvider(Provider):
     def capabilities(self) -> Capabilities:
         return Capabilities(streams_reasoning=True, calls_tools=True, reports_usage=True, is_scripted=True)
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ProviderEvent], None]:
+    async def stream(
+        self,
+        request: ModelRequest,
+        sink: Sink | None = None,  # noqa: ARG002 - each word waits for the one before it
+    ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         model = _find(request.model)
         reason, said, thought = FinishReason.LENGTH, 0, 0
         delay = model.first

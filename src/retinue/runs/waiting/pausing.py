@@ -12,14 +12,14 @@ from retinue.domain.approvals import Approval, ApprovalStatus
 from retinue.domain.audit import Actor
 from retinue.domain.errors import InternalError, ProcessLost
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import now
+from retinue.domain.ids import ms_of, now, time_of
 from retinue.domain.runs import Checkpoint, Run, RunStatus, WaitingFor
 from retinue.runs.calls.journal import Journal
 from retinue.runs.draft import Draft
 from retinue.runs.ending import run_end
 from retinue.runs.ledger import CallLedger
 from retinue.runs.outcome import CancelAsked, Pause
-from retinue.runs.recorder import Recorder, milliseconds
+from retinue.runs.recorder import Recorder
 from retinue.runs.storing import persistently
 
 
@@ -84,8 +84,8 @@ class Pausing:
 
     async def _question(self, pause: Pause) -> "_Question":
         async with self._database.unit(self._run.tenant_id, read_only=True) as unit:
-            at = milliseconds(await unit.clock())
-        expires_at = milliseconds(at + self._wait)
+            at = _milliseconds(await unit.clock())
+        expires_at = _milliseconds(at + self._wait)
         requests = tuple(
             msgspec.structs.replace(request, requested_at=at, expires_at=expires_at) for request in pause.requests
         )
@@ -234,3 +234,8 @@ async def _audit(unit: Unit, request: Approval, actor: Actor) -> None:
         },
         actor=actor,
     )
+
+
+def _milliseconds(at: datetime) -> datetime:
+    """As precise as events tell it."""
+    return time_of(ms_of(at))
