@@ -49,6 +49,43 @@ async def test_what_is_there_and_what_comes_is_poured_in_order(log: EventLog) ->
     assert poured.pieces == [[2], [3], [4, 5]], "what is published together comes together"
 
 
+async def test_what_is_urgent_is_poured_at_once_behind_what_waits(log: EventLog) -> None:
+    log.open(TENANT_ID, RUN_ID)
+    poured = Poured()
+    async with log.tail(TENANT_ID, RUN_ID) as tail, waiting(pour(tail, poured)) as follower:
+        publish(log, 1)
+        assert poured.pieces == []
+        log.publish(event(2), event(3), at_once=True)
+        assert poured.pieces == [[1, 2, 3]], "nobody had a turn in between"
+        publish(log, 4)
+        log.close(RUN_ID)
+        assert await follower == CLOSED
+    assert poured.pieces == [[1, 2, 3], [4]]
+
+
+async def test_a_sink_that_fails_over_what_is_urgent_troubles_its_reader_alone(log: EventLog) -> None:
+    def fail(_: Sequence[RecordedEvent]) -> bool:
+        raise ZeroDivisionError
+
+    log.open(TENANT_ID, RUN_ID)
+    poured = Poured()
+    async with (
+        log.tail(TENANT_ID, RUN_ID) as one,
+        log.tail(TENANT_ID, RUN_ID) as other,
+        waiting(pour(one, fail)) as failing,
+        waiting(pour(other, poured)),
+    ):
+        log.publish(event(1), at_once=True)
+        with pytest.raises(ZeroDivisionError):
+            await failing
+    assert poured.pieces == [[1]]
+
+
+async def test_nothing_published_is_nothing(log: EventLog) -> None:
+    log.publish()
+    log.publish(at_once=True)
+
+
 async def test_the_end_comes_after_what_was_published_before_it(log: EventLog) -> None:
     log.open(TENANT_ID, RUN_ID)
     poured = Poured()

@@ -10,6 +10,7 @@ from retinue.domain.policy import ByteCaps, Deadlines
 from retinue.egress import EgressPolicy, make_client
 from retinue.providers.base import Provider
 from retinue.providers.upstream import CallLimits
+from tests.contract.providers.poured import Poured
 from tests.contract.providers.subjects import REQUEST, SUBJECTS, Subject, collect
 from tests.support.upstream import FakeUpstream
 
@@ -37,13 +38,20 @@ async def http(upstream: FakeUpstream) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
+@pytest.fixture(params=["yielded", "poured"])
+def is_poured(request: pytest.FixtureRequest) -> bool:
+    """Whether what comes is given to a sink where that can be."""
+    return bool(request.param == "poured")
+
+
 @pytest.fixture
-def open_provider(subject: Subject, upstream: FakeUpstream, http: httpx2.AsyncClient) -> Open:
+def open_provider(subject: Subject, upstream: FakeUpstream, http: httpx2.AsyncClient, *, is_poured: bool) -> Open:
     """Opens the provider with other deadlines or caps."""
 
     def open_with(deadlines: Deadlines | None = None, caps: ByteCaps | None = None) -> Provider:
         limits = CallLimits(deadlines=deadlines or Deadlines(), caps=caps or ByteCaps())
-        return subject.provider(http, upstream.address, limits)
+        provider = subject.provider(http, upstream.address, limits)
+        return Poured(provider) if is_poured else provider
 
     return open_with
 

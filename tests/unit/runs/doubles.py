@@ -29,8 +29,14 @@ class StubProvider(Provider):
 
     name: ClassVar[str] = "stub"
 
-    def __init__(self, *calls: list[Step]) -> None:
+    def __init__(self, *calls: list[Step], pours: bool = False) -> None:
+        """
+        Args:
+            pours: text goes to the sink where it may.
+        """
         self._calls = deque(calls)
+        self._pours = pours
+        self.poured = 0
         self.requests: list[ModelRequest] = []
         self.open_streams = 0
 
@@ -41,23 +47,33 @@ class StubProvider(Provider):
     async def stream(
         self,
         request: ModelRequest,
-        sink: Sink | None = None,  # noqa: ARG002
+        sink: Sink | None = None,
     ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         self.requests.append(request)
         self.open_streams += 1
+        pour = None
         try:
             for step in self._calls.popleft():
                 if isinstance(step, Exception):
                     raise step
                 if callable(step):
                     await step()
+                    continue
+                events = step if isinstance(step, tuple) else (step,)
+                if pour is None or not _is_text(events) or not pour(events):
+                    yield events
+                    pour = sink if self._pours else None
                 else:
-                    yield step if isinstance(step, tuple) else (step,)
+                    self.poured += 1
         finally:
             self.open_streams -= 1
 
     async def check(self, request: ModelRequest) -> None:
         raise NotImplementedError
+
+
+def _is_text(events: Sequence[ProviderEvent]) -> bool:
+    return all(isinstance(event, TextPiece) for event in events)
 
 
 def says(*words: str, reason: FinishReason = FinishReason.STOP) -> list[Step]:

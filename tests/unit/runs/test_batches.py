@@ -1,11 +1,13 @@
-"""What a provider sends together leads to what it leads to one by one."""
+"""What a provider sends together, or to a sink, leads to what it leads to one by one."""
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
 from retinue.domain import events as e
+from retinue.domain.errors import ProcessLost
 from retinue.domain.events import RunEvent
 from retinue.domain.messages import Message
 from retinue.domain.model_io import (
@@ -48,10 +50,10 @@ ANSWERS: dict[str, list[ProviderEvent]] = {
 
 
 async def lead_to(
-    world: World, *batches: Sequence[ProviderEvent], max_answer_chars: int = 10_000
+    world: World, *batches: Sequence[ProviderEvent], max_answer_chars: int = 10_000, pours: bool = False
 ) -> tuple[list[RunEvent], Message]:
     """The events of a run, but for what is never the same, and the answer that it leaves."""
-    provider = StubProvider([tuple(batch) for batch in batches], [THE_END])
+    provider = StubProvider([tuple(batch) for batch in batches], [THE_END], pours=pours)
     runner = await world.runner(provider, prices=(PRICE,), max_answer_chars=max_answer_chars)
     async with asyncio.timeout(DEADLINE):
         await runner.execute()
@@ -62,13 +64,13 @@ async def lead_to(
     )
 
 
-@pytest.mark.parametrize("size", [2, 3, 1000])
+@pytest.mark.parametrize(("size", "pours"), [(2, False), (3, True), (1000, False), (1, True)])
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_together_is_the_same_as_one_by_one(world: World, name: str, size: int) -> None:
+async def test_it_is_the_same_as_one_by_one(world: World, name: str, size: int, pours: bool) -> None:
     await bound(world, 10**9)
     events = ANSWERS[name]
     told, answer = await lead_to(world, *([event] for event in events))
-    again, same = await lead_to(world, *(events[at : at + size] for at in range(0, len(events), size)))
+    again, same = await lead_to(world, *(events[at : at + size] for at in range(0, len(events), size)), pours=pours)
     assert again == told
     assert (same.content, same.reasoning, same.status) == (answer.content, answer.reasoning, answer.status)
     assert (same.usage, same.finish_reason) == (answer.usage, answer.finish_reason)
@@ -77,20 +79,23 @@ async def test_together_is_the_same_as_one_by_one(world: World, name: str, size:
 @pytest.mark.parametrize("money", [100, 300, 500])
 async def test_money_ends_at_the_same_piece(world: World, money: int) -> None:
     answers, spent = [], 0
-    for batches in ([[word] for word in WORDS], [WORDS]):
+    one_by_one = [[word] for word in WORDS]
+    for batches, pours in ((one_by_one, False), ([WORDS], False), (one_by_one, True)):
         budget = await bound(world, spent + money)
-        answers.append((await lead_to(world, *batches, [THE_END]))[1])
+        answers.append((await lead_to(world, *batches, [THE_END], pours=pours))[1])
         spent, _ = await now(world, budget)
         async with world.database.unit(world.tenant.id) as unit:
             await unit.budgets.delete(budget.id)
-    assert answers[0].content == answers[1].content
-    assert [answer.finish_reason for answer in answers] == ["budget", "budget"]
+    assert answers[0].content == answers[1].content == answers[2].content
+    assert [answer.finish_reason for answer in answers] == ["budget"] * 3
     assert 0 < len(answers[1].content) < len(WORDS) * 8
 
 
 async def test_an_answer_is_too_long_at_the_same_piece(world: World) -> None:
     one_by_one = await lead_to(world, *([word] for word in WORDS), [THE_END], max_answer_chars=100)
     assert _but_ids(await lead_to(world, WORDS, [THE_END], max_answer_chars=100)) == _but_ids(one_by_one)
+    poured = await lead_to(world, *([word] for word in WORDS), [THE_END], max_answer_chars=100, pours=True)
+    assert _but_ids(poured) == _but_ids(one_by_one)
     assert one_by_one[1].content == "".join(word.text for word in WORDS[:12])
 
 
@@ -105,6 +110,8 @@ async def test_events_that_wait_for_the_database_are_bounded_at_the_same_piece(
     monkeypatch.setattr(recorder, "MAX_UNSTORED", 30)
     one_by_one = await lead_to(world, *([word] for word in WORDS), [THE_END])
     assert _but_ids(await lead_to(world, WORDS, [THE_END])) == _but_ids(one_by_one)
+    poured = await lead_to(world, *([word] for word in WORDS), [THE_END], pours=True)
+    assert _but_ids(poured) == _but_ids(one_by_one)
     assert 0 < len(one_by_one[1].content) < len(WORDS) * 8
 
 
@@ -129,3 +136,26 @@ async def test_others_have_their_turn_after_many(world: World) -> None:
         await runner.execute()
     task.cancel()
     assert seen > 0
+
+
+async def test_nothing_is_poured_while_the_database_is_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "HIGH_WATER", 10)
+    monkeypatch.setattr(recorder, "ROOM_SECONDS", 0.01)  # nobody writes
+    provider = StubProvider([*WORDS, THE_END], pours=True)
+    runner = await world.runner(provider)
+    async with asyncio.timeout(DEADLINE):
+        await runner.execute()
+    assert 0 < provider.poured < 10, "what is refused is yielded, and its step waits for the database behind it"
+    assert (await world.answer_now(runner.run)).content == "".join(word.text for word in WORDS[: provider.poured + 2])
+
+
+async def test_nothing_is_poured_once_the_hold_has_run_out(world: World) -> None:
+    async def run_out() -> None:
+        runner._recorder.hold.renew(-100.0)
+
+    provider = StubProvider([*WORDS[:3], run_out, *WORDS[3:5], THE_END], pours=True)
+    runner = await world.runner(provider)
+    with suppress(ProcessLost):
+        async with asyncio.timeout(DEADLINE):
+            await runner.execute()
+    assert provider.poured == 2

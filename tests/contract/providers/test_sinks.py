@@ -1,0 +1,120 @@
+"""Text that goes to a sink while its reader waits."""
+
+import asyncio
+from collections.abc import Sequence
+
+import httpx2
+import pytest
+
+from retinue.domain.errors import ProcessLost, ProviderTimeout
+from retinue.domain.model_io import Finished, FinishReason, ProviderEvent, TextPiece
+from retinue.domain.policy import Deadlines
+from retinue.providers.base import Provider, Sink
+from retinue.providers.upstream import CallLimits
+from tests.contract.providers.subjects import REQUEST, Subject, text_of
+from tests.support.upstream import Comment, FakeUpstream, Pause, Scenario, Text, tokens
+
+DEADLINE = 10.0
+
+
+@pytest.fixture
+def provider(subject: Subject, upstream: FakeUpstream, http: httpx2.AsyncClient) -> Provider:
+    return subject.provider(http, upstream.address)
+
+
+async def read(provider: Provider, sink: Sink) -> list[ProviderEvent]:
+    """What was yielded."""
+    came: list[ProviderEvent] = []
+    async with asyncio.timeout(DEADLINE):
+        async for events in provider.stream(REQUEST, sink):
+            came += events
+    return came
+
+
+def words(text: str) -> list[str]:
+    return sorted(text.split())
+
+
+async def test_it_is_given_text_and_nothing_else_after_the_first(provider: Provider, upstream: FakeUpstream) -> None:
+    poured: list[ProviderEvent] = []
+
+    def take(pieces: Sequence[ProviderEvent]) -> bool:
+        poured.extend(pieces)
+        return True
+
+    upstream.enqueue(tokens(6, between=0.02))
+    yielded = await read(provider, take)
+    assert {type(piece) for piece in poured} == {TextPiece}
+    assert text_of(yielded).startswith(" w1"), "a call may be made again until something was yielded"
+    assert text_of(poured)
+    assert words(text_of(yielded) + text_of(poured)) == words(" w1 w2 w3 w4 w5 w6")
+    assert yielded[-1] == Finished(FinishReason.STOP)
+
+
+async def test_what_it_refuses_is_yielded(provider: Provider, upstream: FakeUpstream) -> None:
+    asked: list[str] = []
+
+    def take_every_other(pieces: Sequence[ProviderEvent]) -> bool:
+        asked.append(text_of(list(pieces)))
+        return len(asked) % 2 == 0
+
+    upstream.enqueue(tokens(9, between=0.02))
+    yielded = await read(provider, take_every_other)
+    taken = "".join(asked[1::2])
+    assert taken
+    assert words(text_of(yielded) + taken) == words(" w1 w2 w3 w4 w5 w6 w7 w8 w9")
+
+
+async def test_its_own_error_is_not_the_provider_s(provider: Provider, upstream: FakeUpstream) -> None:
+    def lose(_: Sequence[ProviderEvent]) -> bool:
+        raise ProcessLost
+
+    upstream.enqueue(tokens(3, between=0.02).stall(3))
+    with pytest.raises(ProcessLost):
+        await read(provider, lose)
+    await upstream.wait_for_close()
+
+
+async def test_it_is_given_nothing_once_its_reader_was_cancelled(provider: Provider, upstream: FakeUpstream) -> None:
+    has_begun = asyncio.Event()
+    poured: list[ProviderEvent] = []
+
+    def take(pieces: Sequence[ProviderEvent]) -> bool:
+        poured.extend(pieces)
+        task.cancel()
+        has_begun.set()
+        return True
+
+    upstream.enqueue(tokens(50, between=0.001))
+    task = asyncio.create_task(read(provider, take))
+    await asyncio.wait_for(has_begun.wait(), DEADLINE)
+    came = len(poured)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await upstream.wait_for_close()
+    assert len(poured) == came
+
+
+async def test_what_it_takes_begins_the_wait_anew(
+    subject: Subject, upstream: FakeUpstream, http: httpx2.AsyncClient
+) -> None:
+    deadlines = Deadlines(first_token=DEADLINE, between_tokens=0.6, total=DEADLINE)
+    provider = subject.provider(http, upstream.address, CallLimits(deadlines=deadlines))
+    poured: list[ProviderEvent] = []
+
+    def take(pieces: Sequence[ProviderEvent]) -> bool:
+        poured.extend(pieces)
+        return True
+
+    upstream.enqueue(tokens(6, between=0.2).stall(6))
+    with pytest.raises(ProviderTimeout):
+        await read(provider, take)
+    assert text_of(poured).endswith(" w6"), "a second for all, of which each may take 0.6"
+
+
+async def test_comments_are_no_progress(subject: Subject, upstream: FakeUpstream, http: httpx2.AsyncClient) -> None:
+    deadlines = Deadlines(first_token=DEADLINE, between_tokens=0.2, total=DEADLINE)
+    provider = subject.provider(http, upstream.address, CallLimits(deadlines=deadlines))
+    upstream.enqueue(Scenario(pieces=(Text("a"), *(Comment(), Pause(0.05)) * 20, Text("b"))))
+    with pytest.raises(ProviderTimeout):
+        await read(provider, lambda _: True)
