@@ -116,11 +116,6 @@ class Recorder:
         return len(self._unstored) + count <= MAX_UNSTORED
 
     @property
-    def is_ready(self) -> bool:
-        """Whether an event can be recorded and nobody has to wait for the database."""
-        return not self.is_behind and self.hold.is_held
-
-    @property
     def is_behind(self) -> bool:
         """Events come faster than the database takes them; see `catch_up`."""
         return len(self._unstored) >= HIGH_WATER

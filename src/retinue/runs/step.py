@@ -111,7 +111,7 @@ class Step:
 
     def _pour(self, pieces: Sequence[ProviderEvent]) -> bool:
         """Text that comes while the answer is waited for, where there is nothing more to it than to be told."""
-        return self._recorder.is_ready and len(pieces) <= MANY and self._answer(pieces, at_once=True) > 0
+        return not self._recorder.is_behind and len(pieces) <= MANY and self._answer(pieces, at_once=True) > 0
 
     def _answer(self, events: Sequence[ProviderEvent], *, at_once: bool = False) -> int:
         """Take the text with which the events begin in one go; most are nothing else. Returns how many were taken: none

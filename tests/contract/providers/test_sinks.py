@@ -7,12 +7,12 @@ import httpx2
 import pytest
 
 from retinue.domain.errors import ProcessLost, ProviderTimeout
-from retinue.domain.model_io import Finished, FinishReason, ProviderEvent, TextPiece
+from retinue.domain.model_io import Finished, FinishReason, ProviderEvent, TextPiece, UsageReported
 from retinue.domain.policy import Deadlines
 from retinue.providers.base import Provider, Sink
 from retinue.providers.upstream import CallLimits
-from tests.contract.providers.subjects import REQUEST, Subject, text_of
-from tests.support.upstream import Comment, FakeUpstream, Pause, Scenario, Text, tokens
+from tests.contract.providers.subjects import REQUEST, SUBJECTS, Subject, text_of
+from tests.support.upstream import Comment, FakeUpstream, Pause, Raw, Scenario, Stall, Text, tokens
 
 DEADLINE = 10.0
 
@@ -48,6 +48,35 @@ async def test_it_is_given_text_and_nothing_else_after_the_first(provider: Provi
     assert text_of(yielded).startswith(" w1"), "a call may be made again until something was yielded"
     assert text_of(poured)
     assert words(text_of(yielded) + text_of(poured)) == words(" w1 w2 w3 w4 w5 w6")
+    assert yielded[-1] == Finished(FinishReason.STOP)
+
+
+@pytest.mark.parametrize("subject", [one for one in SUBJECTS if one.name == "openai"], ids=str, indirect=True)
+async def test_what_comes_with_text_is_not_given_to_it(provider: Provider, upstream: FakeUpstream) -> None:
+    poured: list[ProviderEvent] = []
+
+    def take(pieces: Sequence[ProviderEvent]) -> bool:
+        poured.extend(pieces)
+        return True
+
+    counted = 'data: {"choices":[{"delta":{"content":"%d"}}],"usage":{"prompt_tokens":5,"completion_tokens":%d}}\n\n'
+    pieces = (piece for number in range(4) for piece in (Raw(text=counted % (number, number)), Pause(0.02)))
+    upstream.enqueue(Scenario(pieces=(Text("a"), Pause(0.02), *pieces, Text("b"), Pause(0.02))))
+    yielded = await read(provider, take)
+    assert any(isinstance(event, UsageReported) for event in yielded)
+    assert not any(isinstance(event, UsageReported) for event in poured)
+
+
+@pytest.mark.parametrize("subject", [one for one in SUBJECTS if one.name == "openai"], ids=str, indirect=True)
+async def test_a_complete_answer_is_not_waited_for(
+    provider: Provider, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retinue.providers.reading.TAIL_SECONDS", 0.1)
+    last = Raw(text='data: {"choices":[{"delta":{"content":"c"},"finish_reason":"stop"}]}\n\n')
+    pieces = (Text("a"), Pause(0.02), Text("b"), Pause(0.02), last, Stall())
+    upstream.enqueue(Scenario(pieces=pieces, finish=None, done=False))
+    yielded = await read(provider, lambda _: True)
+    assert text_of(yielded) == "ac"
     assert yielded[-1] == Finished(FinishReason.STOP)
 
 
