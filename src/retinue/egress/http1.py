@@ -109,8 +109,8 @@ class Body(httpx2.AsyncByteStream):
         return piece
 
     async def pour(self, take: Take) -> None:
-        """Hand over what comes as soon as it is there, as long as `take` wants more. Also returns where there is no
-        more, and at once where reading has a time limit; going on behind it tells.
+        """Hand over what comes as soon as it is there; see `Stream.pour`. Returns at once where reading has a time
+        limit. Iterating goes on behind it.
 
         Raises:
             httpx2.RemoteProtocolError, httpx2.ReadError, and whatever `take` raises. The connection is closed then.

@@ -12,10 +12,12 @@ from typing import cast
 
 import httpx2
 
-from retinue.egress.streams import READ_BYTES, Network, Stream, Take
+from retinue.egress.streams import Network, Stream, Take
 
 _HIGH_WATER = 262_144
 """Bytes that may wait to be read before the server has to wait."""
+QUICK_SECONDS = 0.001
+"""What comes so soon after something else is not handed over by itself: a few pieces together cost what one does."""
 
 
 class Sockets(Network):
@@ -53,7 +55,9 @@ class SocketStream(Stream):
             raise httpx2.ReadError(str(error)) from error
 
     async def pour(self, take: Take) -> None:
-        """`take` is called as soon as something comes, without a turn of the loop for whoever waits here."""
+        """`take` is called as soon as something comes, without a turn of the loop for whoever waits here. It returns
+        as soon as pieces come in quick succession, which are better read together.
+        """
         await self._incoming.pour(take)
 
     async def write(self, data: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
@@ -99,17 +103,31 @@ class SocketStream(Stream):
 class _Incoming(asyncio.Protocol):
     """What has come and was not read yet."""
 
-    __slots__ = ("_failure", "_has_ended", "_is_paused", "_pieces", "_size", "_take", "_waiter", "room", "transport")
+    __slots__ = (
+        "_failure",
+        "_has_ended",
+        "_is_paused",
+        "_loop",
+        "_pieces",
+        "_poured_at",
+        "_size",
+        "_take",
+        "_waiter",
+        "room",
+        "transport",
+    )
 
     transport: asyncio.Transport
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self.room: asyncio.Event | None = None
         """Set when more can be written; null as long as it can."""
         self._pieces: list[bytes] = []
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
         self._take: Take | None = None
+        self._poured_at = 0.0
         self._has_ended = self._is_paused = False
         self._failure: Exception | None = None
 
@@ -122,8 +140,8 @@ class _Incoming(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._take is not None and self._waiter is not None and not self._waiter.done():
-            self._pass_on(data, self._take, self._waiter)
+        if self._take is not None and self._is_waited_for and self._comes_alone():
+            self._pass_on(data, self._take)
             return
         self._pieces.append(data)
         self._size += len(data)
@@ -172,10 +190,7 @@ class _Incoming(asyncio.Protocol):
         return self._next(max_bytes)
 
     async def pour(self, take: Take) -> None:
-        while self._pieces:
-            if not take(self._next(READ_BYTES)):
-                return
-        if self._has_ended:
+        if self.has_something:
             return
         self._take = take
         try:
@@ -185,18 +200,24 @@ class _Incoming(asyncio.Protocol):
 
     async def _more(self) -> None:
         """Wait until there is something to look at."""
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
 
-    def _pass_on(self, data: bytes, take: Take, waiter: asyncio.Future[None]) -> None:
+    def _comes_alone(self) -> bool:
+        """Whether nothing else came just before it."""
+        before, self._poured_at = self._poured_at, self._loop.time()
+        return self._poured_at - before >= QUICK_SECONDS
+
+    def _pass_on(self, data: bytes, take: Take) -> None:
         try:
             if not take(data):
-                waiter.set_result(None)
+                self._wake()
         except Exception as error:
-            waiter.set_exception(error)
+            assert self._waiter is not None
+            self._waiter.set_exception(error)
 
     def _next(self, max_bytes: int) -> bytes:
         pieces, self._pieces = self._pieces, []
@@ -210,8 +231,12 @@ class _Incoming(asyncio.Protocol):
             self.transport.resume_reading()
         return taken
 
+    @property
+    def _is_waited_for(self) -> bool:
+        return self._waiter is not None and not self._waiter.done()
+
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self._waiter is not None and self._is_waited_for:
             self._waiter.set_result(None)
 
 

@@ -25,12 +25,11 @@ class Stream(ABC):
         """
 
     async def pour(self, take: Take) -> None:
-        """Read for `take` as long as it wants more. Also returns where nothing more comes; `read` knows why.
+        """Wait for what comes and hand it to `take`, as long as that wants more and what comes comes by itself.
 
-        What it raises is raised here. Cancelling loses nothing that was not taken.
+        Whenever it returns, `read` goes on, also where nothing more comes. What `take` raises is raised here.
+        Cancelling loses nothing that was not taken.
         """
-        while (data := await self.read(READ_BYTES)) and take(data):
-            pass
 
     @abstractmethod
     async def write(self, data: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109

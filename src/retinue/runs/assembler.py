@@ -14,6 +14,7 @@ from retinue.domain.model_io import (
     ToolCallStarted,
 )
 
+_TEXT = PartKind.TEXT
 _USUAL = tuple(PartKind)
 
 
@@ -34,7 +35,7 @@ class StepAssembler:
 
     def add_text(self, piece: str) -> None:
         self._text.append(piece)
-        self._follow(PartKind.TEXT, len(piece))
+        self._follow(_TEXT, len(piece))
 
     def add_reasoning(self, piece: str) -> None:
         self._reasoning.append(piece)

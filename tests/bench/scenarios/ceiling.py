@@ -1,10 +1,10 @@
-"""S3: how many answers at the pace of a model one core can carry."""
+"""S3: how many answers at the pace of a model, as long as those of S2, one core can carry."""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from tests.bench.contenders import Contender
-from tests.bench.scenarios.paced import paced
+from tests.bench.scenarios.paced import TOKENS, paced
 
 LATEST_MS = 50
 FIRST = 50
@@ -23,7 +23,7 @@ class Step(NamedTuple):
         return self.transit_p99_ms <= LATEST_MS
 
 
-async def ceiling(contender: Contender, *, rest: frozenset[int], tokens: int = 75) -> dict[str, float]:
+async def ceiling(contender: Contender, *, rest: frozenset[int], tokens: int = TOKENS) -> dict[str, float]:
     """Double the streams until their tokens are late, then halve the interval."""
 
     async def measure(streams: int) -> Step:

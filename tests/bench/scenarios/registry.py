@@ -46,7 +46,7 @@ def _s3() -> Scenario:
     async def measure(arena: Arena, contender: Contender) -> dict[str, float]:
         return await ceiling(contender, rest=arena.cores.rest)
 
-    title = f"streams with a token in 20 ms that one core carries, transit p99 within {LATEST_MS} ms"
+    title = f"streams as those of S2 that one core carries, transit p99 within {LATEST_MS} ms"
     return Scenario("S3", title, "streams", measure)
 
 

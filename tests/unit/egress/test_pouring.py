@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import httpx2
 import pytest
 
+from retinue.egress import sockets
 from retinue.egress.http1 import Body, Http1Connection
 from retinue.egress.sockets import SocketStream, _Incoming
 from retinue.egress.streams import Take
@@ -29,7 +30,9 @@ class Kept:
 
 
 @pytest.fixture
-def incoming() -> _Incoming:
+async def incoming(monkeypatch: pytest.MonkeyPatch) -> _Incoming:
+    """Whatever comes counts as coming by itself."""
+    monkeypatch.setattr(sockets, "QUICK_SECONDS", 0.0)
     made = _Incoming()
     made.connection_made(Mock())
     return made
@@ -46,10 +49,10 @@ async def pouring(stream: SocketStream | Body, take: Take) -> AsyncIterator[asyn
         task.cancel()
 
 
-async def test_what_is_there_comes_first_and_the_rest_at_once(incoming: _Incoming) -> None:
-    incoming.data_received(b"a")
+async def test_what_comes_is_handed_over_at_once_until_it_is_enough(incoming: _Incoming) -> None:
     stream, kept = SocketStream(incoming), Kept(3)
     async with pouring(stream, kept) as task:
+        incoming.data_received(b"a")
         incoming.data_received(b"b")
         incoming.data_received(b"c")
         assert kept.pieces == [b"a", b"b", b"c"], "the reader has not had a turn"
@@ -57,6 +60,28 @@ async def test_what_is_there_comes_first_and_the_rest_at_once(incoming: _Incomin
         await task
     assert kept.pieces == [b"a", b"b", b"c"]
     assert await stream.read(9) == b"d"
+
+
+async def test_what_is_there_already_is_read(incoming: _Incoming) -> None:
+    incoming.data_received(b"a")
+    stream, kept = SocketStream(incoming), Kept()
+    async with pouring(stream, kept) as task:
+        incoming.data_received(b"b")
+        await task
+    assert (kept.pieces, await stream.read(9)) == ([], b"ab")
+
+
+async def test_what_comes_in_quick_succession_is_read_together(
+    incoming: _Incoming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "QUICK_SECONDS", PATIENCE)
+    stream, kept = SocketStream(incoming), Kept()
+    async with pouring(stream, kept) as task:
+        incoming.data_received(b"a")
+        incoming.data_received(b"b")
+        incoming.data_received(b"c")
+        await task
+    assert (kept.pieces, await stream.read(9)) == ([b"a"], b"bc")
 
 
 @pytest.mark.parametrize("error", [None, ConnectionResetError("reset")])
@@ -117,8 +142,8 @@ async def rest_of(body: Body) -> list[bytes]:
 
 async def test_a_body_is_handed_over_without_its_frames(incoming: _Incoming) -> None:
     body, kept = await body_of(incoming), Kept()
-    incoming.data_received(b"1\r\na\r\n")
     async with pouring(body, kept) as task:
+        incoming.data_received(b"1\r\na\r\n")
         incoming.data_received(b"2\r\nb")
         incoming.data_received(b"c\r\n")
         assert kept.pieces == [b"a", b"b", b"c"]
