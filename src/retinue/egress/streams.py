@@ -24,7 +24,7 @@ class Stream(ABC):
             httpx2.ReadError, httpx2.ReadTimeout
         """
 
-    async def pour(self, take: Take) -> None:
+    async def pour(self, take: Take) -> None:  # noqa: B027 - a stream may leave everything to `read`
         """Wait for what comes and hand it to `take`, as long as that wants more and what comes comes by itself.
 
         Whenever it returns, `read` goes on, also where nothing more comes. What `take` raises is raised here.
