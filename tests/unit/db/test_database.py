@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 
+from retinue.db.connection import Connection
 from retinue.db.dialects.postgresql import PostgreSQL
 from retinue.db.dialects.sqlite import SQLite
 from retinue.db.session import Database
@@ -61,6 +62,16 @@ async def test_sqlite_connections_are_set_up(database: Database) -> None:
             result = await unit._executor.connection.sqlalchemy.exec_driver_sql(f"PRAGMA {pragma}")
             found[pragma] = result.scalar()
     assert found == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 7000, "synchronous": 1}
+
+
+async def test_one_connection_of_sqlite_has_all_the_work_so_that_its_cache_stays_of_use(database: Database) -> None:
+    several = [await Connection.taken(database._engine) for _ in range(3)]
+    for connection in several:
+        connection.give_back()
+    for _ in range(3):
+        again = await Connection.taken(database._engine)
+        assert again.driver is several[-1].driver
+        again.give_back()
 
 
 async def test_a_writing_unit_has_the_write_lock_even_if_it_begins_by_reading(

@@ -69,6 +69,7 @@ class SQLite(Dialect):
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=command_timeout,
+            pool_use_lifo=True,  # whatever another connection writes makes a cache useless: so one has all the work
             pool_reset_on_return="rollback" if migrates else None,  # see `refuse_unfinished`
             json_serializer=encode_text,
             hide_parameters=True,
