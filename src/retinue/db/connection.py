@@ -13,7 +13,7 @@ class Connection:
     that are not prepared. Transactions are begun and ended on the driver: SQLAlchemy knows of none.
     """
 
-    __slots__ = ("_engine", "_pooled", "_sqlalchemy", "driver", "opening")
+    __slots__ = ("_engine", "_pooled", "_sqlalchemy", "driver", "is_committed", "opening")
 
     def __init__(self, engine: AsyncEngine, pooled: PoolProxiedConnection) -> None:
         self._engine = engine
@@ -23,6 +23,8 @@ class Connection:
         """The driver's own."""
         self.opening: str | None = None
         """What is still to be executed before anything else: it may go together with what comes first."""
+        self.is_committed = False
+        """Whether the transaction has ended well before it was told to."""
 
     async def open(self) -> None:
         """Have it executed now."""

@@ -1,7 +1,7 @@
 """The one door through which every statement goes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,21 +12,25 @@ from retinue.db.connection import Connection
 from retinue.db.dialects.base import Dialect
 from retinue.db.errors import DRIVER_ERRORS, domain_error, translated
 from retinue.db.prepared import Asked, Prepared, Row, only_reads
+from retinue.db.scripts import COMMIT, Course, Query, Script
 from retinue.domain.errors import InternalError, StorageFailed
 
 Values = dict[str, Any] | list[dict[str, Any]]
 _READS = "A unit that only reads was asked to write."
+_OVER = "A unit was asked something after what was said to be its last."
 
 
 class Executor:
     """Runs statements in one transaction. Whatever the database raises comes out as a domain error; see `db.errors`."""
 
-    __slots__ = ("_read_only", "connection", "dialect")
+    __slots__ = ("_is_abandoned", "_is_over", "_read_only", "connection", "dialect")
 
     def __init__(self, connection: Connection, dialect: Dialect, *, read_only: bool = False) -> None:
         self.connection = connection
         self._read_only = read_only
         self.dialect = dialect
+        self._is_over = False
+        self._is_abandoned = False
 
     async def rows(self, statement: sa.Executable | Asked) -> Sequence[Row]:
         if isinstance(statement, Asked):
@@ -107,6 +111,46 @@ class Executor:
             raise
         return [change.tell(outcome) for change, outcome in zip(changes, outcomes, strict=True)]
 
+    async def perform(self, script: Script[R], *, missing: str = "", is_last: Callable[[], bool] = lambda: False) -> R:
+        """Carry out a script, in as few round trips as the database allows. If it raises, the transaction is lost.
+
+        Args:
+            is_last: asked when the script has ended; if so, nothing may be asked any more, and the transaction may be
+                committed in the same round trip.
+
+        Raises:
+            NotFound, Conflict: see `change`; or whatever the script raises.
+        """
+        try:
+            return await self.dialect.perform(self.connection, self._course(script, is_last))
+        except DRIVER_ERRORS as error:
+            raise domain_error(error, self.dialect, missing) from error
+        except asyncio.CancelledError:
+            await self._abandon()
+            raise
+
+    def _course(self, script: Script[R], is_last: Callable[[], bool]) -> Course[R]:
+        result = yield from self._spelled(script)
+        if is_last() and not self._is_abandoned:
+            self._is_over = True
+            yield COMMIT
+        return result
+
+    def _spelled(self, script: Script[R]) -> Course[R]:
+        found: Any = None
+        try:
+            while True:
+                asked = script.send(found)
+                if isinstance(asked, Asked):
+                    prepared, arguments = self._ready(asked)
+                    found = prepared.rows((yield Query(prepared.sql, arguments)))
+                else:
+                    outcomes = yield [self._ready(change.asked) for change in asked]
+                    found = [change.tell(outcome) for change, outcome in zip(asked, outcomes, strict=True)]
+        except StopIteration as end:
+            result: R = end.value
+            return result
+
     async def _fetch(self, asked: Asked) -> Sequence[Row]:
         prepared, arguments = self._ready(asked)
         try:
@@ -119,11 +163,14 @@ class Executor:
 
     async def _abandon(self) -> None:
         """Nobody knows how far the statement came. What goes through SQLAlchemy ends like this, too."""
+        self._is_abandoned = True
         with translated(self.dialect):
             await self.connection.invalidate()
 
     def _ready(self, asked: Asked) -> tuple[Prepared, Sequence[Any]]:
         prepared = asked.prepared
+        if self._is_over:
+            raise InternalError(_OVER)
         if self._read_only and not prepared.only_reads:
             raise InternalError(_READS)
         try:
@@ -134,6 +181,8 @@ class Executor:
     async def _run(
         self, statement: sa.Executable, values: Values | None = None, *, missing: str = ""
     ) -> sa.CursorResult[Any]:
+        if self._is_over:
+            raise InternalError(_OVER)
         if self._read_only and not only_reads(statement):
             raise InternalError(_READS)
         with translated(self.dialect, missing):

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from retinue.db.changes import Change
+from retinue.db.changes import Change, R
 from retinue.db.executor import Executor
 from retinue.db.repositories.access import AccessReads, ApiKeyRepository, OriginRepository, ServerSecrets
 from retinue.db.repositories.approvals import ApprovalRepository, GrantRepository
@@ -34,6 +34,7 @@ from retinue.db.repositories.summing import UsageSums
 from retinue.db.repositories.tool_calls import ToolCallRepository
 from retinue.db.repositories.turns import TurnRepository
 from retinue.db.repositories.usage import UsageRepository
+from retinue.db.scripts import Script
 from retinue.domain.audit import SYSTEM
 from retinue.domain.budgets import Alert
 
@@ -45,9 +46,18 @@ class _Flushed:
 
     async def flush(self) -> None:
         """Write it. The transaction calls this before it commits."""
-        audit: AuditRepository | None = vars(self).get("audit")
-        if audit is not None:
+        if (audit := self._audit) is not None:
             await audit.flush()
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether nothing is to be written at its end."""
+        return (audit := self._audit) is None or audit.is_flushed
+
+    @property
+    def _audit(self) -> AuditRepository | None:
+        """If anybody has asked for it."""
+        return vars(self).get("audit")
 
     @cached_property
     def after_commit(self) -> list[Callable[[], None]]:
@@ -70,11 +80,25 @@ class Unit(_Flushed):
         """Carry out changes of several repositories at once; see `Executor.together`."""
         return await self._executor.together(changes, missing=missing)
 
+    async def end_with(self, script: Script[R], *, missing: str = "") -> R:
+        """Carry out a script as the last that the unit does; see `Executor.perform`. On SQLite it may be committed when
+        this returns, so nothing may be asked any more, and whoever does not want it has to raise in the script.
+        """
+        return await self._executor.perform(script, missing=missing, is_last=lambda: self.is_flushed)
+
     async def flush(self) -> None:
-        ledger: LedgerRepository | None = vars(self).get("ledger")
-        for alert in await ledger.flush() if ledger is not None else ():
+        for alert in await ledger.flush() if (ledger := self._ledger) is not None else ():
             await self._raise(alert)
         await super().flush()
+
+    @property
+    def is_flushed(self) -> bool:
+        return ((ledger := self._ledger) is None or ledger.is_flushed) and super().is_flushed
+
+    @property
+    def _ledger(self) -> LedgerRepository | None:
+        """If anybody has asked for it."""
+        return vars(self).get("ledger")
 
     @cached_property
     def config(self) -> ConfigRepository:

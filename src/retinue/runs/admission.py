@@ -8,16 +8,19 @@ from uuid import UUID
 
 import msgspec
 
+from retinue.db.changes import Change
 from retinue.db.repositories.conversations import Place
 from retinue.db.repositories.turns import Scene
+from retinue.db.scripts import Script
 from retinue.db.session import Unit
 from retinue.domain.budgets import Spender
 from retinue.domain.conversations import Conversation, ConversationStatus
 from retinue.domain.employees import Employee
 from retinue.domain.errors import Conflict
+from retinue.domain.idempotency import IdempotencyKey
 from retinue.domain.ids import now
 from retinue.domain.limits import Asker, Limits
-from retinue.domain.messages import MessageStatus
+from retinue.domain.messages import Message, MessageStatus
 from retinue.domain.runs import Run, RunStatus, WaitingFor
 from retinue.runs.context import RunContext, RunCreate
 from retinue.runs.factory import RunnerFactory
@@ -64,12 +67,15 @@ class Admission:
         request: RunCreate,
         take_place: Callable[[], object],
         limits: Limits,
+        *,
+        key: IdempotencyKey | None = None,
     ) -> Admitted:
-        """Store the message and decide about it.
+        """Store the message and decide about it. It is the last that the unit does.
 
         Args:
             take_place: called before a run is started here; raises if there is no room for it.
             limits: those of the tenant that are in force.
+            key: whose record is to say what came of it.
 
         Raises:
             NotFound: no such conversation.
@@ -88,7 +94,16 @@ class Admission:
         queued = await unit.runs.queued(conversation.id) if scene.session.is_busy else ()
         if active is None and not queued and _has_slot(scene, request, limits):
             take_place()
-            return await self._start(unit, scene, request)
+            return await self._start(unit, scene, request, key)
+        admitted = await self._put_off(unit, scene, request, active, queued)
+        if kept := _kept(unit, key, admitted.run, admitted.message_id):
+            await unit.together(*kept)
+        return admitted
+
+    async def _put_off(
+        self, unit: Unit, scene: Scene, request: RunCreate, active: Run | None, queued: Sequence[Run]
+    ) -> Queued | Appended:
+        """What cannot be answered at once."""
         match request.on_busy:
             case "reject":
                 raise busy(active or queued[0])
@@ -100,8 +115,8 @@ class Admission:
                 run = await self._enqueue(unit, scene, request, len(queued))
                 return Queued(run, run.user_message_id)
 
-    async def _start(self, unit: Unit, scene: Scene, request: RunCreate) -> Started:
-        conversation, lease = scene.conversation, self._factory.lease
+    async def _start(self, unit: Unit, scene: Scene, request: RunCreate, key: IdempotencyKey | None) -> Started:
+        conversation = scene.conversation
         place = Place(conversation.message_count + 1, scene.session.now)
         context = await self._context(unit, scene, request.content, request, place)
         await refuse_if_overworked(unit, context.employee)
@@ -109,15 +124,21 @@ class Admission:
         run = new_run(conversation, question, request, RunStatus.RUNNING)
         run = msgspec.structs.replace(run, started_at=run.created_at)
         runner = self._factory.first(run, context, clock())
-        first_call = await runner.book_first_call(unit, is_tenant_locked=scene.used is not None)
-        await unit.together(
-            unit.conversations.advancing(conversation.id, 2, at=place.at),
+        await unit.end_with(self._storing(unit, scene, question, runner, key), missing="There is no such conversation.")
+        return Started(run, question.id, runner)
+
+    def _storing(
+        self, unit: Unit, scene: Scene, question: Message, runner: Runner, key: IdempotencyKey | None
+    ) -> Script[None]:
+        conversation, run, lease = scene.conversation, runner.run, self._factory.lease
+        first_call = yield from runner.booking_first_call(unit, is_tenant_locked=scene.used is not None)
+        yield (
+            unit.conversations.advancing(conversation.id, 2, at=question.created_at),
             unit.runs.adding(run, owner=lease.owner, lease_seconds=lease.seconds),
             unit.messages.adding(question, answer_of(conversation, run, MessageStatus.STREAMING)),
             *first_call,
-            missing="There is no such conversation.",
+            *_kept(unit, key, run, question.id),
         )
-        return Started(run, question.id, runner)
 
     async def _context(self, unit: Unit, scene: Scene, content: str, request: RunCreate, place: Place) -> RunContext:
         return await self._factory.context(
@@ -170,6 +191,10 @@ class Admission:
         await unit.messages.add(question, answer_of(conversation, run, MessageStatus.PENDING))
         await unit.run_events.add(run.id, run.attempt, queued_events(run))
         return run
+
+
+def _kept(unit: Unit, key: IdempotencyKey | None, run: Run, message_id: UUID) -> Sequence[Change[object]]:
+    return [unit.idempotency.keeping(key, run_id=run.id, answer=str(message_id).encode())] if key else []
 
 
 async def lock_open_conversation(unit: Unit, conversation_id: UUID) -> Conversation:

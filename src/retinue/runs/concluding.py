@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any
 
+from retinue.db.scripts import Script
 from retinue.db.session import Database, Unit
 from retinue.domain import events as e
 from retinue.domain.errors import NotFound
 from retinue.domain.runs import STARTED_STATUSES, CancelReceipt, Run
 from retinue.runs.calls.journal import Journal
 from retinue.runs.draft import Draft
-from retinue.runs.ending import is_plain, receipt_of, store_end, store_plain_end, terminal_event
+from retinue.runs.ending import is_plain, receipt_of, store_end, storing_plain_end, terminal_event
 from retinue.runs.endings import Cancelled, Completed, Ending, end_state
 from retinue.runs.ledger import CallLedger
 from retinue.runs.recorder import Recorder
@@ -121,21 +122,31 @@ class Conclusion:
         """False, and nothing is stored, if something is not as it should be: it has to be done step by step."""
         try:
             async with self._database.unit(self._run.tenant_id) as unit:
-                is_ours = await store_plain_end(
-                    unit,
-                    self._run,
-                    end_state(ending),
-                    self._draft,
-                    event,
-                    unit.run_events.adding_last(self._run.id, self._run.attempt, events),
-                    *self._ledger.last_closings(unit),
-                    appended=appended,
-                )
-                if not is_ours:
-                    raise _Undone
+                await unit.end_with(self._storing(unit, ending, event, events, appended))
         except (_Undone, NotFound):
             return False
         return True
+
+    def _storing(
+        self,
+        unit: Unit,
+        ending: Ending,
+        event: e.TerminalEvent,
+        events: Sequence[e.RecordedEvent],
+        appended: int,
+    ) -> Script[None]:
+        is_ours = yield from storing_plain_end(
+            unit,
+            self._run,
+            end_state(ending),
+            self._draft,
+            event,
+            unit.run_events.adding_last(self._run.id, self._run.attempt, events),
+            *self._ledger.last_closings(unit),
+            appended=appended,
+        )
+        if not is_ours:
+            raise _Undone
 
     async def _receipt(self, unit: Unit, ending: Ending) -> CancelReceipt | None:
         if isinstance(ending, Cancelled) and (asked := await unit.runs.find(self._run.id)):

@@ -8,6 +8,7 @@ import msgspec
 from retinue.db.changes import Change
 from retinue.db.repositories.messages import AnswerEnd
 from retinue.db.repositories.runs import RunEnd
+from retinue.db.scripts import Script
 from retinue.db.session import Unit
 from retinue.domain import events as e
 from retinue.domain.ids import now
@@ -134,7 +135,7 @@ def is_plain(run: Run, end: e.TerminalEvent) -> bool:
     return not (run.pauses or end.tool_log or run.status is RunStatus.WAITING)
 
 
-async def store_plain_end(
+def storing_plain_end(
     unit: Unit,
     run: Run,
     state: EndState,
@@ -142,12 +143,12 @@ async def store_plain_end(
     end: e.TerminalEvent,
     *changes: Change[bool],
     appended: int,
-) -> bool:
+) -> Script[bool]:
     """The same as `store_end` where the end is plain, together with other changes, and all of it at once. If it is
     false, the run was not ours to end, or one of the changes tells no; then the caller must roll back.
     """
     at = now()
-    is_ours, _, *others = await unit.together(
+    is_ours, _, *others = yield (
         unit.runs.finishing(run.id, run.attempt, **_run_values(state, end, at, appended=appended)),
         unit.messages.finishing(run.message_id, **_answer_values(state, draft, end, at)),
         *changes,

@@ -9,12 +9,15 @@ from uuid import UUID
 
 import structlog
 
+from retinue.db.scripts import Script
 from retinue.db.session import Database, Unit
 from retinue.domain.errors import RetinueError, Unavailable
 from retinue.domain.events import RecordedEvent
 
 if TYPE_CHECKING:
     from retinue.runs.recorder import Recorder
+
+    Taken = Sequence[tuple[Recorder, Sequence[RecordedEvent]]]
 
 AT_ONCE = 8
 """Runs whose events go in one statement. For each number of them up to this, the database keeps one."""
@@ -94,10 +97,9 @@ class EventWriter:
                 await locks.enter_async_context(recorder.writing)
             taken = [(recorder, recorder.take_unstored()) for recorder in group]
             try:
-                async with self._database.unit(tenant_id) as unit:
-                    there = [(recorder, events) for recorder, events in taken if events]
-                    for first in range(0, len(there), AT_ONCE):
-                        await _store(unit, there[first : first + AT_ONCE])
+                there = [(recorder, events) for recorder, events in taken if events]
+                if there:
+                    await self._store(tenant_id, there)
             except BaseException as error:
                 for recorder, events in taken:
                     recorder.put_back(events)
@@ -108,9 +110,17 @@ class EventWriter:
                 return error
         return None
 
+    async def _store(self, tenant_id: UUID, taken: "Taken") -> None:
+        async with self._database.unit(tenant_id) as unit:
+            for recorder in await unit.end_with(_storing(unit, taken)):
+                recorder.on_lost()
 
-async def _store(unit: Unit, taken: "Sequence[tuple[Recorder, Sequence[RecordedEvent]]]") -> None:
-    changes = [unit.run_events.adding(recorder.run_id, recorder.attempt, events) for recorder, events in taken]
-    for (recorder, _), is_ours in zip(taken, await unit.together(*changes), strict=True):
-        if not is_ours:
-            recorder.on_lost()
+
+def _storing(unit: Unit, taken: "Taken") -> "Script[Sequence[Recorder]]":
+    """Those whose events are not wanted any more."""
+    lost: list[Recorder] = []
+    for first in range(0, len(taken), AT_ONCE):
+        some = taken[first : first + AT_ONCE]
+        told = yield [unit.run_events.adding(recorder.run_id, recorder.attempt, events) for recorder, events in some]
+        lost += [recorder for (recorder, _), is_ours in zip(some, told, strict=True) if not is_ours]
+    return lost

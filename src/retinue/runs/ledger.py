@@ -7,6 +7,7 @@ from uuid import UUID
 
 from retinue.db.changes import Change
 from retinue.db.repositories.ledger import CallEnd
+from retinue.db.scripts import Script
 from retinue.db.session import Database, Unit
 from retinue.domain import events as e
 from retinue.domain.budgets import Grant, Quote, Reservation
@@ -89,14 +90,14 @@ class CallLedger:
         await self._book(unit, entry)
         self._note_first(entry)
 
-    async def book_first_call(self, unit: Unit, *, is_tenant_locked: bool) -> Sequence[Change[object]]:
-        """The same for a run that is not stored yet; see `LedgerRepository.book`. If the transaction fails, this ledger
-        is of no use any more.
+    def booking_first_call(self, unit: Unit, *, is_tenant_locked: bool) -> Script[Sequence[Change[object]]]:
+        """The same for a run that is not stored yet; see `LedgerRepository.booking`. If the transaction fails, this
+        ledger is of no use any more.
         """
         entry = self._entry(tries=1)
         changes: Sequence[Change[object]] = [unit.ledger.opening(entry)]
         if not self._pricing.is_free:
-            grant, changes = await unit.ledger.book(entry, self._quote, is_tenant_locked=is_tenant_locked)
+            grant, changes = yield from unit.ledger.booking(entry, self._quote, is_tenant_locked=is_tenant_locked)
             self._take(unit, entry, grant)
         self._note_first(entry)
         return changes

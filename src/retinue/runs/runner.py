@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from retinue.db.changes import Change
+from retinue.db.scripts import Script
 from retinue.db.session import Unit
 from retinue.domain.errors import InternalError, ProcessLost, RetinueError, RunTimeout, StepLimitReached
 from retinue.domain.ids import now
@@ -86,9 +87,9 @@ class Runner:
         """
         await self._ledger.open_first_call(unit)
 
-    async def book_first_call(self, unit: Unit, *, is_tenant_locked: bool) -> Sequence[Change[object]]:
-        """The same for a run that is not stored yet; see `CallLedger.book_first_call`."""
-        return await self._ledger.book_first_call(unit, is_tenant_locked=is_tenant_locked)
+    def booking_first_call(self, unit: Unit, *, is_tenant_locked: bool) -> Script[Sequence[Change[object]]]:
+        """The same for a run that is not stored yet; see `CallLedger.booking_first_call`."""
+        return self._ledger.booking_first_call(unit, is_tenant_locked=is_tenant_locked)
 
     def begin(self) -> None:
         """Go live and record the first events, so that a follower has an id at once.

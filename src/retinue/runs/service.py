@@ -163,9 +163,7 @@ class RunService:
                 self._supervisor.refuse_if_draining()
                 # Only what starts here and now needs a place here.
                 take_place = partial(places.enter_context, self._supervisor.admit(tenant_id))
-                admitted = await self._admission.admit(unit, conversation_id, request, take_place, limits)
-                if key:
-                    await unit.idempotency.keep(key, run_id=admitted.run.id, answer=str(admitted.message_id).encode())
+                admitted = await self._admission.admit(unit, conversation_id, request, take_place, limits, key=key)
             if isinstance(admitted, Started):
                 self._supervisor.start(admitted.runner)
         return admitted

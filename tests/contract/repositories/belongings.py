@@ -175,6 +175,7 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
     "erasure.forget_what_was_said": lambda unit, _: unit.erasure.forget_what_was_said(),
     "idempotency.forget": lambda unit, _: unit.idempotency.forget(KEY),
     "idempotency.keep": lambda unit, _: unit.idempotency.keep(KEY, answer=b"stolen"),
+    "idempotency.keeping": lambda unit, _: _done(unit, unit.idempotency.keeping(KEY, answer=b"stolen")),
     "idempotency.claim": lambda unit, _: unit.idempotency.claim(KEY, keep_seconds=60),
     "conversations.session": lambda unit, their: unit.conversations.session(their.conversation.id, 0),
     "conversations.reopen": lambda unit, their: unit.conversations.reopen(their.conversation.id),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from retinue.db.scripts import Script
 from retinue.db.session import Database, Unit
 from retinue.domain.budgets import Budget, Grant, Period, Quote, SetBy, Subject
 from retinue.domain.ids import new_id
@@ -72,9 +73,13 @@ async def book(
 ) -> Grant | None:
     if with_slots:
         await unit.limits.lock_slots()
-    grant, changes = await unit.ledger.book(entry, quote, is_tenant_locked=with_slots)
-    await unit.together(*changes)
-    return grant
+
+    def script() -> Script[Grant | None]:
+        grant, changes = yield from unit.ledger.booking(entry, quote, is_tenant_locked=with_slots)
+        yield changes
+        return grant
+
+    return await unit.end_with(script())
 
 
 async def close(unit: Unit, entry: LedgerEntry, micros: int | None) -> bool:

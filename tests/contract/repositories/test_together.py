@@ -19,6 +19,7 @@ from retinue.domain.runs import Run
 from retinue.runs.event_writer import AT_ONCE
 from tests.contract.repositories.builders import LATER, NOON, a_message, a_run, an_answer, an_end, an_entry, deltas
 from tests.contract.repositories.ends import ANSWER_END, CALL_END, RUN_END
+from tests.contract.repositories.visits import visits_of
 
 KEPT = 15 * 1024
 """Statements that are longer asyncpg prepares anew each time."""
@@ -206,20 +207,6 @@ async def test_the_longest_is_short_enough_to_be_kept_by_the_driver(database: Da
     async with database.unit(run.tenant_id) as unit:
         changes = [unit.run_events.adding(run.id, 1, deltas(run.id, 1, first, 1)) for first in range(3, 3 + AT_ONCE)]
         assert len(Joint([change.asked.prepared for change in changes]).sql) < KEPT
-
-
-def visits_of(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """To the thread of the unit's connection, from now on."""
-    driver = unit._executor.connection.driver
-    visits: list[Any] = []
-    execute = driver._execute
-
-    async def visit(*args: Any, **kwargs: Any) -> Any:
-        visits.append(args)
-        return await execute(*args, **kwargs)
-
-    monkeypatch.setattr(driver, "_execute", visit)
-    return visits
 
 
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)

@@ -146,6 +146,8 @@ class ChangeableDatabase(Database):
         if weather == "away":
             raise Unavailable
         async with unit as opened:
+            if weather in {"refused", "crash"}:
+                vars(opened)["end_with"] = opened._executor.perform  # nothing is committed before the end
             yield opened
             if weather == "refused":
                 raise StorageFailed

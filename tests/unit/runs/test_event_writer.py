@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from retinue.db.session import Unit
+from retinue.db.executor import Executor
+from retinue.db.scripts import Course, Script
 from retinue.domain import events as e
 from retinue.domain.errors import StorageFailed
 from retinue.domain.events import RecordedEvent
@@ -114,14 +115,19 @@ async def test_who_has_lost_its_run_among_many_hears_of_it(world: World) -> None
 def listening_together() -> Iterator[list[int]]:
     """How many changes were carried out together each time."""
     numbers: list[int] = []
-    together = Unit.together
+    spelled = Executor._spelled
 
-    async def note(self: Unit, *changes: Any, missing: str = "") -> list[Any]:
-        numbers.append(len(changes))
-        return await together(self, *changes, missing=missing)
+    def note(self: Executor, script: Script[Any]) -> Course[Any]:
+        course, found = spelled(self, script), None
+        try:
+            while True:
+                numbers.append(len(parts := course.send(found)))  # type: ignore[arg-type]
+                found = yield parts
+        except StopIteration as end:
+            return end.value
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Unit, "together", note)
+        patch.setattr(Executor, "_spelled", note)
         yield numbers
 
 

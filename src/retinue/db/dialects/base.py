@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -15,10 +15,13 @@ from retinue.db.connection import Connection
 from retinue.db.dialects.transactions import Transaction
 from retinue.db.prepared import Prepared
 from retinue.db.row_security import Roles
+from retinue.db.scripts import Commit, Course, Parts, Query
 from retinue.db.tables import Base
 
 Insert = sqlite.Insert | postgresql.Insert
 """An insert with `on_conflict_do_nothing` and `on_conflict_do_update`, which look alike on both."""
+
+R = TypeVar("R")
 
 SECONDS_BEFORE_1970 = 62_135_596_800
 """Since the first moment that Python can tell."""
@@ -67,12 +70,24 @@ class Dialect(ABC):
         """Plan the statements of this transaction without a look at their values, and so once for each connection."""
 
     @abstractmethod
-    async def together(
-        self, connection: Connection, parts: Sequence[tuple[Prepared, Sequence[Any]]]
-    ) -> Sequence[Outcome]:
-        """Have the connection's driver carry out several changes, each with its arguments; see
-        `Executor.together`.
-        """
+    async def together(self, connection: Connection, parts: Parts) -> Sequence[Outcome]:
+        """Have the connection's driver carry out several changes; see `Executor.together`."""
+
+    async def perform(self, connection: Connection, course: Course[R]) -> R:
+        """Carry out a script. Where it is told to commit, it may leave that to the transaction."""
+        found: Any = None
+        try:
+            while True:
+                match course.send(found):
+                    case Query(sql, arguments):
+                        found = await self.fetch(connection, sql, arguments)
+                    case Commit():
+                        pass
+                    case parts:
+                        found = await self.together(connection, parts)
+        except StopIteration as end:
+            result: R = end.value
+            return result
 
     @abstractmethod
     def clock(self) -> sa.ColumnElement[datetime]:

@@ -19,6 +19,7 @@ from retinue.db.dialects.base import SECONDS_BEFORE_1970, Dialect, Insert
 from retinue.db.dialects.transactions import SingleStatements, Transaction
 from retinue.db.prepared import Prepared
 from retinue.db.row_security import Roles, apply
+from retinue.db.scripts import Parts
 from retinue.db.tables import Base
 from retinue.db.types import Instant
 from retinue.domain.encoding import encode_text
@@ -107,9 +108,7 @@ class PostgreSQL(Dialect):
         status: str = await connection.driver.execute(sql, *arguments)
         return int(status.rpartition(" ")[2])
 
-    async def together(
-        self, connection: Connection, parts: Sequence[tuple[Prepared, Sequence[Any]]]
-    ) -> Sequence[Outcome]:
+    async def together(self, connection: Connection, parts: Parts) -> Sequence[Outcome]:
         key = tuple(prepared for prepared, _ in parts)
         if (joint := self._joints.get(key)) is None:
             joint = self._joints[key] = Joint(key)

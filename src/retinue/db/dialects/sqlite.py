@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,10 +19,10 @@ from retinue.db.changes import Outcome
 from retinue.db.connection import Connection
 from retinue.db.dialects.base import SECONDS_BEFORE_1970, Dialect, Insert
 from retinue.db.dialects.ordered_join import OrderedJoin
-from retinue.db.dialects.several import Answer, Several, Statement, ThreadsideConnection
+from retinue.db.dialects.several import ThreadsideConnection, outcomes, performed, visit
 from retinue.db.dialects.sqlite_files import prepare_connections
 from retinue.db.dialects.transactions import Transaction
-from retinue.db.prepared import Prepared
+from retinue.db.scripts import Course, Parts
 from retinue.db.tables import Base
 from retinue.db.types import Instant
 from retinue.domain.encoding import encode_text
@@ -40,6 +40,8 @@ _OUTAGES = {
     sqlite3.SQLITE_CANTOPEN,
 }
 _UNIQUE = "UNIQUE constraint failed: "
+
+R = TypeVar("R")
 
 
 class SQLite(Dialect):
@@ -125,23 +127,20 @@ class SQLite(Dialect):
         if connection.opening is None:
             rows: Iterable[Sequence[Any]] = await connection.driver.execute_fetchall(sql, arguments)
             return rows
-        return (await _several(connection, [(sql, arguments)]))[0].rows
+        return (await visit(connection, lambda ask: ask(sql, arguments))).rows
 
     async def change(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> int:
         if connection.opening is None:
             # The cursor is through; to have it closed would be another visit to the connection's thread.
             count: int = (await connection.driver.execute(sql, arguments)).rowcount
             return count
-        return (await _several(connection, [(sql, arguments)]))[0].touched
+        return (await visit(connection, lambda ask: ask(sql, arguments))).touched
 
-    async def together(
-        self, connection: Connection, parts: Sequence[tuple[Prepared, Sequence[Any]]]
-    ) -> Sequence[Outcome]:
-        found = await _several(connection, [(prepared.sql, arguments) for prepared, arguments in parts])
-        return [
-            Outcome(answer.touched, prepared.rows(answer.rows)[0] if answer.rows else None)
-            for (prepared, _), answer in zip(parts, found, strict=True)
-        ]
+    async def together(self, connection: Connection, parts: Parts) -> Sequence[Outcome]:
+        return await visit(connection, lambda ask: outcomes(ask, parts))
+
+    async def perform(self, connection: Connection, course: Course[R]) -> R:
+        return await visit(connection, lambda ask: performed(connection, course, ask))
 
     def clock(self) -> sa.ColumnElement[datetime]:
         return self.clock_after(0.0)
@@ -226,14 +225,6 @@ class SQLite(Dialect):
         return {"render_as_batch": True}
 
 
-async def _several(connection: Connection, statements: Sequence[Statement]) -> Sequence[Answer]:
-    """In one visit to the connection's thread, in which the transaction begins if it has not."""
-    opening = connection.take_opening()
-    begin: list[Statement] = [] if opening is None else [(opening, ())]
-    found: Sequence[Answer] = await connection.driver.execute_fetchall(Several.of([*begin, *statements]))
-    return found[len(begin) :]
-
-
 async def _first(driver: Any, statement: str) -> int:
     async with driver.execute(statement) as cursor:
         value: int = (await cursor.fetchone())[0]
@@ -255,7 +246,7 @@ class AiosqliteTransaction(Transaction):
             notes[_DURABLE] = is_durable
 
     async def _commit(self) -> None:
-        if self.connection.take_opening() is None:
+        if self.connection.take_opening() is None and not self.connection.is_committed:
             await self.connection.driver.execute("COMMIT")
 
     async def _roll_back(self) -> None:

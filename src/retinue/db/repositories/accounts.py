@@ -13,6 +13,7 @@ from retinue.db import tables as t
 from retinue.db.changes import Change, Outcome
 from retinue.db.prepared import prepared
 from retinue.db.repositories.base import TenantRepository, has_changed
+from retinue.db.scripts import Script
 from retinue.domain.budgets import Alert, Budget, Grant, Quote, Reservation, end_of, start_of
 from retinue.domain.errors import BudgetExceeded, Conflict
 
@@ -64,12 +65,14 @@ class Account:
 
 
 class Accounts(TenantRepository):
-    async def lock(self, subject_ids: Collection[str] = (), budget_ids: Collection[UUID] = ()) -> Sequence[Account]:
-        """Those of these subjects and budgets, in the one order in which everybody locks them: two who want some of
-        the same never wait for each other."""
+    def locking(
+        self, subject_ids: Collection[str] = (), budget_ids: Collection[UUID] = ()
+    ) -> Script[Sequence[Account]]:
+        """Lock those of these subjects and budgets, in the one order in which everybody locks them: two who want some
+        of the same never wait for each other."""
         if not subject_ids and not budget_ids:
             return ()
-        rows = await self._executor.rows(self._locked(_padded(subject_ids), _padded(budget_ids)))
+        rows = yield self._locked(_padded(subject_ids), _padded(budget_ids))
         return [Account(budget_of(row), row.at) for row in rows]
 
     async def read(self, subject_ids: Collection[str]) -> Sequence[Account]:

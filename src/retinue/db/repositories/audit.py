@@ -70,6 +70,10 @@ class AuditRepository(TenantRepository):
         )
         return entry_id
 
+    @property
+    def is_flushed(self) -> bool:
+        return not self._deeds
+
     async def flush(self) -> None:
         """Write what was recorded. The unit calls it at its end; nothing may be locked after it."""
         deeds, self._deeds = self._deeds, []

@@ -172,3 +172,12 @@ def found(value: V | None, what: str) -> V:
     if value is None:
         raise NotFound(f"There is no such {what}.")
     return value
+
+
+def first(rows: Sequence[V], what: str) -> V:
+    """The first of them.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return found(next(iter(rows), None), what)

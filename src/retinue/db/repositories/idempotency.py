@@ -6,7 +6,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from retinue.db import tables as t
-from retinue.db.repositories.base import TenantRepository
+from retinue.db.changes import Change
+from retinue.db.prepared import prepared
+from retinue.db.repositories.base import TenantRepository, has_changed
 from retinue.domain.errors import InvalidRequest, StorageFailed
 from retinue.domain.idempotency import IdempotencyKey, IdempotencyRecord
 
@@ -41,12 +43,20 @@ class IdempotencyRepository(TenantRepository):
 
     async def keep(self, key: IdempotencyKey, *, run_id: UUID | None = None, answer: bytes | None = None) -> None:
         """Write down what came of the request, for those that repeat it."""
-        statement = self._update(t.IdempotencyRecord).where(_is(key))
-        await self._executor.change(statement, {"run_id": run_id, "answer": answer})
+        await self._executor.carry_out(self.keeping(key, run_id=run_id, answer=answer))
+
+    def keeping(self, key: IdempotencyKey, *, run_id: UUID | None = None, answer: bytes | None = None) -> Change[bool]:
+        """The same, for `Unit.together`."""
+        return Change(self._with_key(key.route, key.key).setting({"run_id": run_id, "answer": answer}), has_changed)
 
     async def forget(self, key: IdempotencyKey) -> None:
         """Free the key again: the request came to nothing."""
         await self._executor.change(self._delete(t.IdempotencyRecord).where(_is(key)))
+
+    @prepared
+    def _with_key(self, route: str, key: str) -> sa.Update:
+        is_kept = (t.IdempotencyRecord.route == route) & (t.IdempotencyRecord.key == key)
+        return self._update(t.IdempotencyRecord).where(is_kept)
 
     async def _claim(self, key: IdempotencyKey, keep_seconds: float) -> bool:
         clock = self._dialect.clock

@@ -18,8 +18,9 @@ from retinue.db.dialects.base import Insert
 from retinue.db.executor import Executor
 from retinue.db.prepared import prepared
 from retinue.db.repositories.accounts import Account, Accounts, granted
-from retinue.db.repositories.base import TenantRepository, found, has_changed
+from retinue.db.repositories.base import TenantRepository, first, has_changed
 from retinue.db.repositories.money import cost_columns, cost_of, usage_columns, usage_of
+from retinue.db.scripts import Script
 from retinue.domain.budgets import Alert, Grant, Quote, Reservation, Spender
 from retinue.domain.errors import BudgetExceeded, Conflict
 from retinue.domain.runs import CallOutcome, LedgerEntry
@@ -58,11 +59,11 @@ class LedgerRepository(TenantRepository):
         """The same, for `Unit.together`."""
         return self._storing(self._opened(), {**_columns(entry), "reservations": held or None})
 
-    async def book(
+    def booking(
         self, entry: LedgerEntry, quote: Callable[[], Quote | None], *, is_tenant_locked: bool
-    ) -> tuple[Grant | None, Sequence[Change[Any]]]:
-        """Do what `open` and `reserve` do for a call that nobody has opened yet; what is to be written is told, for
-        `Unit.together`, and this transaction must do that next.
+    ) -> Script[tuple[Grant | None, Sequence[Change[Any]]]]:
+        """Do what `open` and `reserve` do for a call that nobody has opened yet; what is to be written is told, and
+        that must be the next changes of this transaction.
 
         Args:
             is_tenant_locked: this transaction holds the tenant's slots. If not, the tenant's row is held here, so that
@@ -73,8 +74,8 @@ class LedgerRepository(TenantRepository):
             BudgetExceeded, Conflict: as `reserve`.
         """
         if not is_tenant_locked:
-            found(await self._executor.row(self._held_tenant()), "tenant")
-        accounts = await self._settled(entry.spender)
+            first((yield self._held_tenant()), "tenant")
+        accounts = yield from self._settling(entry.spender)
         own, grant = _own(accounts, entry.spender), None
         held: tuple[Reservation, ...] = ()
         if own:
@@ -99,7 +100,7 @@ class LedgerRepository(TenantRepository):
             BudgetExceeded: nothing is left.
             Conflict: `price_unknown`.
         """
-        accounts = await self._settled(entry.spender)
+        accounts = await self._executor.perform(self._settling(entry.spender))
         own, grant = _own(accounts, entry.spender), None
         if own and is_new:
             try:
@@ -158,13 +159,17 @@ class LedgerRepository(TenantRepository):
         statement = self._select(t.LedgerEntry).where(t.LedgerEntry.run_id == run_id).order_by(t.LedgerEntry.id)
         return [_entry(row) for row in await self._executor.rows(statement)]
 
+    @property
+    def is_flushed(self) -> bool:
+        return not (self._due or self._alarming or self._alerts)
+
     async def flush(self) -> Sequence[Alert]:
         """Settle what was closed. The unit calls it at its end; only the audit trail is locked after it.
 
         Returns the alerts that this and earlier settlements of the transaction have raised.
         """
         if self._due or self._alarming:
-            await self._write(await self._settled(None))
+            await self._write(await self._executor.perform(self._settling(None)))
         alerts, self._alerts = self._alerts, []
         return alerts
 
@@ -172,12 +177,12 @@ class LedgerRepository(TenantRepository):
         if changes := (*changes, *self._accounts.writing(accounts)):
             await self._executor.together(changes)
 
-    async def _settled(self, spender: Spender | None) -> Sequence[Account]:
+    def _settling(self, spender: Spender | None) -> Script[Sequence[Account]]:
         """The spender's accounts and those that something is due to, locked, after that was done."""
         due, self._due = self._due, []
         subject_ids = {name for _, name in spender.subjects} if spender else set()
         budget_ids = self._alarming | {held.budget_id for held, _ in due}
-        accounts = await self._accounts.lock(subject_ids, budget_ids)
+        accounts = yield from self._accounts.locking(subject_ids, budget_ids)
         by_id = {account.budget.id: account for account in accounts}
         for held, cost in due:
             if account := by_id.get(held.budget_id):

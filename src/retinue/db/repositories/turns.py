@@ -8,12 +8,13 @@ import sqlalchemy as sa
 
 from retinue.db import tables as t
 from retinue.db.prepared import Row, prepared
-from retinue.db.repositories.base import found
+from retinue.db.repositories.base import first
 from retinue.db.repositories.config import stored_config
 from retinue.db.repositories.conversations import Session, conversation_of, session_of
 from retinue.db.repositories.employees import employee_of
 from retinue.db.repositories.limits import Used
 from retinue.db.repositories.looks import Looks
+from retinue.db.scripts import Script
 from retinue.domain.conversations import Conversation
 from retinue.domain.employees import Employee
 from retinue.domain.tenants import StoredConfig
@@ -53,11 +54,16 @@ class TurnRepository(Looks):
         Raises:
             NotFound: there is no such conversation.
         """
-        row = await self._executor.row(self._locked(conversation_id, with_tenant=counts))
-        conversation = conversation_of(found(row, "conversation"))
+        return await self._executor.perform(self._entering(conversation_id, key_id, default_ttl_seconds, counts=counts))
+
+    def _entering(
+        self, conversation_id: UUID, key_id: UUID | None, default_ttl_seconds: float, *, counts: bool
+    ) -> Script[Scene]:
+        rows = yield self._locked(conversation_id, with_tenant=counts)
+        conversation = conversation_of(first(rows, "conversation"))
         # Only now: who has waited for a lock sees what was stored meanwhile.
-        asked = self._seen(conversation_id, conversation.employee_id, key_id, conversation.user_id, counts=counts)
-        seen = found(await self._executor.row(asked), "conversation")
+        rows = yield self._seen(conversation_id, conversation.employee_id, key_id, conversation.user_id, counts=counts)
+        seen = first(rows, "conversation")
         return Scene(conversation, session_of(seen, default_ttl_seconds), _used(seen) if counts else None, _cast(seen))
 
     @prepared
