@@ -86,6 +86,7 @@ class Admission:
             key_id=request.key_id,
             default_ttl_seconds=self._sessions.ttl_seconds,
             counts=limits.bounds_runs,
+            max_history=self._factory.limits.history_messages,
         )
         conversation = scene.conversation
         refuse_if_closed(conversation)

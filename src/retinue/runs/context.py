@@ -152,7 +152,7 @@ async def load_context(
     Args:
         content: the message that is to be answered.
         position: its place in the conversation; the history ends before it.
-        cast: employee and provider, if they were read before in this transaction.
+        cast: employee, provider and history, if they were read before in this transaction.
 
     Raises:
         Conflict: `provider_not_configured` or `employee_deleted`.
@@ -171,9 +171,11 @@ async def load_context(
     answer_room = _answer_room(own.max_output_tokens or config.max_output_tokens, window, limits)
     system = system_prompt(employee)
     specs = tools.specs(employee.tools)
-    history = await unit.messages.history(
-        conversation.id, before_position=position, max_messages=limits.history_messages
-    )
+    history = cast.history
+    if history is None:
+        history = await unit.messages.history(
+            conversation.id, before_position=position, max_messages=limits.history_messages
+        )
     return RunContext(
         conversation=conversation,
         employee=employee,

@@ -134,7 +134,7 @@ WRITES: dict[str, Callable[[Unit, Property], Awaitable[Any]]] = {
         unit, unit.conversations.advancing(their.conversation.id, 1, at=LATER)
     ),
     "turns.enter": lambda unit, their: unit.turns.enter(
-        their.conversation.id, key_id=their.run.key_id, default_ttl_seconds=0, counts=True
+        their.conversation.id, key_id=their.run.key_id, default_ttl_seconds=0, counts=True, max_history=9
     ),
     "messages.finish": lambda unit, their: unit.messages.finish(their.answer.id, **ANSWER_END),
     "messages.finishing": lambda unit, their: _done(unit, unit.messages.finishing(their.answer.id, **ANSWER_END)),

@@ -170,6 +170,7 @@ async def test_every_method_of_a_unit_is_in_this_suite() -> None:
         "record",
         "flush",
         "is_flushed",
+        "recalling",
         "put_orders",
         "add_coupon",
         "keep_action",

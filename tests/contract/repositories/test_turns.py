@@ -14,15 +14,24 @@ from retinue.domain.ids import new_id
 from retinue.domain.runs import RunStatus
 from retinue.domain.tenants import Tenant
 from tests.contract.repositories.belongings import A_PRICE
-from tests.contract.repositories.builders import LATER, a_config, a_conversation, a_run, an_employee, seconds_ago
+from tests.contract.repositories.builders import (
+    LATER,
+    a_config,
+    a_conversation,
+    a_message,
+    a_run,
+    an_employee,
+    seconds_ago,
+)
 from tests.contract.repositories.conftest import Add
+from tests.contract.repositories.visits import visits_of
 from tests.support.statements import listening
 
 TTL = 1800.0
 
 
 async def enter(unit: Unit, conversation: Conversation, **changes: Any) -> Scene:
-    given = {"key_id": None, "default_ttl_seconds": TTL, "counts": True, **changes}
+    given = {"key_id": None, "default_ttl_seconds": TTL, "counts": True, "max_history": 9, **changes}
     return await unit.turns.enter(conversation.id, **given)
 
 
@@ -37,6 +46,7 @@ async def test_it_is_the_same_as_if_it_were_read_one_by_one(
         await unit.prices.replace([A_PRICE])
         await unit.conversations.add(other)
         await unit.conversations.advance(conversation.id, 1, at=seconds_ago(100))
+        await unit.messages.add(a_message(conversation, 1))
     await add_run(a_run(conversation, status=RunStatus.COMPLETED, ordinal=1, finished_at=seconds_ago(50)))
     await add_run(a_run(other, key_id=key_id, user_id="bob"))
     for where, ttl in ((conversation, 10), (conversation, TTL), (other, TTL)):
@@ -49,6 +59,10 @@ async def test_it_is_the_same_as_if_it_were_read_one_by_one(
             assert scene.used == (used if counts else None)
             assert scene.cast.config == await unit.config.get()
             assert scene.cast.employee == await unit.employees.get(where.employee_id)
+            said = await unit.messages.history(where.id, before_position=9, max_messages=9)
+            is_read = not scene.session.is_busy and not scene.session.has_expired
+            assert scene.cast.history == (said if is_read else None)
+            assert [each.content for each in said] == (["message 1"] if where is conversation else [])
 
 
 async def test_its_time_is_the_databases(database: Database, conversation: Conversation) -> None:
@@ -67,11 +81,21 @@ async def test_what_is_not_there_is_none(database: Database, conversation: Conve
             await enter(unit, msgspec.structs.replace(conversation, id=new_id()))
 
 
-async def test_it_takes_two_statements(database: Database, conversation: Conversation) -> None:
+async def test_it_takes_three_statements(database: Database, conversation: Conversation) -> None:
     async with database.unit(conversation.tenant_id) as unit:
         with listening() as heard:
             await enter(unit, conversation)
-    assert len(heard) == 2
+    assert len(heard) == 3
+
+
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+async def test_it_is_one_visit_to_the_thread_of_sqlite(
+    database: Database, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with database.unit(conversation.tenant_id) as unit:
+        visits = visits_of(unit, monkeypatch)
+        await enter(unit, conversation)
+        assert len(visits) == 1
 
 
 class Leader:

@@ -13,6 +13,7 @@ from retinue.db.prepared import prepared
 from retinue.db.repositories.base import TenantRepository, found, has_changed
 from retinue.db.repositories.conditions import is_from_user
 from retinue.db.repositories.money import cost_columns, cost_of
+from retinue.db.scripts import Script
 from retinue.domain.errors import NotFound
 from retinue.domain.ids import now
 from retinue.domain.messages import Message, MessageStatus, Role, ToolLogEntry, Utterance
@@ -78,8 +79,12 @@ class MessageRepository(TenantRepository):
         """The newest ones before a position, oldest first, without those that wait for their run, those of users that
         were withdrawn, and empty answers.
         """
-        newest = self._before(conversation_id, before_position, max_messages)
-        return [Utterance(*row) for row in reversed(await self._executor.rows(newest))]
+        return await self._executor.perform(self.recalling(conversation_id, before_position, max_messages))
+
+    def recalling(self, conversation_id: UUID, before_position: int, max_messages: int) -> Script[Sequence[Utterance]]:
+        """The same."""
+        newest = yield self._before(conversation_id, before_position, max_messages)
+        return [Utterance(*row) for row in reversed(newest)]
 
     async def appended(self, run_id: UUID) -> Sequence[Message]:
         """What users appended to the run and it has not taken yet, in order."""
