@@ -19,6 +19,7 @@ from retinue.domain.text import clean
 
 E = TypeVar("E", bound=StrEnum)
 Processor = Callable[[Any], Any]
+_LENGTH = len("2026-11-30 12:00:00.000000")
 
 
 class Instant(TypeDecorator[datetime]):
@@ -30,16 +31,12 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def bind_processor(self, dialect: Dialect) -> Processor:
-        if dialect.name != "sqlite":
-            return _moment
-        store: Processor = self.impl_instance.bind_processor(dialect) or _as_it_is
-        return lambda value: None if value is None else store(_moment(value).astimezone(UTC).replace(tzinfo=None))
+        return _text_of_moment if dialect.name == "sqlite" else _moment
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Processor | None:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Processor | None:  # noqa: ARG002
         if dialect.name != "sqlite":
             return None  # asyncpg gives UTC with its zone
-        read: Processor = self.impl_instance.result_processor(dialect, coltype) or _as_it_is
-        return lambda value: None if value is None else read(value).replace(tzinfo=UTC)
+        return lambda text: None if text is None else datetime.fromisoformat(text + "Z")
 
 
 class CleanText(TypeDecorator[str]):
@@ -104,5 +101,8 @@ def _moment(value: Any) -> Any:
     return value
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
+def _text_of_moment(value: Any) -> str | None:
+    if _moment(value) is None:
+        return None
+    text: str = value.astimezone(UTC).isoformat(" ", "microseconds")
+    return text[:_LENGTH]
