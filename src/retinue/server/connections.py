@@ -1,204 +1,234 @@
-"""Hypercorn's connections, as far as ours behave otherwise."""
+"""A connection of a client, with Hypercorn's HTTP on it."""
 
 import asyncio
-import logging
-import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from time import monotonic
-from typing import Any, ClassVar
+from typing import Any
 
-import structlog
-from hypercorn.asyncio import run as hypercorn_run
-from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.typing import LifespanState
+from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, Scope
 
-from retinue.server import http1
-from retinue.server.address import BACKLOG
-from retinue.server.heads import HeadLimits
-from retinue.server.http1 import NEW_OUTLET, Http1Protocol, ServerConfig
+from retinue.http.eagerly import Begun
+from retinue.server.crowd import Crowd
+from retinue.server.http1 import Http1Protocol
+from retinue.server.inbox import Inbox
 from retinue.server.outlet import ChunkOutlet
-from retinue.server.silence import Silence, Silences
-from retinue.settings import Settings
+from retinue.server.sending import Sending
 
-CLOSE_SECONDS = 3.0
-"""For connections to take their last bytes after every run has ended or was handed over."""
-CANCEL_SECONDS = 1.0
-"""For requests to notice that their connection was broken off, before they are cancelled."""
-SHUTDOWN_SECONDS = 5.0
-"""For the application to let go of its own connections."""
 LINGER_SECONDS = 1.0
 """For a client that was refused to stop sending: what is still on its way would take the answer with it."""
 LINGER_BYTES = 4 * 1024 * 1024
-COMPLAINT_SECONDS = 60.0
-"""Between two lines in the log that say that there is no room."""
-
-_log = structlog.get_logger(__name__)
+UNHEARD_BYTES = 128 * 1024
+"""What comes while something before it has to wait, until nothing is read any more."""
 
 
-class Connection(TCPServer):
-    """Ends when its client has closed it, or takes too long over the head of a request. Hypercorn's own waits until the
-    idle time is over and holds the socket.
+class Connection(Sending):
+    """Ends when its client has closed it and its answers are over, or if a head takes too long.
+
+    What comes is handled at once. There is a task for each answer, and one more only while what has come has to wait:
+    a stream needs none to see its client go.
     """
 
-    config: ServerConfig
-    _open: ClassVar[set["Connection"]] = set()
-    _silent: ClassVar[dict["Connection", None]] = {}
-    """Those of which no request is being answered, in the order in which they became so."""
-    _quiet_until: ClassVar[float] = 0.0
-    _head_deadline: float | None = None
-    _ending: asyncio.TimerHandle | None = None
+    __slots__ = ("_crowd", "_deadline", "_heard", "_http", "_is_deaf", "_left", "_linger_end", "_tasks", "_unheard")
 
-    async def run(self) -> None:
-        if len(self._open) >= self.config.connections and not self._make_room():
-            self.writer.transport.abort()
+    _http: Http1Protocol
+
+    def __init__(self, crowd: Crowd) -> None:
+        super().__init__()
+        self._crowd = crowd
+        self._heard: list[bytes | None] | None = None
+        """What has come and waits for what came before; the last is None if no more comes. None: nothing is being
+        handled."""
+        self._unheard = 0
+        self._is_deaf = False
+        """Nothing more comes, or nobody wants to hear it."""
+        self._tasks = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        self._linger_end: asyncio.TimerHandle | None = None
+        self._left = LINGER_BYTES
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if client is None or not self._crowd.admit(self):
+            self._is_lost = True
+            self.abort()
             return
-        self._open.add(self)
-        self._silent[self] = None
-        self.state = LifespanState({**self.state, NEW_OUTLET: self._new_outlet})
-        self.idle_task = Silence(Silences.of(self.context, self.config.keep_alive_timeout))
+        crowd = self._crowd
+        self._http = Http1Protocol(
+            crowd.app, crowd.config, crowd.context, self, {}, False, client[:2], server[:2], self._send
+        )
+
+    def data_received(self, data: bytes) -> None:
+        if self._linger_end is None:
+            self._hear(data)
+        elif (left := self._left - len(data)) > 0:
+            self._left = left
+        else:
+            self._end_reading()
+
+    def eof_received(self) -> bool:
+        """True: the answer is still to be sent."""
+        if self._linger_end is None:
+            self._hear(None)
+        else:
+            self._end_reading()
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._is_lost:
+            return  # it was refused
+        super().connection_lost(error)
+        for timer in (self._deadline, self._linger_end):
+            if timer is not None:
+                timer.cancel()
+        self._http.can_read.end()
+        if self._heard is not None:
+            self._heard.clear()
+        self._end_reading()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def close_silent(self) -> None:
+        if self._linger_end is None:
+            self._transport.close()
+
+    def new_outlet(self, is_whole: Callable[[], bool]) -> ChunkOutlet:
+        return ChunkOutlet(self._transport, self._lock, is_whole)
+
+    async def spawn_app(
+        self, app: Any, config: Config, scope: Scope, send: Callable[[ASGISendEvent | None], Awaitable[None]]
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        """Begin to answer a request; Hypercorn asks for it by this name."""
+        inbox = Inbox(config.max_app_queue_size)
+        self._begin(_answer(app, config, scope, inbox.get, send))
+        return inbox.put
+
+    def _hear(self, data: bytes | None) -> None:
+        self._unheard += len(data or b"")
+        if self._heard is None:
+            self._heard = [data]
+            self._do(self._listen())
+        else:
+            self._heard.append(data)
+            if self._unheard > UNHEARD_BYTES:
+                self._transport.pause_reading()
+
+    async def _listen(self) -> None:
+        heard = self._heard
         try:
-            await super().run()
-        finally:
-            self._forget(self)
-            if self._ending is not None:
-                self._ending.cancel()
-
-    def _new_outlet(self, is_whole: Callable[[], bool]) -> ChunkOutlet:
-        return ChunkOutlet(self.writer.transport, self.send_lock, is_whole)
-
-    async def _read_data(self) -> None:
-        left = LINGER_BYTES
-        with suppress(OSError):
-            while not self.reader.at_eof() and left > 0:
-                data = await self._next_piece()
+            while heard:
+                data = heard.pop(0)
+                await self._http.handle(RawData(data or b""))
+                self._unheard -= len(data or b"")
                 if data is None:
-                    await self._http.refuse_slow()
-                elif self._ending is not None:
-                    left -= len(data)
-                else:
-                    await self.protocol.handle(RawData(data))
-                    self._watch_head()
-        await self.protocol.handle(Closed())
-        await self.idle_task.stop()
+                    self._end_reading()
+            self._watch_head()
+        except ConnectionError:
+            self._end_reading()  # there will be no turn for what came
+        finally:
+            self._heard, self._unheard = None, 0
+            if not self._is_deaf:
+                self._transport.resume_reading()
 
-    async def _next_piece(self) -> bytes | None:
-        """None if the rest of a head has not come in its time."""
-        if self._head_deadline is None:
-            return await self.reader.read(MAX_RECV)
-        patience = asyncio.timeout_at(self._head_deadline)
-        try:
-            async with patience:
-                return await self.reader.read(MAX_RECV)
-        except TimeoutError:
-            if not patience.expired():
-                raise  # the kernel's: the client is gone
-            return None
+    def _end_reading(self) -> None:
+        """Whoever answers hears of it; the connection ends with the last answer."""
+        self._is_deaf = True
+        self._do(self._http.handle(Closed()))
+        self._end_if_over()
 
-    async def protocol_send(self, event: Event) -> None:
-        """Whoever is answered before he has said everything may say no more, but must be able to read the answer."""
-        if isinstance(event, Closed) and self._http.is_cut_short and not self.reader.at_eof():
-            self._linger()
+    def _end_if_over(self) -> None:
+        if self._tasks or not self._is_deaf:
             return
-        if isinstance(event, Updated):
-            self._silent.pop(self, None)
-            if event.idle:
-                self._silent[self] = None
-        await super().protocol_send(event)
+        if self._is_lost:
+            self._crowd.leave(self)
+        else:
+            self._close()
 
-    async def _close(self) -> None:
-        await self.idle_task.stop()
-        if hasattr(self, "protocol"):
-            self._http.can_read.end()
-        await super()._close()
+    def _watch_head(self) -> None:
+        if self._deadline is not None and not self._http.is_in_head:
+            self._deadline.cancel()
+            self._deadline = None
+        elif self._deadline is None and self._http.is_in_head and self._linger_end is None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(self._crowd.config.head_limits.seconds, self._refuse_slow)
+
+    def _refuse_slow(self) -> None:
+        self._deadline = None
+        if self._http.is_in_head:
+            self._do(self._http.refuse_slow())
+
+    async def _send(self, event: Event) -> None:
+        """What Hypercorn has to say. Whoever is answered before he has said everything may say no more, but must be
+        able to read the answer.
+        """
+        if isinstance(event, RawData):
+            try:
+                await self._write(event.data)
+            except (ConnectionError, RuntimeError):
+                await self._http.handle(Closed())
+        elif isinstance(event, Updated):
+            told = self._crowd.silences.begin if event.idle else self._crowd.silences.end
+            told(self)
+        elif self._http.is_cut_short and not self._is_deaf:
+            self._linger()
+        else:
+            self._close()
 
     def _linger(self) -> None:
         """Go on reading what is on its way: closing before it has come would reset the connection, answer included."""
-        if self._ending is not None:
+        if self._linger_end is not None:
             return
-        self._head_deadline = None
-        self._silent[self] = None
-        self._ending = self.loop.call_later(LINGER_SECONDS, self.writer.close)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._linger_end = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
+        self._crowd.silences.begin(self)
         with suppress(OSError, RuntimeError):
-            self.writer.write_eof()
+            self._transport.write_eof()
 
-    @property
-    def _http(self) -> Http1Protocol:
-        protocol = self.protocol.protocol
-        assert isinstance(protocol, Http1Protocol)
-        return protocol
+    def _close(self) -> None:
+        self._crowd.silences.end(self)
+        self._http.can_read.end()
+        with suppress(OSError, RuntimeError):
+            self._transport.write_eof()
+        self._transport.close()
 
-    def _watch_head(self) -> None:
-        if not self._http.is_in_head:
-            self._head_deadline = None
-        elif self._head_deadline is None:
-            self._head_deadline = self.loop.time() + self.config.head_limits.seconds
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        """Carry it as far as it goes now, and the rest in a task."""
+        begun = Begun(work)
+        if begun.waits:
+            self._begin(_rest(begun))
 
-    async def _idle_timeout(self) -> None:
-        """The silence was too long, or the server stops."""
-        if not self.reader.at_eof():
-            await self._initiate_server_close()
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks += 1
+        self._crowd.begin(work, self._note_end)
 
-    @classmethod
-    def _make_room(cls) -> bool:
-        """Break off the connection that has been silent for longest; whoever has something to ask comes again. False if
-        every one is at work.
-        """
-        oldest = next(iter(cls._silent), None)
-        if oldest is None:
-            cls._complain()
-            return False
-        cls._forget(oldest)
-        oldest.writer.transport.abort()
-        return True
-
-    @classmethod
-    def _complain(cls) -> None:
-        if (now := monotonic()) >= cls._quiet_until:
-            cls._quiet_until = now + COMPLAINT_SECONDS
-            _log.warning("connections_full", open=len(cls._open))
-
-    @classmethod
-    def _forget(cls, connection: "Connection") -> None:
-        cls._open.discard(connection)
-        cls._silent.pop(connection, None)
-
-    @classmethod
-    def abort_all(cls) -> None:
-        """Break off whatever is still open.
-
-        Hypercorn would wait until each has sent what it had to send, however long its client takes.
-        """
-        for connection in cls._open:
-            connection.writer.transport.abort()
+    def _note_end(self, task: "asyncio.Task[None]") -> None:
+        self._tasks -= 1
+        self._crowd.end(task)
+        if not task.cancelled() and (error := task.exception()):
+            told = {"message": "a connection broke down", "exception": error, "transport": self._transport}
+            asyncio.get_running_loop().call_exception_handler(told)
+            self.abort()
+        self._end_if_over()
 
 
-def install() -> None:
-    """Have Hypercorn make connections of this kind."""
-    http1.install()
-    made_by: Any = hypercorn_run
-    made_by.TCPServer = Connection
+async def _rest(begun: Begun[None]) -> None:
+    await begun
 
 
-def config_for(listener: socket.socket, settings: Settings) -> ServerConfig:
-    """Hypercorn's settings. It closes `listener` at the end."""
-    limits = settings.limits
-    config = ServerConfig()
-    config.head_limits = HeadLimits(
-        target_bytes=limits.target_bytes,
-        headers=limits.headers,
-        header_bytes=limits.header_bytes,
-        seconds=limits.head_seconds,
-    )
-    config.connections = limits.connections
-    config.h11_max_incomplete_size = config.head_limits.total_bytes
-    config.bind = [f"fd://{listener.detach()}"]
-    config.backlog = BACKLOG
-    config.graceful_timeout = CLOSE_SECONDS + CANCEL_SECONDS
-    config.shutdown_timeout = SHUTDOWN_SECONDS
-    config.keep_alive_timeout = limits.idle_seconds
-    config.include_server_header = False
-    config.accesslog = None
-    config.errorlog = logging.getLogger("hypercorn.error")
-    return config
+async def _answer(
+    app: Any,
+    config: Config,
+    scope: Scope,
+    receive: Callable[[], Awaitable[ASGIReceiveEvent]],
+    send: Callable[[ASGISendEvent | None], Awaitable[None]],
+) -> None:
+    try:
+        await app(scope, receive, send)
+    except Exception:
+        await config.log.exception("Error in ASGI Framework")
+    finally:
+        await send(None)

@@ -6,45 +6,44 @@ may speak HTTP/2 to its clients. Nor is there a WebSocket here: a wish for one i
 the request answered as what it is besides.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import h11
-import hypercorn.protocol
-from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.events import Body, EndBody, Request, Response
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import ConnectionState, TaskGroup
 
 from retinue.domain.errors import HeadersTooLarge, RequestTimeout, RetinueError, VersionNotSupported
 from retinue.http.headers import SECURITY_HEADERS
 from retinue.http.outlet import OUTLET
 from retinue.observability.metrics import METRICS, UNKNOWN
-from retinue.server import inbox
 from retinue.server.answering import FRAMING, chunked_head
-from retinue.server.heads import HeadLimits, answer, error_for
+from retinue.server.config import ServerConfig
+from retinue.server.heads import answer, error_for
 from retinue.server.outlet import ChunkOutlet
 from retinue.server.turn import Turn
 
-NEW_OUTLET = "new_outlet"
-"""What makes outlets, in the state that a connection gives to its protocol."""
 _VERSIONS = (b"1.1", b"1.0")
 _ANSWERABLE = (h11.IDLE, h11.SEND_RESPONSE)
 _END = h11.EndOfMessage()
 
 
-class ServerConfig(Config):
-    head_limits: HeadLimits = HeadLimits()
-    connections: int = 4096
-    """In one process."""
+class Line(TaskGroup, Protocol):
+    """What a connection is to its protocol, besides Hypercorn's idea of it."""
+
+    def new_outlet(self, is_whole: Callable[[], bool]) -> ChunkOutlet: ...
 
 
 class Http1Protocol(H11Protocol):
     config: ServerConfig
+    task_group: Line
     connection: h11.Connection
     is_refused = False
     """The connection ends, whatever else its client has to say."""
@@ -150,7 +149,7 @@ class Http1Protocol(H11Protocol):
                 http_version=request.http_version.decode("ascii"),
                 method=request.method.decode("ascii").upper(),
                 raw_path=request.target,
-                state=self.connection_state,
+                state=ConnectionState({OUTLET: self._outlet}),
             )
         )
         self.keep_alive_requests += 1
@@ -158,10 +157,7 @@ class Http1Protocol(H11Protocol):
 
     def _offer_outlet(self) -> None:
         """Not to HEAD, which has no body."""
-        make = self.connection_state.get(NEW_OUTLET)
-        if make is not None:
-            # The state is this connection's own, and each request gets a copy.
-            self._outlet = self.connection_state[OUTLET] = None if self._is_head_method else make(self._has_heard_all)
+        self._outlet = None if self._is_head_method else self.task_group.new_outlet(self._has_heard_all)
 
     def _has_heard_all(self) -> bool:
         return self.connection.their_state is not h11.SEND_BODY
@@ -192,10 +188,3 @@ class Http1Protocol(H11Protocol):
                 await self._send_h11_event(h11.Data(data=body))
             await self._send_h11_event(_END)
         await self.send(Closed())
-
-
-def install() -> None:
-    """Have Hypercorn speak this."""
-    inbox.install()
-    made_by: Any = hypercorn.protocol
-    made_by.H11Protocol = Http1Protocol

@@ -1,14 +1,8 @@
 """What comes for an application: the pieces of a request's body, and that its client has gone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any
 
-import hypercorn.asyncio.tcp_server
-from hypercorn.asyncio.task_group import TaskGroup, _handle
-from hypercorn.config import Config
-from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
+from hypercorn.typing import ASGIReceiveEvent
 
 
 class Inbox:
@@ -59,28 +53,3 @@ class Inbox:
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
-
-
-class Tasks(TaskGroup):
-    """Hypercorn's own puts the end of a request into a queue, and waits for ever if that is full."""
-
-    async def spawn_app(
-        self,
-        app: AppWrapper,
-        config: Config,
-        scope: Scope,
-        send: Callable[[ASGISendEvent | None], Awaitable[None]],
-    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
-        inbox = Inbox(config.max_app_queue_size)
-        self.spawn(_handle, app, config, scope, inbox.get, send, partial(self._loop.run_in_executor, None), _no_thread)
-        return inbox.put
-
-
-def _no_thread(_work: Callable[..., Any], *_arguments: Any) -> Any:
-    raise RuntimeError("only an application in a thread of its own calls the loop from there")
-
-
-def install() -> None:
-    """Have Hypercorn's connections hand over requests like this."""
-    made_by: Any = hypercorn.asyncio.tcp_server
-    made_by.TaskGroup = Tasks

@@ -7,16 +7,17 @@ import threading
 from collections.abc import Callable
 
 import structlog
-from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.utils import LifespanTimeoutError
 
 from retinue.app import Application
 from retinue.db.guard import guarded
 from retinue.observability.redaction import Redactor
-from retinue.server.connections import CLOSE_SECONDS, SHUTDOWN_SECONDS, Connection, config_for, install
+from retinue.server.config import SHUTDOWN_SECONDS, config_for
+from retinue.server.crowd import CLOSE_SECONDS, Crowd
 from retinue.server.files import within_open_files
 from retinue.server.garbage import settle
 from retinue.server.metrics import serving_metrics
+from retinue.server.serving import serve as serve_crowd
 from retinue.server.stop import Stop
 from retinue.settings import Settings
 
@@ -51,15 +52,12 @@ async def serve(
         async def until_drained() -> None:
             await stop.wait()
             await _drain(application, stop.grace(settings.runs.drain_seconds))
-            asyncio.get_running_loop().call_later(CLOSE_SECONDS, Connection.abort_all)
 
-        install()
         async with serving_metrics(settings, application.metrics.render):
             settle()
             on_ready()
             try:
-                config = config_for(listener, settings)
-                await hypercorn_serve(application.asgi, config, shutdown_trigger=until_drained)  # type: ignore[arg-type]
+                await serve_crowd(Crowd(application.asgi, config_for(settings)), listener, until_drained)
             except LifespanTimeoutError:
                 _log.error("not_closed_in_time")
     _log.info("stopped")

@@ -3,15 +3,16 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypercorn.asyncio import serve
 
 from retinue.server import connections
 from retinue.server.address import listen
-from retinue.server.connections import Connection, config_for, install
+from retinue.server.config import config_for
+from retinue.server.crowd import Crowd
+from retinue.server.serving import serve
 from retinue.settings import Settings
 
 DEADLINE = 10.0
@@ -47,26 +48,23 @@ def application() -> Application:
     return Application()
 
 
-@asynccontextmanager
-async def serving(application: Application) -> AsyncIterator[int]:
-    install()
+@pytest.fixture
+async def crowd(application: Application) -> Crowd:
     settings = Settings()
     limits = settings.limits.model_copy(update={"connections": MOST})
-    listener: socket.socket = listen("127.0.0.1", 0, 5.0)
-    number: int = listener.getsockname()[1]
-    stop = asyncio.Event()
-    config = config_for(listener, settings.model_copy(update={"limits": limits}))
-    task = asyncio.create_task(serve(application, config, shutdown_trigger=stop.wait))
-    yield number
-    Connection.abort_all()
-    stop.set()
-    await task
+    return Crowd(application, config_for(settings.model_copy(update={"limits": limits})))
 
 
 @pytest.fixture
-async def port(application: Application) -> AsyncIterator[int]:
-    async with serving(application) as number:
-        yield number
+async def port(crowd: Crowd) -> AsyncIterator[int]:
+    listener: socket.socket = listen("127.0.0.1", 0, 5.0)
+    number: int = listener.getsockname()[1]
+    stop = asyncio.Event()
+    task = asyncio.create_task(serve(crowd, listener, stop.wait))
+    yield number
+    crowd.abort_all()
+    stop.set()
+    await task
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -112,7 +110,7 @@ async def answered(connection: Open, path: bytes = b"/") -> bytes:
 @pytest.mark.parametrize("path", [b"", b"held"])
 @pytest.mark.parametrize("pieces", [b"1\r\na\r\n" * 500, (b"1000\r\n" + b"a" * 4096 + b"\r\n") * 100])
 async def test_a_body_that_nobody_reads_holds_no_connection(
-    application: Application, connect: Connect, path: bytes, pieces: bytes
+    application: Application, crowd: Crowd, connect: Connect, path: bytes, pieces: bytes
 ) -> None:
     """In whatever pieces it comes, and however late the answer is."""
     reader, writer = await connect()
@@ -121,7 +119,7 @@ async def test_a_body_that_nobody_reads_holds_no_connection(
     application.release.set()
     assert (await said(reader)).endswith(b"stop")
     writer.close()
-    await until(lambda: not Connection._open)
+    await until(lambda: not len(crowd))
 
 
 async def test_who_was_answered_may_still_send_the_rest(connect: Connect) -> None:
@@ -135,15 +133,17 @@ async def test_who_was_answered_may_still_send_the_rest(connect: Connect) -> Non
         await asyncio.sleep(0.001)
 
 
-async def test_who_says_nothing_any_more_is_let_go(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_says_nothing_any_more_is_let_go(
+    crowd: Crowd, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connections, "LINGER_SECONDS", 0.05)
     reader, writer = await connect()
     writer.write(SIZED % 10)
     assert (await reader.read()).endswith(b"stop")
-    await until(lambda: not Connection._open)
+    await until(lambda: not len(crowd))
 
 
-async def test_who_never_stops_is_let_go(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_never_stops_is_let_go(crowd: Crowd, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "LINGER_SECONDS", 2 * DEADLINE)
     _, writer = await connect()
     writer.write(SIZED % 10**15)
@@ -152,22 +152,22 @@ async def test_who_never_stops_is_let_go(connect: Connect, monkeypatch: pytest.M
             while True:
                 writer.write(b"a" * 65_536)
                 await writer.drain()
-    await until(lambda: not Connection._open)
+    await until(lambda: not len(crowd))
 
 
-async def test_for_one_too_many_the_longest_silent_one_goes(connect: Connect) -> None:
-    crowd = [await connect() for _ in range(MOST)]
-    await until(lambda: len(Connection._open) == MOST)
-    await answered(crowd[0])  # which is therefore not the longest silent one any more
+async def test_for_one_too_many_the_longest_silent_one_goes(crowd: Crowd, connect: Connect) -> None:
+    several = [await connect() for _ in range(MOST)]
+    await until(lambda: len(crowd) == MOST)
+    await answered(several[0])  # which is therefore not the longest silent one any more
     newcomer = await connect()
-    assert await said(crowd[1][0]) == b""
-    for connection in (newcomer, crowd[0], crowd[2]):
+    assert await said(several[1][0]) == b""
+    for connection in (newcomer, several[0], several[2]):
         assert (await answered(connection)).startswith(b"HTTP/1.1 401")
 
 
 async def test_what_is_being_answered_is_not_broken_off(application: Application, connect: Connect) -> None:
-    crowd = [await connect() for _ in range(MOST)]
-    held = [asyncio.create_task(answered(each, b"/held")) for each in crowd]
+    several = [await connect() for _ in range(MOST)]
+    held = [asyncio.create_task(answered(each, b"/held")) for each in several]
     await until(lambda: application.asked == MOST)
     reader, _ = await connect()
     assert await said(reader) == b""

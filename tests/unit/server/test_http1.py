@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypercorn.asyncio import serve
 
 from retinue.http.headers import SECURITY_HEADERS
 from retinue.server.address import listen
-from retinue.server.connections import config_for, install
+from retinue.server.config import config_for
+from retinue.server.crowd import Crowd
+from retinue.server.serving import serve
 from retinue.settings import Settings
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -44,11 +45,10 @@ async def in_pieces(scope: Any, receive: Any, send: Any) -> None:
 
 @asynccontextmanager
 async def serving(app: Any) -> AsyncIterator[int]:
-    install()
     listener: socket.socket = listen("127.0.0.1", 0, 5.0)
     number: int = listener.getsockname()[1]
     stop = asyncio.Event()
-    task = asyncio.create_task(serve(app, config_for(listener, Settings()), shutdown_trigger=stop.wait))
+    task = asyncio.create_task(serve(Crowd(app, config_for(Settings())), listener, stop.wait))
     yield number
     stop.set()
     await task

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypercorn.asyncio import serve
 
 from retinue.http.outlet import OUTLET, Outlet, outlet_of
 from retinue.server.address import listen
-from retinue.server.connections import Connection, config_for, install
+from retinue.server.config import config_for
+from retinue.server.crowd import Crowd
 from retinue.server.outlet import ChunkOutlet
+from retinue.server.serving import serve
 from retinue.settings import Settings
 
 DEADLINE = 10.0
@@ -22,6 +23,8 @@ CLOSE = b"Connection: close\r\n"
 
 class Application:
     """Does with each request what a test says, one after the other."""
+
+    crowd: Crowd
 
     def __init__(self) -> None:
         self.scopes: asyncio.Queue[tuple[Any, Any]] = asyncio.Queue()
@@ -56,11 +59,11 @@ class Answer:
 @asynccontextmanager
 async def asking(application: Application, request: bytes) -> AsyncIterator[tuple[Any, Any]]:
     """A connection on which this was said."""
-    install()
     listener = listen("127.0.0.1", 0, 5.0)
     number: int = listener.getsockname()[1]
     stop = asyncio.Event()
-    task = asyncio.create_task(serve(application, config_for(listener, Settings()), shutdown_trigger=stop.wait))
+    application.crowd = Crowd(application, config_for(Settings()))
+    task = asyncio.create_task(serve(application.crowd, listener, stop.wait))
     reader, writer = await asyncio.open_connection("127.0.0.1", number)
     try:
         writer.write(request)
@@ -68,7 +71,7 @@ async def asking(application: Application, request: bytes) -> AsyncIterator[tupl
     finally:
         writer.close()
         application.done.put_nowait(None)
-        Connection.abort_all()
+        application.crowd.abort_all()
         stop.set()
         await task
 
@@ -213,7 +216,7 @@ async def test_a_connection_that_is_broken_off_is_told_of() -> None:
     async with asking(application, GET) as (_, _):
         outlet, answer = await application.asked()
         await answer.begin()
-        assert await gone_after(application, outlet, Connection.abort_all) == 1
+        assert await gone_after(application, outlet, application.crowd.abort_all) == 1
 
 
 async def test_one_who_has_sent_more_than_is_read_is_noticed_when_something_is_said() -> None:
@@ -233,7 +236,7 @@ async def test_one_who_has_sent_more_than_is_read_is_noticed_when_something_is_s
 
         await until(noticed)
         application.done.put_nowait(None)
-        await until(lambda: not Connection._open)
+        await until(lambda: not len(application.crowd))
 
 
 async def test_after_the_end_nobody_is_told() -> None:

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypercorn.asyncio import serve
-from hypercorn.asyncio.worker_context import WorkerContext
 
 from retinue.server.address import listen
-from retinue.server.connections import CLOSE_SECONDS, config_for, install
-from retinue.server.silence import Silence, Silences
+from retinue.server.config import config_for
+from retinue.server.crowd import CLOSE_SECONDS, Crowd
+from retinue.server.serving import serve
+from retinue.server.silence import Silences
 from retinue.settings import Settings
 from tests.unit.server.test_http1 import live
 
@@ -21,15 +21,11 @@ DEADLINE = 10.0
 class Line:
     """A connection, as far as it can be silent."""
 
-    def __init__(self, context: WorkerContext, seconds: float) -> None:
-        self.silence = Silence(Silences.of(context, seconds))
+    def __init__(self) -> None:
         self.closed = asyncio.Event()
 
-    async def begin(self) -> None:
-        async def close() -> None:
-            self.closed.set()
-
-        await self.silence.restart(None, close)
+    def close_silent(self) -> None:
+        self.closed.set()
 
     async def is_closed(self) -> bool:
         try:
@@ -40,57 +36,53 @@ class Line:
         return True
 
 
-@pytest.fixture
-def context() -> WorkerContext:
-    return WorkerContext(None)
-
-
-async def test_each_is_closed_when_its_time_is_over_also_one_that_comes_later(context: WorkerContext) -> None:
-    first, second = Line(context, 0.001), Line(context, 0.001)
-    await first.begin()
+async def test_each_is_closed_when_its_time_is_over_also_one_that_comes_later() -> None:
+    silences, first, second = Silences(0.001), Line(), Line()
+    silences.begin(first)
     assert await first.is_closed()
-    await second.begin()
+    silences.begin(second)
     assert await second.is_closed()
-    await context.terminated.set()
 
 
-async def test_who_speaks_or_begins_anew_is_not_closed_before_others(context: WorkerContext) -> None:
-    speaking, again, silent = (Line(context, 0.001) for _ in range(3))
+async def test_who_speaks_or_begins_anew_is_not_closed_before_others() -> None:
+    silences = Silences(0.001)
+    speaking, again, silent = Line(), Line(), Line()
     for each in (speaking, again, silent):
-        await each.begin()
-    await speaking.silence.stop()
-    await again.begin()
-    assert list(Silences.of(context, 0.001)._since) == [silent.silence, again.silence]
-    assert await silent.is_closed()
+        silences.begin(each)
+    silences.end(speaking)
+    silences.begin(again)
+    assert silences.longest() is silent
+    silences.end(silent)
+    assert silences.longest() is again
+    silences.begin(silent)
     assert await again.is_closed()
+    assert await silent.is_closed()
     assert not speaking.closed.is_set()
-    await context.terminated.set()
+    assert silences.longest() is None
 
 
-async def test_who_was_silent_later_is_closed_later(context: WorkerContext) -> None:
-    first, second = Line(context, 3600), Line(context, 3600)
-    await first.begin()
+async def test_who_was_silent_later_is_closed_later() -> None:
+    silences, first, second = Silences(3600), Line(), Line()
+    silences.begin(first)
     between = asyncio.get_running_loop().time()
     while asyncio.get_running_loop().time() == between:  # noqa: ASYNC110 - the clock tells nobody
         await asyncio.sleep(0)
-    await second.begin()
-    Silences.of(context, 3600)._close_until(between)
-    assert await first.is_closed()
+    silences.begin(second)
+    silences._close_until(between)
+    assert first.closed.is_set()
     assert not second.closed.is_set()
-    await context.terminated.set()
-    assert await second.is_closed()
+    silences.stop()
+    assert second.closed.is_set()
 
 
-async def test_all_are_closed_when_the_server_stops(context: WorkerContext) -> None:
-    silent, late = Line(context, 3600), Line(context, 3600)
-    await silent.begin()
+async def test_all_are_closed_when_the_server_stops() -> None:
+    silences, silent, late = Silences(3600), Line(), Line()
+    silences.begin(silent)
     assert not silent.closed.is_set()
-    await context.terminated.set()
-    assert await silent.is_closed()
-    await late.begin()
-    assert await late.is_closed()
-    async with asyncio.timeout(DEADLINE):
-        await Silences.of(context, 3600)._watch
+    silences.stop()
+    assert silent.closed.is_set()
+    silences.begin(late)
+    assert late.closed.is_set()
 
 
 @asynccontextmanager
@@ -107,12 +99,11 @@ async def serving(seconds: float) -> AsyncIterator[tuple[int, asyncio.Event]]:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
         await send({"type": "http.response.body", "body": b"."})
 
-    install()
     listener = listen("127.0.0.1", 0, 5.0)
     number: int = listener.getsockname()[1]
-    config = config_for(listener, Settings())
+    config = config_for(Settings())
     config.keep_alive_timeout = seconds
-    task = asyncio.create_task(serve(application, config, shutdown_trigger=stop.wait))
+    task = asyncio.create_task(serve(Crowd(application, config), listener, stop.wait))
     yield number, release
     stop.set()
     async with asyncio.timeout(DEADLINE):
