@@ -57,10 +57,10 @@ class Cors:
         self._app = app
         self._is_listed = is_listed
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == ScopeType.HTTP:
             send = _Marked(send, scope, self._may_read)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     async def _may_read(self, scope: HTTPScope, origin: bytes | None) -> bool:
         """Whether the origin is listed by whoever asked. As long as nobody knows who that is, by any tenant, so that a

@@ -5,6 +5,7 @@ Wraps the whole application, not single routes: unknown paths and broken request
 
 import asyncio
 import re
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -46,38 +47,24 @@ class Edge:
         self._app = app
         self._limits = limits
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
-            return
-        count = RequestCount(scope["method"])
-        try:
-            await self._serve(scope, receive, send, count)
-        finally:
-            count.ended(scope.get("path_template"))
-            if leave := scope.get("state", {}).get(LEAVE):
-                leave()
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._app(scope, receive, send) if scope["type"] != ScopeType.HTTP else self._serve(scope, receive, send)
 
-    async def _serve(self, scope: HTTPScope, receive: Receive, send: Send, count: RequestCount) -> None:
+    async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        count = RequestCount(scope["method"])
         request_id, refusal = self._inspect(scope)
         answer = _Answer(send, request_id, scope, count)
-        state: dict[str, Any] = scope.setdefault("state", {})
-        state[REQUEST_ID] = request_id.decode()
-        state[AFTERWARDS] = None
-        state["max_depth"] = self._limits.body_depth
-        clear_contextvars()
-        bind_contextvars(request_id=state[REQUEST_ID])
-        if refusal is not None:
-            await _send_problem(answer, refusal, scope["path"])
-            return
-        if answer.is_head:
-            scope["method"] = "GET"
-            receive = answer.until_headers
-        elif scope["method"] in _WITH_BODY:
-            receive = LimitedBody(receive, self._limits.body_bytes, self._limits.body_seconds)
+        state = self._begun(scope, request_id.decode())
         # A server may serve several requests of a connection in one context.
         before = acting.set(SYSTEM)
         try:
+            if refusal is not None:
+                raise refusal
+            if answer.is_head:
+                scope["method"] = "GET"
+                receive = answer.until_headers
+            elif scope["method"] in _WITH_BODY:
+                receive = LimitedBody(receive, self._limits.body_bytes, self._limits.body_seconds)
             await self._app(scope, receive, answer)
             if later := take_answer(state):
                 answer.is_alone = True
@@ -94,6 +81,19 @@ class Edge:
                 raise
         finally:
             acting.reset(before)
+            count.ended(scope.get("path_template"))
+            if leave := state.get(LEAVE):
+                leave()
+
+    def _begun(self, scope: HTTPScope, request_id: str) -> dict[str, Any]:
+        """The request's state, in which everybody finds what holds for all of it."""
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state[REQUEST_ID] = request_id
+        state[AFTERWARDS] = None
+        state["max_depth"] = self._limits.body_depth
+        clear_contextvars()
+        bind_contextvars(request_id=request_id)
+        return state
 
     def _inspect(self, scope: HTTPScope) -> tuple[bytes, RetinueError | None]:
         """The request id, and the reason to refuse what can be refused by its headers alone."""
