@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from retinue.server import connections
+from retinue.server import crowd as crowds
 from retinue.server.address import listen
 from retinue.server.config import config_for
+from retinue.server.connections import Connection
 from retinue.server.crowd import Crowd
 from retinue.server.serving import serve
 from retinue.settings import Settings
@@ -173,3 +175,56 @@ async def test_what_is_being_answered_is_not_broken_off(application: Application
     assert await said(reader) == b""
     application.release.set()
     assert [answer[:12] for answer in await asyncio.gather(*held)] == [b"HTTP/1.1 401"] * MOST
+
+
+async def test_the_connection_of_an_answer_that_never_ends_ends_with_the_server(
+    application: Application, crowd: Crowd, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crowds, "CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr(crowds, "CANCEL_SECONDS", 0.01)
+    reader, writer = await connect()
+    writer.write(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+    await until(lambda: application.asked > 0)
+    async with asyncio.timeout(DEADLINE):
+        await crowd.close()
+    assert await said(reader) == b""
+    assert not crowd._tasks
+    assert not len(crowd)
+
+
+async def test_what_nobody_can_look_at_yet_is_left_to_the_kernel(
+    application: Application, crowd: Crowd, connect: Connect
+) -> None:
+    """While a first request is being answered, nothing that follows is looked at."""
+    _, writer = await connect()
+    writer.write(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n" + b"GET / HTTP/1.1\r\n")
+    await until(lambda: application.asked > 0)
+    (connection,) = crowd._open
+    assert isinstance(connection, Connection)
+    writer.write(b"Host: x\r\n\r\n" + 500 * (b"GET / HTTP/1.1\r\nHost: x\r\nX: %b\r\n\r\n" % (b"a" * 2000)))
+    await until(lambda: not connection._transport.is_reading())
+    assert application.asked == 1
+    application.release.set()
+    await until(lambda: application.asked == 502)
+
+
+async def test_who_goes_with_a_request_waiting_is_let_go(
+    application: Application, crowd: Crowd, connect: Connect
+) -> None:
+    _, writer = await connect()
+    writer.write(2 * b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+    await until(lambda: application.asked > 0)
+    writer.transport.abort()
+    application.release.set()
+    await until(lambda: not len(crowd))
+    assert application.asked == 1
+    assert not crowd._tasks
+
+
+async def test_who_has_said_everything_still_gets_the_answer(application: Application, connect: Connect) -> None:
+    reader, writer = await connect()
+    writer.write(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write_eof()
+    await until(lambda: application.asked > 0)
+    application.release.set()
+    assert (await said(reader)).endswith(b"stop")
