@@ -7,8 +7,8 @@ T = TypeVar("T")
 
 
 class Begun(Generic[T]):
-    """Something to await that was carried as far as it goes without waiting. Await it only if it `waits`, and in the task
-    that made it, unless nothing in it asks what its task is, as timeouts do.
+    """Something to await that was carried as far as it goes without waiting. Await it only if it `waits`, and in the
+    task that made it, unless nothing in it asks what its task is, as timeouts do.
     """
 
     result: T

@@ -19,6 +19,8 @@ from retinue.server.sending import Sending
 LINGER_SECONDS = 1.0
 """For a client that was refused to stop sending: what is still on its way would take the answer with it."""
 LINGER_BYTES = 4 * 1024 * 1024
+PIECE_BYTES = 64 * 1024
+"""Handled at a time: the parser bounds what is incomplete, and lets pass whatever comes as a whole."""
 UNHEARD_BYTES = 128 * 1024
 """What comes while something before it has to wait, until nothing is read any more."""
 
@@ -61,12 +63,8 @@ class Connection(Sending):
         )
 
     def data_received(self, data: bytes) -> None:
-        if self._linger_end is None:
-            self._hear(data)
-        elif (left := self._left - len(data)) > 0:
-            self._left = left
-        else:
-            self._end_reading()
+        for start in range(0, len(data), PIECE_BYTES):
+            self._receive(data[start : start + PIECE_BYTES])
 
     def eof_received(self) -> bool:
         """True: the answer is still to be sent."""
@@ -105,6 +103,14 @@ class Connection(Sending):
         inbox = Inbox(config.max_app_queue_size)
         self._begin(_answer(app, config, scope, inbox.get, send))
         return inbox.put
+
+    def _receive(self, data: bytes) -> None:
+        if self._linger_end is None:
+            self._hear(data)
+        elif (left := self._left - len(data)) > 0:
+            self._left = left
+        else:
+            self._end_reading()
 
     def _hear(self, data: bytes | None) -> None:
         self._unheard += len(data or b"")

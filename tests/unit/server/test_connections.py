@@ -228,3 +228,12 @@ async def test_who_has_said_everything_still_gets_the_answer(application: Applic
     await until(lambda: application.asked > 0)
     application.release.set()
     assert (await said(reader)).endswith(b"stop")
+
+
+async def test_what_comes_as_a_whole_is_bounded_like_what_comes_in_pieces(crowd: Crowd, connect: Connect) -> None:
+    reader, _ = await connect()
+    await until(lambda: len(crowd) == 1)
+    (connection,) = crowd._open
+    assert isinstance(connection, Connection)
+    connection.data_received(CHUNKED % b"" + b"2;" + b"x" * 100_000 + b"\r\n{}\r\n0\r\n\r\n")
+    assert (await said(reader)).startswith(b"HTTP/1.1 400")
