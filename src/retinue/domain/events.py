@@ -46,11 +46,11 @@ class StatusChanged(msgspec.Struct, frozen=True, kw_only=True, tag="status.chang
     """`queued`, `planning`, `running_tool`, `answering` or `waiting`."""
 
 
-class ReasoningDelta(msgspec.Struct, frozen=True, kw_only=True, tag="reasoning.delta"):
+class ReasoningDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="reasoning.delta"):
     delta: str
 
 
-class TextDelta(msgspec.Struct, frozen=True, kw_only=True, tag="text.delta"):
+class TextDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="text.delta"):
     """The deltas of a run add up to the stored message exactly."""
 
     delta: str
@@ -61,7 +61,7 @@ class ToolCallStarted(msgspec.Struct, frozen=True, kw_only=True, tag="tool_call.
     tool: str
 
 
-class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, tag="tool_call.delta"):
+class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="tool_call.delta"):
     tool_call_id: str
     delta: str
 
@@ -243,8 +243,10 @@ RunEvent = (
 )
 
 
-class RecordedEvent(msgspec.Struct, frozen=True):
-    """An event at its place in the run's log."""
+class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event at its place in the run's log. Nothing in it leads back to it, so the garbage collector passes it by, as
+    it does the deltas: a stream holds many.
+    """
 
     run_id: UUID
     position: Position

@@ -128,11 +128,11 @@ class FinishReason(StrEnum):
     REFUSAL = "refusal"
 
 
-class TextPiece(msgspec.Struct, frozen=True):
+class TextPiece(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-class ReasoningPiece(msgspec.Struct, frozen=True):
+class ReasoningPiece(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 

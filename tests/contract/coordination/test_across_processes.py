@@ -178,7 +178,7 @@ async def test_cancelling_a_take_loses_nothing(redis_url: str) -> None:
             assert await follow(tail, Position(1, 20)) == upto(20)
 
 
-class Witness(RecordedEvent, frozen=True, weakref=True):
+class Witness(RecordedEvent, frozen=True, gc=True, weakref=True):
     """An event that can be watched as it goes."""
 
 

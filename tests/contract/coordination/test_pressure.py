@@ -14,7 +14,7 @@ from tests.support.runs import AT, RUN_ID
 MANY = 100 * WINDOW
 
 
-class Witness(RecordedEvent, frozen=True, weakref=True):
+class Witness(RecordedEvent, frozen=True, gc=True, weakref=True):
     """An event that can be watched as it goes."""
 
 
