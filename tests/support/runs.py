@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from retinue.domain import events as e
 from retinue.domain.approvals import Decision
 from retinue.domain.events import RecordedEvent, RunEvent, TerminalEvent
-from retinue.domain.ids import Position, ms_of
+from retinue.domain.ids import ms_of
 from retinue.domain.messages import ToolLogEntry
 from retinue.domain.runs import WaitingFor
 from retinue.domain.tools import Risk
@@ -141,7 +141,7 @@ def snapshot(
 
 def recorded(events: Iterable[RunEvent], *, attempt: int = 1, run_id: UUID = RUN_ID) -> list[RecordedEvent]:
     """Events at their places, from the first place of an attempt on."""
-    return [RecordedEvent(run_id, Position(attempt, seq), ms_of(AT), event) for seq, event in enumerate(events, 1)]
+    return [RecordedEvent(run_id, attempt, seq, ms_of(AT), event) for seq, event in enumerate(events, 1)]
 
 
 texts = st.text(max_size=12) | st.sampled_from(

@@ -80,10 +80,13 @@ class Channel:
     def look(self, after: Position) -> Batch | None:
         """What there is after a position; None if there is nothing yet."""
         events = self._events
-        if not events or events[-1].position <= after:
+        if not events:
             return self._end
-        if len(events) > 1 and events[-2].position == after:
-            return Batch(events=(events[-1],))
+        newest = events[-1]
+        if (newest.attempt, newest.seq) <= after:
+            return self._end
+        if (newest.attempt, newest.seq - 1) == after:
+            return Batch(events=(newest,))
         if not _follows(after, events[0].position):
             end = self._end or _NOTHING
             return Batch(has_gap=True, is_closed=end.is_closed, is_broken=end.is_broken)
@@ -95,10 +98,10 @@ class Channel:
 
     def _append(self, event: RecordedEvent) -> bool:
         if self._events:
-            newest, position = self._events[-1].position, event.position
-            if position <= newest:
+            newest = self._events[-1]
+            if (event.attempt, event.seq) <= (newest.attempt, newest.seq):
                 return False
-            if position.seq != newest.seq + 1 or position.attempt != newest.attempt:
+            if event.seq != newest.seq + 1 or event.attempt != newest.attempt:
                 self._events.clear()
         self._events.append(event)
         return True

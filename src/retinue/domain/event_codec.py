@@ -8,7 +8,6 @@ import msgspec
 from retinue.domain.encoding import encode
 from retinue.domain.errors import StorageFailed
 from retinue.domain.events import RecordedEvent, RunEvent
-from retinue.domain.ids import Position
 
 _decoder = msgspec.json.Decoder(list[tuple[int, RunEvent]])
 
@@ -29,4 +28,4 @@ def unpack(payload: bytes, run_id: UUID, attempt: int, first_seq: int) -> Iterat
     except msgspec.MsgspecError as error:
         raise StorageFailed("The run's stored events cannot be read.") from error
     for seq, (at, event) in enumerate(pairs, first_seq):
-        yield RecordedEvent(run_id, Position(attempt, seq), at, event)
+        yield RecordedEvent(run_id, attempt, seq, at, event)

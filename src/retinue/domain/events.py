@@ -249,10 +249,15 @@ class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
     """
 
     run_id: UUID
-    position: Position
+    attempt: int
+    seq: int
     at_ms: int
     """Milliseconds since 1970, as precise as it is stored, so that an event reads the same live and later."""
     event: RunEvent
+
+    @property
+    def position(self) -> Position:
+        return Position(self.attempt, self.seq)
 
     @property
     def at(self) -> datetime:

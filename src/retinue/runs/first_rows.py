@@ -4,7 +4,7 @@ from retinue.db.repositories.conversations import Place
 from retinue.domain import events as e
 from retinue.domain.conversations import Conversation
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import Position, ms_of, new_id
+from retinue.domain.ids import ms_of, new_id
 from retinue.domain.messages import Message, MessageStatus, Role
 from retinue.domain.runs import Run, RunStatus
 from retinue.runs.context import RunCreate
@@ -64,4 +64,4 @@ def queued_events(run: Run) -> list[RecordedEvent]:
     """A queued run can be followed at once."""
     at = ms_of(run.created_at)
     first: tuple[e.RunEvent, ...] = (run_started(run), e.StatusChanged(stage="queued"))
-    return [RecordedEvent(run.id, Position(run.attempt, seq), at, event) for seq, event in enumerate(first, 1)]
+    return [RecordedEvent(run.id, run.attempt, seq, at, event) for seq, event in enumerate(first, 1)]

@@ -180,6 +180,6 @@ class Recorder:
         numbered = []
         for event in events:
             seq += 1
-            numbered.append(RecordedEvent(run_id, Position(attempt, seq), at, event))
+            numbered.append(RecordedEvent(run_id, attempt, seq, at, event))
         self._seq = seq
         return numbered

@@ -57,7 +57,7 @@ async def read_log(unit: Unit, run: Run) -> Replay:
 def _keep(kept: list[RecordedEvent], event: RecordedEvent) -> None:
     if isinstance(event.event, e.AttemptStarted):
         last = parse_event_id(event.event.discard_after)[1] if event.event.discard_after else START
-        while kept and last < kept[-1].position and kept[-1].position.attempt < event.position.attempt:
+        while kept and last < kept[-1].position and kept[-1].attempt < event.attempt:
             kept.pop()
     kept.append(event)
 
@@ -84,7 +84,7 @@ def events_of_step(events: Sequence[RecordedEvent], attempt: int, step: int) -> 
     for recorded in events:
         if isinstance(started := recorded.event, e.StepStarted):
             number = started.step
-        if number == step and recorded.position.attempt == attempt:
+        if number == step and recorded.attempt == attempt:
             own.append(recorded)
     return own
 

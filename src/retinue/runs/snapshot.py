@@ -34,7 +34,7 @@ async def with_snapshot(unit: Unit, cursor: Position, events: Sequence[RecordedE
         tool_log=answer.tool_log,
     )
     attempt, seq = first.position
-    return [RecordedEvent(run.id, Position(attempt, seq - 1), first.at_ms, snapshot), *events]
+    return [RecordedEvent(run.id, attempt, seq - 1, first.at_ms, snapshot), *events]
 
 
 def _follows(cursor: Position, first: Position) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from retinue.db.session import Unit
 from retinue.domain import events as e
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import Position, now, now_ms
+from retinue.domain.ids import now, now_ms
 from retinue.domain.messages import MessageStatus
 from retinue.domain.runs import ACTIVE_STATUSES, Run, RunStatus
 from retinue.domain.usage import GenerationStats
@@ -49,8 +49,7 @@ async def end_unrun(
         return False
     at = now_ms()
     events = [
-        RecordedEvent(run.id, Position(run.attempt, number), at, event)
-        for number, event in enumerate((*before, end), seq + 1)
+        RecordedEvent(run.id, run.attempt, number, at, event) for number, event in enumerate((*before, end), seq + 1)
     ]
     await unit.run_events.add(run.id, run.attempt, events)
     return True

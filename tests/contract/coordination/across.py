@@ -79,7 +79,7 @@ def terminal(seq: int, attempt: int = 1) -> RecordedEvent:
         text_sha256="",
         metadata={},
     )
-    return RecordedEvent(RUN_ID, Position(attempt, seq), ms_of(AT), end)
+    return RecordedEvent(RUN_ID, attempt, seq, ms_of(AT), end)
 
 
 def upto(last: int, first: int = 1, attempt: int = 1) -> list[RecordedEvent]:

@@ -44,7 +44,7 @@ def log(coordination: Coordination) -> EventLog:
 
 
 def event(seq: int, attempt: int = 1, run_id: UUID = RUN_ID) -> RecordedEvent:
-    return RecordedEvent(run_id, Position(attempt, seq), ms_of(AT), e.TextDelta(delta=f"{attempt}-{seq}"))
+    return RecordedEvent(run_id, attempt, seq, ms_of(AT), e.TextDelta(delta=f"{attempt}-{seq}"))
 
 
 def publish(log: EventLog, *seqs: int, attempt: int = 1, run_id: UUID = RUN_ID) -> None:

@@ -188,7 +188,7 @@ async def test_a_run_that_nobody_follows_any_more_is_forgotten(
     kept: weakref.WeakSet[Witness] = weakref.WeakSet()
 
     def watch(payload: bytes, run_id: object, attempt: int, first_seq: int) -> list[Witness]:
-        made = [Witness(RUN_ID, Position(attempt, first_seq), ms_of(AT), e.TextDelta(delta="x"))]
+        made = [Witness(RUN_ID, attempt, first_seq, ms_of(AT), e.TextDelta(delta="x"))]
         kept.update(made)
         return made
 

@@ -54,7 +54,7 @@ async def test_publishing_gives_nobody_else_a_turn(log: EventLog) -> None:
 
 
 def _publish_witness(log: EventLog, seq: int) -> Witness:
-    witness = Witness(RUN_ID, Position(1, seq), ms_of(AT), e.TextDelta(delta=f"{seq}"))
+    witness = Witness(RUN_ID, 1, seq, ms_of(AT), e.TextDelta(delta=f"{seq}"))
     log.publish(witness)
     return witness
 

@@ -99,7 +99,7 @@ def pruned(run: list[RecordedEvent]) -> list[RecordedEvent]:
     text = "".join(event.event.delta for event in run if isinstance(event.event, e.TextDelta))
     assert isinstance(last.event, RunEnd)
     taken = snapshot(text, tool_log=last.event.tool_log, status="completed")
-    return [RecordedEvent(last.run_id, rest[-1].position, last.at_ms, taken), last]
+    return [RecordedEvent(last.run_id, *rest[-1].position, last.at_ms, taken), last]
 
 
 @given(whole_runs())

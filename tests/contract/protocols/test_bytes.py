@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from retinue.domain import events as e
 from retinue.domain.errors import InvalidRequest, StreamBroken
 from retinue.domain.events import RecordedEvent
-from retinue.domain.ids import Position, ms_of
+from retinue.domain.ids import ms_of
 from retinue.domain.runs import WaitingFor
 from retinue.domain.usage import GenerationStats
 from retinue.protocols.base import Protocol
@@ -81,7 +81,7 @@ def test_a_token() -> None:
 def test_tokens_are_framed_like_everything_else(told: list[tuple[UUID, int, str]]) -> None:
     """What a stream has written before makes no difference, nor does which object its run's id is."""
     events = [
-        RecordedEvent(UUID(int=run_id.int), Position(attempt, seq), ms_of(AT), e.TextDelta(delta=delta))
+        RecordedEvent(UUID(int=run_id.int), attempt, seq, ms_of(AT), e.TextDelta(delta=delta))
         for seq, (run_id, attempt, delta) in enumerate(told, start=2**31 - 10)
     ]
     assert encoded(MessagesProtocol(), events) == b"".join(

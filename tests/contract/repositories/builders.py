@@ -287,13 +287,13 @@ def an_end(run: Run, seq: int, attempt: int = 1) -> RecordedEvent:
         text_sha256="ab" * 32,
         metadata={"scripted": True},
     )
-    return RecordedEvent(run.id, Position(attempt, seq), ms_of(datetime(2026, 3, 1, 12, tzinfo=UTC)), event)
+    return RecordedEvent(run.id, attempt, seq, ms_of(datetime(2026, 3, 1, 12, tzinfo=UTC)), event)
 
 
 def deltas(run_id: UUID, attempt: int, first: int, count: int) -> list[RecordedEvent]:
     """Text deltas at consecutive positions; their text names the position."""
     at = datetime(2026, 3, 1, 12, 0, 0, 123000, tzinfo=UTC)
     return [
-        RecordedEvent(run_id, Position(attempt, seq), ms_of(at), TextDelta(delta=f"{attempt}-{seq} "))
+        RecordedEvent(run_id, attempt, seq, ms_of(at), TextDelta(delta=f"{attempt}-{seq} "))
         for seq in range(first, first + count)
     ]

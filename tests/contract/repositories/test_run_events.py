@@ -60,7 +60,7 @@ async def test_every_kind_of_event_comes_back_as_it_went_in(database: Database, 
         e.RunCancelled(**end),
     ]
     at = datetime(2026, 3, 1, 12, 0, 0, 999000, tzinfo=UTC)
-    events = [RecordedEvent(run.id, Position(1, seq), ms_of(at), value) for seq, value in enumerate(values, 1)]
+    events = [RecordedEvent(run.id, 1, seq, ms_of(at), value) for seq, value in enumerate(values, 1)]
     async with database.unit(run.tenant_id) as unit:
         assert await unit.run_events.add(run.id, 1, events)
         assert await unit.run_events.read(run.id) == events

@@ -58,7 +58,7 @@ def test_the_examples_cover_the_union() -> None:
 
 @pytest.mark.parametrize("event", every_event(), ids=lambda event: tag_of(type(event)))
 def test_a_recorded_event_knows_its_id_and_whether_it_is_the_last(event: RunEvent) -> None:
-    recorded = RecordedEvent(RUN_ID, Position(2, 5), ms_of(AT), event)
+    recorded = RecordedEvent(RUN_ID, 2, 5, ms_of(AT), event)
     assert recorded.id == event_id(RUN_ID, Position(2, 5))
     tag = tag_of(type(event))
     assert recorded.is_terminal is (tag in {"run.completed", "run.failed", "run.cancelled", "run.expired"})
@@ -76,6 +76,6 @@ def test_an_unknown_event_is_refused() -> None:
 
 
 def test_recorded_events_are_values() -> None:
-    recorded = RecordedEvent(RUN_ID, Position(1, 1), ms_of(AT), e.TextDelta(delta="x"))
+    recorded = RecordedEvent(RUN_ID, 1, 1, ms_of(AT), e.TextDelta(delta="x"))
     with pytest.raises(AttributeError):
         recorded.at = AT + timedelta(seconds=1)  # type: ignore[misc]

@@ -27,7 +27,7 @@ class NotAnEntry(Exception):
 def add(key: str, events: Sequence[RecordedEvent]) -> Command:
     """The command that appends a contiguous range of one attempt."""
     last = str(events[-1].position)
-    return ("XADD", key, "MAXLEN", "~", STREAM_ENTRIES, last, "f", events[0].position.seq, "e", pack(events))
+    return ("XADD", key, "MAXLEN", "~", STREAM_ENTRIES, last, "f", events[0].seq, "e", pack(events))
 
 
 def ranges(events: Sequence[RecordedEvent]) -> Iterator[Sequence[RecordedEvent]]:
@@ -66,4 +66,4 @@ def parse_id(name: bytes) -> Position:
 
 
 def _is_next(event: RecordedEvent, after: RecordedEvent) -> bool:
-    return after.position == (event.position.attempt, event.position.seq + 1)
+    return after.position == (event.attempt, event.seq + 1)

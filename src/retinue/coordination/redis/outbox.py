@@ -68,7 +68,7 @@ class Outbox:
         if not run.events:
             run.since = time.monotonic()
         run.events.append(event)
-        run.attempt = event.position.attempt
+        run.attempt = event.attempt
         self._count += 1
         self._wait(run)
         if self._count > MAX_EVENTS:

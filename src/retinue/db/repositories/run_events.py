@@ -83,7 +83,7 @@ class RunEventRepository(FencedRepository):
         if not last.is_terminal:
             return False
         await self._add(t.RunEvents, _columns([last]), refine=lambda insert: insert.on_conflict_do_nothing())
-        is_last = (t.RunEvents.attempt == last.position.attempt) & (t.RunEvents.first_seq == last.position.seq)
+        is_last = (t.RunEvents.attempt == last.attempt) & (t.RunEvents.first_seq == last.seq)
         await self._executor.change(self._delete(t.RunEvents).where(t.RunEvents.run_id == run_id, ~is_last))
         await self._executor.change(self._delete(t.Checkpoint).where(t.Checkpoint.run_id == run_id))
         return True
@@ -117,8 +117,8 @@ def _longest(insert: Insert) -> Insert:
 
 
 def _check_range(run_id: UUID, attempt: int, events: Sequence[RecordedEvent]) -> None:
-    for seq, event in enumerate(events, events[0].position.seq):
-        if event.run_id != run_id or event.position != (attempt, seq):
+    for seq, event in enumerate(events, events[0].seq):
+        if event.run_id != run_id or event.attempt != attempt or event.seq != seq:
             raise InternalError("Run events must be stored in unbroken ranges.")
 
 
@@ -126,9 +126,9 @@ def _columns(events: Sequence[RecordedEvent]) -> dict[str, Any]:
     first, last = events[0], events[-1]
     return {
         "run_id": first.run_id,
-        "attempt": first.position.attempt,
-        "first_seq": first.position.seq,
-        "last_seq": last.position.seq,
+        "attempt": first.attempt,
+        "first_seq": first.seq,
+        "last_seq": last.seq,
         "payload": pack(events),
     }
 

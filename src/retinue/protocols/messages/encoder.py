@@ -34,8 +34,8 @@ class Encoder:
             return self._encode(recorded)
         if run_id is not self._run_id:
             self._prepare(run_id)
-        attempt, seq = recorded.position
-        return b"%b%d-%d%b%b}\n\n" % (self._before_place, attempt, seq, self._before_text, _json(event.delta))
+        attempt, seq, text = recorded.attempt, recorded.seq, _json(event.delta)
+        return b"%b%d-%d%b%b}\n\n" % (self._before_place, attempt, seq, self._before_text, text)
 
     def _prepare(self, run_id: UUID) -> None:
         if run_id != self._run_id:
