@@ -57,6 +57,9 @@ async def stream_with_retry(
     provider asked for. There is no other try when the provider asks for more than `policy.max_retry_after`, or when
     the pause would reach `deadline`, which is in the time of the event loop.
 
+    Args:
+        sink: see `Provider.stream`. What it takes came after the first delta, and costs nothing that is told here.
+
     Raises:
         ProviderError: of the last try.
     """
