@@ -38,29 +38,30 @@ async def http(upstream: FakeUpstream) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-@pytest.fixture(params=["yielded", "poured"])
-def is_poured(request: pytest.FixtureRequest) -> bool:
-    """Whether what comes is given to a sink where that can be."""
-    return bool(request.param == "poured")
+@pytest.fixture(params=["first", "next"])
+def is_next(request: pytest.FixtureRequest) -> bool:
+    """Both ways in which there are two: the SDK builds the first request of a provider, and the next ones are made like
+    it; and what comes is yielded, or given to a sink where that can be.
+    """
+    return bool(request.param == "next")
 
 
 @pytest.fixture
-def open_provider(subject: Subject, upstream: FakeUpstream, http: httpx2.AsyncClient, *, is_poured: bool) -> Open:
+def open_provider(subject: Subject, upstream: FakeUpstream, http: httpx2.AsyncClient, *, is_next: bool) -> Open:
     """Opens the provider with other deadlines or caps."""
 
     def open_with(deadlines: Deadlines | None = None, caps: ByteCaps | None = None) -> Provider:
         limits = CallLimits(deadlines=deadlines or Deadlines(), caps=caps or ByteCaps())
         provider = subject.provider(http, upstream.address, limits)
-        return Poured(provider) if is_poured else provider
+        return Poured(provider) if is_next else provider
 
     return open_with
 
 
-@pytest.fixture(params=["first", "next"])
-async def provider(request: pytest.FixtureRequest, open_provider: Open, upstream: FakeUpstream) -> Provider:
-    """The SDK builds the first request, and the next ones are made like it."""
+@pytest.fixture
+async def provider(open_provider: Open, upstream: FakeUpstream, *, is_next: bool) -> Provider:
     provider = open_provider()
-    if request.param == "next":
+    if is_next:
         await collect(provider.stream(REQUEST))
         upstream.requests.clear()
     return provider
