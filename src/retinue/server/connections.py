@@ -21,6 +21,8 @@ LINGER_SECONDS = 1.0
 LINGER_BYTES = 4 * 1024 * 1024
 PIECE_BYTES = 64 * 1024
 """Handled at a time: the parser bounds what is incomplete, and lets pass whatever comes as a whole."""
+SMALL_BYTES = 4 * 1024
+"""Pieces that wait one after the other and together are no more than this are one."""
 UNHEARD_BYTES = 128 * 1024
 """What comes while something before it has to wait, until nothing is read any more."""
 
@@ -32,7 +34,18 @@ class Connection(Sending):
     a stream needs none to see its client go.
     """
 
-    __slots__ = ("_crowd", "_deadline", "_heard", "_http", "_is_deaf", "_left", "_linger_end", "_tasks", "_unheard")
+    __slots__ = (
+        "_crowd",
+        "_deadline",
+        "_heads",
+        "_heard",
+        "_http",
+        "_is_deaf",
+        "_left",
+        "_linger_end",
+        "_tasks",
+        "_unheard",
+    )
 
     _http: Http1Protocol
 
@@ -46,6 +59,8 @@ class Connection(Sending):
         self._is_deaf = False
         """Nothing more comes, or nobody wants to hear it."""
         self._tasks = 0
+        self._heads = 0
+        """That were complete when it was last looked."""
         self._deadline: asyncio.TimerHandle | None = None
         self._linger_end: asyncio.TimerHandle | None = None
         self._left = LINGER_BYTES
@@ -118,7 +133,7 @@ class Connection(Sending):
             self._heard = [data]
             self._do(self._listen())
         else:
-            self._heard.append(data)
+            _append(self._heard, data)
             if self._unheard > UNHEARD_BYTES:
                 self._transport.pause_reading()
 
@@ -154,10 +169,11 @@ class Connection(Sending):
             self._close()
 
     def _watch_head(self) -> None:
-        if self._deadline is not None and not self._http.is_in_head:
+        before, self._heads = self._heads, self._http.keep_alive_requests
+        if self._deadline is not None and (self._heads != before or not self._http.is_in_head):
             self._deadline.cancel()
             self._deadline = None
-        elif self._deadline is None and self._http.is_in_head and self._linger_end is None:
+        if self._deadline is None and self._http.is_in_head and self._linger_end is None:
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_later(self._crowd.config.head_limits.seconds, self._refuse_slow)
 
@@ -219,6 +235,15 @@ class Connection(Sending):
             asyncio.get_running_loop().call_exception_handler(told)
             self.abort()
         self._end_if_over()
+
+
+def _append(heard: list[bytes | None], data: bytes | None) -> None:
+    """Whoever sends byte by byte is not handled byte by byte."""
+    last = heard[-1] if heard else None
+    if last is not None and data is not None and len(last) + len(data) <= SMALL_BYTES:
+        heard[-1] = last + data
+    else:
+        heard.append(data)
 
 
 async def _rest(begun: Begun[None]) -> None:

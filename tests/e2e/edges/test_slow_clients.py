@@ -108,6 +108,20 @@ def test_the_time_of_one_head_is_not_that_of_another(connection: socket.socket) 
         assert received.startswith(b"HTTP/1.1 200")
 
 
+def test_nor_is_it_where_one_begins_with_the_end_of_the_other(connection: socket.socket) -> None:
+    head = GET + b"\r\n"
+    connection.sendall(head[:10])
+    for _ in range(4):
+        assert silent_for(connection, HEAD_SECONDS / 3)
+        connection.sendall(head[10:] + head[:10])
+        received = b""
+        while not received.endswith(b"}"):
+            piece = connection.recv(65_536)
+            assert piece, received
+            received += piece
+        assert received.startswith(b"HTTP/1.1 200")
+
+
 @pytest.mark.parametrize("first", [b"", GET + b"\r\n"])
 def test_a_connection_where_nothing_is_said_is_closed(connection: socket.socket, first: bytes) -> None:
     since = time.monotonic()

@@ -237,3 +237,17 @@ async def test_what_comes_as_a_whole_is_bounded_like_what_comes_in_pieces(crowd:
     assert isinstance(connection, Connection)
     connection.data_received(CHUNKED % b"" + b"2;" + b"x" * 100_000 + b"\r\n{}\r\n0\r\n\r\n")
     assert (await said(reader)).startswith(b"HTTP/1.1 400")
+
+
+async def test_small_pieces_wait_together(application: Application, crowd: Crowd, connect: Connect) -> None:
+    request = b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n"
+    await connect()
+    await until(lambda: len(crowd) == 1)
+    (connection,) = crowd._open
+    assert isinstance(connection, Connection)
+    connection.data_received(2 * request)
+    for byte in 3 * request:
+        connection.data_received(bytes([byte]))
+    assert connection._heard == [3 * request]
+    application.release.set()
+    await until(lambda: application.asked == 5)
