@@ -151,7 +151,7 @@ class Connection(Sending):
             self._end_reading()  # there will be no turn for what came
         finally:
             self._heard, self._unheard = None, 0
-            if not self._is_deaf:
+            if not self._is_deaf and not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def _end_reading(self) -> None:
