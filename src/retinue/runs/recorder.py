@@ -176,10 +176,6 @@ class Recorder:
         self._log.close(self.run_id, broken=True)
 
     def _numbered(self, events: Sequence[RunEvent]) -> list[RecordedEvent]:
-        run_id, attempt, at, seq = self.run_id, self.attempt, now_ms(), self._seq
-        numbered = []
-        for event in events:
-            seq += 1
-            numbered.append(RecordedEvent(run_id, attempt, seq, at, event))
-        self._seq = seq
-        return numbered
+        run_id, attempt, at, first = self.run_id, self.attempt, now_ms(), self._seq + 1
+        self._seq += len(events)
+        return [RecordedEvent(run_id, attempt, seq, at, event) for seq, event in enumerate(events, first)]

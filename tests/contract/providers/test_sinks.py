@@ -22,6 +22,14 @@ def provider(subject: Subject, upstream: FakeUpstream, http: httpx2.AsyncClient)
     return subject.provider(http, upstream.address)
 
 
+class Poured(list[ProviderEvent]):
+    """What a sink was given that takes everything."""
+
+    def __call__(self, pieces: Sequence[ProviderEvent]) -> bool:
+        self.extend(pieces)
+        return True
+
+
 async def read(provider: Provider, sink: Sink) -> list[ProviderEvent]:
     """What was yielded."""
     came: list[ProviderEvent] = []
@@ -36,14 +44,9 @@ def words(text: str) -> list[str]:
 
 
 async def test_it_is_given_text_and_nothing_else_after_the_first(provider: Provider, upstream: FakeUpstream) -> None:
-    poured: list[ProviderEvent] = []
-
-    def take(pieces: Sequence[ProviderEvent]) -> bool:
-        poured.extend(pieces)
-        return True
-
+    poured = Poured()
     upstream.enqueue(tokens(6, between=0.02))
-    yielded = await read(provider, take)
+    yielded = await read(provider, poured)
     assert {type(piece) for piece in poured} == {TextPiece}
     assert text_of(yielded).startswith(" w1"), "a call may be made again until something was yielded"
     assert text_of(poured)
@@ -53,16 +56,11 @@ async def test_it_is_given_text_and_nothing_else_after_the_first(provider: Provi
 
 @pytest.mark.parametrize("subject", [one for one in SUBJECTS if one.name == "openai"], ids=str, indirect=True)
 async def test_what_comes_with_text_is_not_given_to_it(provider: Provider, upstream: FakeUpstream) -> None:
-    poured: list[ProviderEvent] = []
-
-    def take(pieces: Sequence[ProviderEvent]) -> bool:
-        poured.extend(pieces)
-        return True
-
+    poured = Poured()
     counted = 'data: {"choices":[{"delta":{"content":"%d"}}],"usage":{"prompt_tokens":5,"completion_tokens":%d}}\n\n'
     pieces = (piece for number in range(4) for piece in (Raw(text=counted % (number, number)), Pause(0.02)))
     upstream.enqueue(Scenario(pieces=(Text("a"), Pause(0.02), *pieces, Text("b"), Pause(0.02))))
-    yielded = await read(provider, take)
+    yielded = await read(provider, poured)
     assert any(isinstance(event, UsageReported) for event in yielded)
     assert not any(isinstance(event, UsageReported) for event in poured)
 
@@ -129,15 +127,10 @@ async def test_what_it_takes_begins_the_wait_anew(
 ) -> None:
     deadlines = Deadlines(first_token=DEADLINE, between_tokens=0.6, total=DEADLINE)
     provider = subject.provider(http, upstream.address, CallLimits(deadlines=deadlines))
-    poured: list[ProviderEvent] = []
-
-    def take(pieces: Sequence[ProviderEvent]) -> bool:
-        poured.extend(pieces)
-        return True
-
+    poured = Poured()
     upstream.enqueue(tokens(6, between=0.2).stall(6))
     with pytest.raises(ProviderTimeout):
-        await read(provider, take)
+        await read(provider, poured)
     assert text_of(poured).endswith(" w6"), "a second for all, of which each may take 0.6"
 
 

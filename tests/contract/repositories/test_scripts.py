@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -13,9 +13,7 @@ from retinue.domain.conversations import Conversation
 from retinue.domain.errors import InternalError, NotFound
 from retinue.domain.ids import new_id
 from tests.contract.repositories.builders import LATER, a_message
-from tests.contract.repositories.visits import visits_of
-
-sqlite_only = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+from tests.contract.repositories.visits import sqlite_only, visits_of
 
 
 class Refused(Exception):
@@ -30,6 +28,13 @@ def growing(unit: Unit, conversation: Conversation, times: int = 2) -> Script[li
         rows = yield unit.conversations._with_id(conversation.id)
         counts.append(rows[0].message_count)
     return counts
+
+
+async def carry_out(
+    database: Database, conversation: Conversation, script: Callable[[Unit], Script[None]], *, missing: str = ""
+) -> None:
+    async with database.unit(conversation.tenant_id) as unit:
+        await unit.end_with(script(unit), missing=missing)
 
 
 async def count_now(database: Database, conversation: Conversation) -> int:
@@ -61,8 +66,7 @@ async def test_what_it_raises_undoes_it(database: Database, conversation: Conver
         raise Refused
 
     with pytest.raises(Refused):
-        async with database.unit(conversation.tenant_id) as unit:
-            await unit.end_with(refused(unit))
+        await carry_out(database, conversation, refused)
     assert await count_now(database, conversation) == 0
 
 
@@ -72,8 +76,7 @@ async def test_what_a_change_tells_undoes_it(database: Database, conversation: C
         yield [unit.conversations.advancing(new_id(), 1, at=LATER)]
 
     with pytest.raises(NotFound):
-        async with database.unit(conversation.tenant_id) as unit:
-            await unit.end_with(lost(unit))
+        await carry_out(database, conversation, lost)
     assert await count_now(database, conversation) == 0
 
 
@@ -83,8 +86,7 @@ async def test_what_the_database_refuses_undoes_it(database: Database, conversat
         yield [unit.messages.adding(a_message(conversation, 1, conversation_id=new_id()))]
 
     with pytest.raises(NotFound, match="no such thing"):
-        async with database.unit(conversation.tenant_id) as unit:
-            await unit.end_with(orphaned(unit), missing="There is no such thing.")
+        await carry_out(database, conversation, orphaned, missing="There is no such thing.")
     assert await count_now(database, conversation) == 0
 
 
@@ -126,11 +128,7 @@ async def test_who_is_cancelled_before_the_commit_leaves_nothing_behind(
         loop.call_soon_threadsafe(is_there.set)
         may_go_on.wait()
 
-    async def end() -> None:
-        async with database.unit(conversation.tenant_id) as unit:
-            await unit.end_with(slow(unit))
-
-    task: asyncio.Task[Any] = asyncio.create_task(end())
+    task = asyncio.create_task(carry_out(database, conversation, slow))
     await is_there.wait()
     task.cancel()
     loop.call_soon(may_go_on.set)

@@ -19,7 +19,7 @@ from retinue.domain.runs import Run
 from retinue.runs.event_writer import AT_ONCE
 from tests.contract.repositories.builders import LATER, NOON, a_message, a_run, an_answer, an_end, an_entry, deltas
 from tests.contract.repositories.ends import ANSWER_END, CALL_END, RUN_END
-from tests.contract.repositories.visits import visits_of
+from tests.contract.repositories.visits import sqlite_only, visits_of
 
 KEPT = 15 * 1024
 """Statements that are longer asyncpg prepares anew each time."""
@@ -209,7 +209,7 @@ async def test_the_longest_is_short_enough_to_be_kept_by_the_driver(database: Da
         assert len(Joint([change.asked.prepared for change in changes]).sql) < KEPT
 
 
-@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+@sqlite_only
 async def test_it_is_one_visit_to_the_thread_of_sqlite_and_begins_the_transaction(
     database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from tests.contract.repositories.builders import (
     seconds_ago,
 )
 from tests.contract.repositories.conftest import Add
-from tests.contract.repositories.visits import visits_of
+from tests.contract.repositories.visits import sqlite_only, visits_of
 from tests.support.statements import listening
 
 TTL = 1800.0
@@ -88,7 +88,7 @@ async def test_it_takes_three_statements(database: Database, conversation: Conve
     assert len(heard) == 3
 
 
-@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+@sqlite_only
 async def test_it_is_one_visit_to_the_thread_of_sqlite(
     database: Database, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

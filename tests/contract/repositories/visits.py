@@ -6,6 +6,8 @@ import pytest
 
 from retinue.db.session import Unit
 
+sqlite_only = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+
 
 def visits_of(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """To the thread of the unit's connection, from now on."""
