@@ -31,7 +31,7 @@ class EventWriter:
     A batch that the database does not take is kept and tried again with the next one.
     """
 
-    def __init__(self, database: Database, *, batch: int = 64, flush_seconds: float = 0.25) -> None:
+    def __init__(self, database: Database, *, batch: int = 512, flush_seconds: float = 0.25) -> None:
         self._database = database
         self._batch = batch
         self._flush_seconds = flush_seconds

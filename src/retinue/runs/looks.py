@@ -14,7 +14,7 @@ from retinue.domain.runs import ACTIVE_STATUSES, Run, RunStatus
 from retinue.runs.sharing import Shared
 from retinue.runs.snapshot import with_snapshot
 
-PAGE_ROWS = 16
+PAGE_ROWS = 8
 """Rows of the stored log that are read at once; one row holds up to a batch of events."""
 NOTHING_NEW_SECONDS = 0.5
 """How long it is believed that a run has nothing new."""

@@ -96,7 +96,7 @@ class Runs(Section):
         default=30.0, description="A process that has not renewed its hold on a run for so many seconds counts as lost."
     )
     event_batch: PositiveInt = Field(
-        default=64,
+        default=512,
         description="So many waiting events of a run are stored at once, without waiting for event_flush_ms.",
     )
     event_flush_ms: PositiveInt = Field(default=250, description="Milliseconds that an event may wait to be stored.")
