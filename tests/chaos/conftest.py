@@ -22,6 +22,7 @@ SEED = int(os.environ.setdefault("CHAOS_SEED", str(random.SystemRandom().randran
 SETTINGS = {
     "RETINUE_RUNS_DRAIN_SECONDS": "2",
     "RETINUE_LIMITS_MAX_STEPS": "64",
+    "RETINUE_LIMITS_CONTENT_CHARS": "100000",  # a message carries what its answer is to be
     "RETINUE_RETENTION_SWEEP_SECONDS": "1",
 }
 
