@@ -115,7 +115,7 @@ class RunStream(EventSourceResponse):
                 raise
         finally:
             outlet.when_gone(None)
-            pulse.stop()
+            pulse.turn_off()
 
     async def _send_with_timeout(self, send: Any, message: Any) -> None:
         """A timer for what a reader takes at once would cost as much as sending it."""

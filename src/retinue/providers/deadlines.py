@@ -1,20 +1,21 @@
 """The clocks of one model call, cheap enough for every token.
 
-A timer per read would cost as much as the read. Here one timer sleeps for as long as possible; reads and tokens only
-move a number, and the timer looks at it when it wakes up.
+A timer per read would cost as much as the read. Here one alarm is set for as late as possible; reads and tokens only
+move a number, and the alarm looks at it when it rings.
 """
 
 import asyncio
 from types import TracebackType
 
+from retinue.alarms import Alarm
 from retinue.domain.errors import ProviderTimeout
 from retinue.domain.policy import Deadlines
 
 
-class CallClock:
+class CallClock(Alarm):
     """Bounds the time that one task waits for its provider. Enter it around every wait, and only around waits:
 
-    the time in which the consumer works on a piece is not the provider's fault. `close` must be called at the end.
+    the time in which the consumer works on a piece is not the provider's fault. `turn_off` must be called at the end.
 
     Raises (from the `with` block):
         ProviderTimeout: the first token, the next one or the whole answer took too long.
@@ -29,12 +30,11 @@ class CallClock:
         "_left",
         "_loop",
         "_task",
-        "_timer",
         "_until",
-        "_wakes_at",
     )
 
     def __init__(self, deadlines: Deadlines) -> None:
+        super().__init__()
         self._loop = asyncio.get_running_loop()
         self._deadlines = deadlines
         now = self._loop.time()
@@ -45,8 +45,6 @@ class CallClock:
         self._cancelling = 0
         self._is_waiting = False
         self._has_fired = False
-        self._timer: asyncio.Handle | None = None
-        self._wakes_at = 0.0
 
     def progress(self) -> None:
         """A token came: the wait for the next one starts anew."""
@@ -60,11 +58,6 @@ class CallClock:
         """The answer is complete: only so many seconds are left for what may follow."""
         self._left = min(self._left, seconds)
 
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def __enter__(self) -> None:
         now = self._loop.time()
         self._until = min(now + self._left, self._end)
@@ -73,9 +66,8 @@ class CallClock:
         self._task = asyncio.current_task()
         self._cancelling = self._task.cancelling() if self._task is not None else 0
         self._is_waiting = True
-        if self._timer is None or self._wakes_at > self._until:
-            self.close()
-            self._set_timer()
+        if (at := self.at) is None or at > self._until:
+            self.set(self._until)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -88,18 +80,12 @@ class CallClock:
         if self._task is not None and self._task.uncancel() <= self._cancelling and kind is not None:
             raise ProviderTimeout from None
 
-    def _wake(self) -> None:
-        self._timer = None
+    def ring(self) -> None:
         if not self._is_waiting:
             return
         if self._loop.time() < self._until:
-            self._set_timer()
+            self.set(self._until)
             return
         self._has_fired = True
         if self._task is not None:
             self._task.cancel()
-
-    def _set_timer(self) -> None:
-        # The time is kept here: a handle of uvloop does not always know its own.
-        self._wakes_at = self._until
-        self._timer = self._loop.call_at(self._until, self._wake)

@@ -70,7 +70,7 @@ async def stream_answer(
         failure = from_exception(error)
         raise failure from failure.__cause__
     finally:
-        clock.close()
+        clock.turn_off()
     assert decoder.finish is not None
     yield (Finished(decoder.finish),)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from retinue.alarms import Until
 from retinue.db.changes import Change
 from retinue.db.scripts import Script
 from retinue.db.session import Unit
@@ -156,7 +157,7 @@ class Runner:
 
     async def _run_loop(self, deadline: float) -> Ending | Departure:
         try:
-            async with asyncio.timeout_at(deadline):
+            with Until(deadline):
                 return _way_out(await self._loop.run(deadline))
         except asyncio.CancelledError:
             assert self._task is not None

@@ -37,13 +37,13 @@ async def test_nothing_is_said_while_something_waits() -> None:
     pulse = Pulse(spout, SECONDS)
     async with asyncio.timeout(5):
         await spout.asked.wait()
-    pulse.stop()
+    pulse.turn_off()
     await asyncio.sleep(5 * SECONDS)
     assert spout.written == [KEEP_ALIVE, KEEP_ALIVE], "and nothing after it was stopped"
 
 
 async def test_a_stopped_pulse_never_beats() -> None:
     spout = Spout(True)
-    Pulse(spout, SECONDS).stop()
+    Pulse(spout, SECONDS).turn_off()
     await asyncio.sleep(5 * SECONDS)
     assert spout.written == []

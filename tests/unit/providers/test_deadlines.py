@@ -40,7 +40,7 @@ def test_each_wait_is_bounded(run: Run) -> None:
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0
-        clock.close()
+        clock.turn_off()
 
     run(main())
 
@@ -56,7 +56,7 @@ def test_waits_without_a_token_add_up(run: Run) -> None:
 
         with pytest.raises(ProviderTimeout):
             await comments()
-        clock.close()
+        clock.turn_off()
 
     run(main())
 
@@ -71,7 +71,7 @@ def test_tokens_start_the_wait_anew_and_the_reader_s_time_is_free(run: Run) -> N
         await asyncio.sleep(0.25)
         with clock:
             await asyncio.sleep(0)
-        clock.close()
+        clock.turn_off()
 
     run(main())
 
@@ -85,7 +85,7 @@ def test_grace_shortens_a_wait_that_is_already_timed(run: Run) -> None:
         async with asyncio.timeout(5):
             with pytest.raises(ProviderTimeout), clock:
                 await forever()
-        clock.close()
+        clock.turn_off()
 
     run(main())
 
@@ -102,7 +102,7 @@ def test_the_whole_is_bounded(run: Run) -> None:
 
         with pytest.raises(ProviderTimeout):
             await tokens()
-        clock.close()
+        clock.turn_off()
 
     run(main())
 
@@ -118,7 +118,7 @@ def test_a_cancel_from_outside_stays_a_cancel(run: Run) -> None:
                     waiting.set()
                     await forever()
             finally:
-                clock.close()
+                clock.turn_off()
 
         task = asyncio.get_running_loop().create_task(wait())
         await waiting.wait()
@@ -144,6 +144,6 @@ def test_a_wait_shorter_than_the_loop_s_own_resolution(run: Run, seconds: float)
         async with asyncio.timeout(5):
             with pytest.raises(ProviderTimeout), clock:
                 await forever()
-        clock.close()
+        clock.turn_off()
 
     run(main())

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from retinue.alarms import Until
 from retinue.domain import events as e
 from retinue.domain.errors import Conflict, NotFound, RunTimeout, ToolError
 from retinue.domain.ids import new_id
@@ -225,15 +226,14 @@ async def test_cancelling_in_the_middle_of_a_call(world: World, kind: Any) -> No
 @pytest.fixture
 def time_is_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Makes the time of the run that began last be over."""
-    made: list[asyncio.Timeout] = []
-    timeout_at = asyncio.timeout_at
+    made: list[Until] = []
 
-    def remembered(when: float | None) -> asyncio.Timeout:
-        made.append(timeout_at(when))
+    def remembered(at: float) -> Until:
+        made.append(Until(at))
         return made[-1]
 
-    monkeypatch.setattr("retinue.runs.runner.asyncio.timeout_at", remembered)
-    return lambda: made[-1].reschedule(asyncio.get_running_loop().time())
+    monkeypatch.setattr("retinue.runs.runner.Until", remembered)
+    return lambda: made[-1].set(asyncio.get_running_loop().time())
 
 
 @pytest.mark.parametrize(
