@@ -164,6 +164,22 @@ def test_entries_of_what_is_turned_off_do_not_pile_up(run: Run) -> None:
     run(main())
 
 
+def test_those_that_are_left_still_ring_in_order(run: Run) -> None:
+    async def main() -> None:
+        rung: list[Bell] = []
+        now = asyncio.get_running_loop().time()
+        bells = {Bell(rung): now + LATER * (1 + number * 37 % 400 / 400) for number in range(400)}
+        for bell, at in bells.items():
+            bell.set(at)
+        left = [bell for number, bell in enumerate(bells) if number % 11 == 0]
+        for bell in bells.keys() - {*left}:
+            bell.turn_off()
+        await heard(max(left, key=lambda bell: bells[bell]))
+        assert rung == sorted(left, key=lambda bell: bells[bell])
+
+    run(main())
+
+
 def test_each_loop_has_its_own(run: Run) -> None:
     async def main() -> None:
         Bell([]).set_in(SOON)
