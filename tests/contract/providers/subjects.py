@@ -42,6 +42,11 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 SUBJECTS = (Subject("openai", OpenAIFactory, "/v1"), Subject("anthropic", AnthropicFactory, ""))
+FINISH = {
+    "openai": 'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n',
+    "anthropic": 'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}\n\n',
+}
+"""The vendor says that its answer is complete."""
 
 
 async def collect(batches: AsyncGenerator[Sequence[ProviderEvent], None]) -> list[ProviderEvent]:

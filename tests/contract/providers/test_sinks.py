@@ -11,7 +11,7 @@ from retinue.domain.model_io import Finished, FinishReason, ProviderEvent, TextP
 from retinue.domain.policy import Deadlines
 from retinue.providers.base import Provider, Sink
 from retinue.providers.upstream import CallLimits
-from tests.contract.providers.subjects import REQUEST, SUBJECTS, Subject, text_of
+from tests.contract.providers.subjects import FINISH, REQUEST, SUBJECTS, Subject, text_of
 from tests.support.upstream import Comment, FakeUpstream, Pause, Raw, Scenario, Stall, Text, tokens
 
 DEADLINE = 10.0
@@ -75,6 +75,16 @@ async def test_a_complete_answer_is_not_waited_for(
     upstream.enqueue(Scenario(pieces=pieces, finish=None, done=False))
     yielded = await read(provider, lambda _: True)
     assert text_of(yielded) == "ac"
+    assert yielded[-1] == Finished(FinishReason.STOP)
+
+
+async def test_what_follows_the_finish_reason_is_waited_for_as_long_as_without_a_sink(
+    subject: Subject, provider: Provider, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retinue.providers.reading.TAIL_SECONDS", 0.1)
+    pieces = (Text("a"), Pause(0.02), Text("b"), Pause(0.02), Raw(text=FINISH[subject.name]), Stall())
+    upstream.enqueue(Scenario(pieces=pieces, finish=None, done=False))
+    yielded = await read(provider, lambda _: True)
     assert yielded[-1] == Finished(FinishReason.STOP)
 
 

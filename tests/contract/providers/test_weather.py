@@ -19,7 +19,7 @@ from retinue.domain.model_io import Finished, FinishReason
 from retinue.domain.policy import ByteCaps
 from retinue.providers.base import Provider
 from tests.contract.providers.conftest import Open
-from tests.contract.providers.subjects import REQUEST, Subject, collect, failure, text_of
+from tests.contract.providers.subjects import FINISH, REQUEST, Subject, collect, failure, text_of
 from tests.support.upstream import (
     Cut,
     Error,
@@ -146,12 +146,6 @@ async def test_a_cut_inside_a_character(provider: Provider, upstream: FakeUpstre
     error, came = await failure(provider)
     assert type(error) in {ProviderTruncated, ProviderProtocol}
     assert text_of(came) == "Hel"
-
-
-FINISH = {
-    "openai": 'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n',
-    "anthropic": 'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}\n\n',
-}
 
 
 @pytest.mark.parametrize(
