@@ -114,19 +114,21 @@ class Reading:
         await self._chunks.aclose()
 
     async def _pour(self) -> bool:
-        """Give the sink what it takes. Whether there is something that it did not take."""
-        if self._sink is None or self._body is None or not self._has_begun:
+        """Give the sink what it takes. Whether there is something that it did not take, or the answer is complete."""
+        if self._sink is None or self._body is None or not self._has_begun or self._decoder.finish is not None:
             return False
         with self._clock:
             await self._body.pour(self._pass_on)
-        return bool(self._came) or self.is_over
+        return bool(self._came) or self._decoder.finish is not None
 
     def _pass_on(self, chunk: bytes) -> bool:
         """Whether there was nothing but what the sink has taken."""
         self._read(chunk)
+        if self._decoder.finish is not None:
+            return False  # what may follow has its own time
         if not self._came:
-            return not self.is_over
-        if self._decoder.finish is not None or not self._is_taken():
+            return True
+        if not self._is_taken():
             return False
         self._came.clear()
         self._clock.go_on()
