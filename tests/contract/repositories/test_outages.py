@@ -58,6 +58,21 @@ async def test_a_connection_closed_while_idle_is_replaced(place: Place) -> None:
     await asyncio.gather(*(place.database.ping() for _ in range(6)))
 
 
+async def test_who_is_cancelled_while_one_is_replaced_keeps_no_place(place: Place) -> None:
+    connections = await place.fill_the_pool()
+    place.throw_everybody_out()
+    async with asyncio.timeout(10):
+        while not all(connection.is_closed() for connection in connections):  # noqa: ASYNC110
+            await asyncio.sleep(0)  # lets the loop read from the sockets
+    asking = [asyncio.create_task(place.database.ping()) for _ in connections]
+    await asyncio.sleep(0)  # each has got a closed connection, and waits until it is put aside
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    used, _ = place.database.connections()
+    assert used == 0, "what was raised still refers to the connections, so that they are not collected"
+
+
 async def test_a_connection_that_was_idle_for_long_is_asked_first(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 from uuid import UUID
 
 import asyncpg  # type: ignore[import-untyped]
@@ -273,10 +273,15 @@ def _watch_pool(engine: AsyncEngine) -> None:
     @sa.event.listens_for(engine.sync_engine, "checkout")
     def refuse_dead(connection: Any, record: Any, _proxy: object) -> None:
         if connection.driver_connection.is_closed():
-            raise sa.exc.DisconnectionError
+            put_aside(record)
         if monotonic() - record.info.get("idle_since", monotonic()) < _TRUSTED_IDLE_SECONDS:
             return
         try:
             connection.ping()
         except Exception as error:  # whatever it is, this connection is of no use
-            raise sa.exc.DisconnectionError from error
+            put_aside(record, error)
+
+    def put_aside(record: Any, reason: Exception | None = None) -> NoReturn:
+        # SQLAlchemy would do it as well, but outside of what gives the place back if it is cancelled meanwhile.
+        record.invalidate(reason)
+        raise sa.exc.DisconnectionError from reason
