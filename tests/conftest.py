@@ -11,6 +11,7 @@ from tests.support.compiled import share_compiled_statements
 pytest_plugins = (
     "tests.support.network",
     "tests.support.fixtures",
+    "tests.support.loops",
     "tests.support.databases",
     "tests.support.redis",
     "tests.support.server",

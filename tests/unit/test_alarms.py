@@ -2,26 +2,18 @@
 
 import asyncio
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import uvloop
 
 from retinue import alarms
 from retinue.alarms import Alarm, Until
+from tests.support.loops import Run
 
 SOON = 0.002
 LATER = 0.02
 NEVER = 1000.0
-
-Run = Callable[[Coroutine[Any, Any, None]], None]
-
-
-@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    found: Run = request.param
-    return found
 
 
 class Bell(Alarm):

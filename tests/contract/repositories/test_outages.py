@@ -38,6 +38,13 @@ class Place(msgspec.Struct, frozen=True):
         self.server.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {others}")
 
 
+async def have_noticed(connections: list[Any]) -> None:
+    """Wait until the driver knows that they are closed."""
+    async with asyncio.timeout(10):
+        while not all(connection.is_closed() for connection in connections):  # noqa: ASYNC110
+            await asyncio.sleep(0)  # lets the loop read from the sockets
+
+
 @pytest.fixture
 async def place(postgres: Postgres, migrated_template: str) -> AsyncIterator[Place]:
     name = postgres.create(template=migrated_template)
@@ -52,18 +59,14 @@ async def place(postgres: Postgres, migrated_template: str) -> AsyncIterator[Pla
 async def test_a_connection_closed_while_idle_is_replaced(place: Place) -> None:
     connections = await place.fill_the_pool()
     place.throw_everybody_out()
-    async with asyncio.timeout(10):
-        while not all(connection.is_closed() for connection in connections):  # noqa: ASYNC110
-            await asyncio.sleep(0)  # lets the loop read from the sockets
+    await have_noticed(connections)
     await asyncio.gather(*(place.database.ping() for _ in range(6)))
 
 
 async def test_who_is_cancelled_while_one_is_replaced_keeps_no_place(place: Place) -> None:
     connections = await place.fill_the_pool()
     place.throw_everybody_out()
-    async with asyncio.timeout(10):
-        while not all(connection.is_closed() for connection in connections):  # noqa: ASYNC110
-            await asyncio.sleep(0)  # lets the loop read from the sockets
+    await have_noticed(connections)
     asking = [asyncio.create_task(place.database.ping()) for _ in connections]
     await asyncio.sleep(0)  # each has got a closed connection, and waits until it is put aside
     for task in asking:

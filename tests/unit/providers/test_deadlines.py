@@ -2,25 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 
 from retinue.domain.errors import ProviderTimeout
 from retinue.domain.policy import Deadlines
 from retinue.providers.deadlines import CallClock
-
-Run = Callable[[Coroutine[Any, Any, None]], None]
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    if request.param == "asyncio":
-        return asyncio.run
-    uvloop = pytest.importorskip("uvloop")
-    found: Run = uvloop.run
-    return found
+from tests.support.loops import Run
 
 
 async def forever() -> None:
